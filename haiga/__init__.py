@@ -1,0 +1,1 @@
+"""haiga: one self-hosted server for text, vision and images over models you hold yourself."""
