@@ -1,0 +1,1 @@
+"""Plain values, errors and seams. Rule: the standard library only (and numpy's array type in one seam)."""

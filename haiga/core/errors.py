@@ -1,0 +1,85 @@
+"""Every error a caller can meet, one class per thing the caller can do about it.
+
+    HaigaError
+    ├── Invalid       the request is wrong: change it
+    │   └── TooLarge      ... because it is too big
+    ├── Unsupported   the request is understood, but not offered here: ask for something else
+    ├── NotFound      no such model, file, batch, route
+    ├── Denied        who asks may not do this (unauthenticated: no or unknown key)
+    ├── Limited       over a limit: wait `retry_after` seconds
+    ├── Busy          the server is full: wait `retry_after` seconds
+    ├── Failed        this request failed, others go on: try again
+    ├── Dead          the engine died and is being started again: try again
+    └── Cancelled     whoever asked has gone away
+
+Rule: no status codes here. Each wire family maps the classes to its own statuses and bodies.
+"""
+
+
+class HaigaError(Exception):
+    """Base of the tree.
+
+    `field` is the path of the offending field as the API writes it (`messages.0.content.1.source`), `code` a
+    stable machine-readable name for wire families that carry one.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+class Invalid(HaigaError):
+    """The request is wrong; sending it again unchanged fails again."""
+
+
+class TooLarge(Invalid):
+    """A body, file or collection is over its size limit."""
+
+
+class Unsupported(HaigaError):
+    """Understood and well formed, but this server or this model does not offer it."""
+
+
+class NotFound(HaigaError):
+    """The thing named does not exist, or the caller may not know that it does."""
+
+
+class Denied(HaigaError):
+    """The caller may not do this. `unauthenticated` says that the credential itself was missing or unknown."""
+
+    def __init__(self, message: str, *, unauthenticated: bool = False, field: str | None = None) -> None:
+        super().__init__(message, field=field)
+        self.unauthenticated = unauthenticated
+
+
+class Limited(HaigaError):
+    """Over a limit of the caller's own; after `retry_after` seconds the same request passes."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Busy(HaigaError):
+    """The server as a whole is full; after `retry_after` seconds it is worth another try."""
+
+    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Failed(HaigaError):
+    """This request failed through no fault of the caller; the engine goes on."""
+
+
+class Dead(HaigaError):
+    """The engine's process ended under this request; it is being started again."""
+
+
+class Cancelled(HaigaError):
+    """Whoever asked is gone; nobody reads the answer."""

@@ -1,0 +1,291 @@
+"""What can be asked of a text model, and the one stream of events that answers.
+
+Rule: a whole answer is `fold` of the stream, so that there is one path to a model and both forms agree.
+
+The stream, in order:
+    Started                                       once: the prompt was counted, its reuse is known
+    Progress*                                     while a long prompt is being prefilled
+    (BlockStarted Delta* BlockStopped)*           index 0, 1, 2 …, never interleaved
+    Finished                                      once, last: why it stopped, what it used
+An error is raised from the iterator; blocks left open then are for the wire to close.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+from haiga.core.errors import Failed
+from haiga.core.messages import Block, CacheMark, Message, Text, Thinking, Tool, ToolChoice, ToolUse
+
+Priority: TypeAlias = Literal["interactive", "batch"]
+StopReason: TypeAlias = Literal[
+    "end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "model_context_window_exceeded"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingRequest:
+    """How the caller wants tokens chosen; None leaves it to the model's own defaults."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    repetition_penalty: float | None = None
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    seed: int | None = None
+    logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are chosen, every choice made.
+
+    temperature 0 is greedy; top_k 0, top_p 1, min_p 0 switch those filters off; the penalties are neutral at
+    0, 0 and 1. `logprobs`: None for none wanted, k for the chosen token's and the k best.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    seed: int | None = None
+    logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingRequest:
+    """Whether the model is to reason first: `mode` as asked, `budget` in tokens where one was given."""
+
+    mode: Literal["disabled", "enabled", "adaptive", "between_tools"] = "disabled"
+    budget: int | None = None
+    display: Literal["summarized", "omitted"] = "summarized"
+
+
+@dataclass(frozen=True, slots=True)
+class TextRequest:
+    """One conversation to be continued.
+
+    A last message from the assistant is a prefill: the answer continues it. `cache` marks the last block that
+    can be cached. `overflow`: what happens when prompt and max_tokens do not fit the context together.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    system: tuple[Text, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    sampling: SamplingRequest = SamplingRequest()
+    stop: tuple[str, ...] = ()
+    thinking: ThinkingRequest = ThinkingRequest()
+    output_schema: Mapping[str, Any] | None = None
+    cache: CacheMark | None = None
+    overflow: Literal["refuse", "stop"] = "refuse"
+    priority: Priority = "interactive"
+    workspace: str = "default"
+    user: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request. The prompt is `input + creation_5m + creation_1h + cache_read`.
+
+    `cache_read` counts tokens whose keys and values were really reused; the creations count tokens newly
+    computed and pinned for that lifetime.
+    """
+
+    input: int = 0
+    creation_5m: int = 0
+    creation_1h: int = 0
+    cache_read: int = 0
+    output: int = 0
+    thinking: int = 0
+
+    @property
+    def prompt(self) -> int:
+        return self.input + self.creation_5m + self.creation_1h + self.cache_read
+
+    @property
+    def creation(self) -> int:
+        return self.creation_5m + self.creation_1h
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One generated token, its natural log probability, and the best alternatives (best first)."""
+
+    token: int
+    text: str
+    logprob: float
+    top: tuple[tuple[int, str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`done` of `total` prompt tokens are computed."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockStarted:
+    """`block` is the empty shape of what follows (a Text with no text, a ToolUse with its id and name)."""
+
+    index: int
+    block: Block
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    index: int
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    index: int
+    thinking: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureDelta:
+    index: int
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputDelta:
+    """A piece of a tool call's arguments as JSON text; the pieces of a block join to one JSON object."""
+
+    index: int
+    partial_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlockStopped:
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """`stop` is why; `sequence` the stop string that matched, only with stop "stop_sequence"."""
+
+    stop: StopReason
+    usage: Usage
+    sequence: str | None = None
+
+
+Delta: TypeAlias = TextDelta | ThinkingDelta | SignatureDelta | InputDelta
+Event: TypeAlias = Started | Progress | BlockStarted | Delta | BlockStopped | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer."""
+
+    content: tuple[Block, ...]
+    stop: StopReason
+    usage: Usage
+    sequence: str | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(slots=True)
+class _Open:
+    """A block under construction: its empty shape and the pieces so far."""
+
+    shape: Block
+    pieces: list[str] = field(default_factory=list)
+    signature: str = ""
+
+    def close(self) -> Block:
+        joined = "".join(self.pieces)
+        match self.shape:
+            case Text():
+                return replace(self.shape, text=self.shape.text + joined)
+            case Thinking():
+                return replace(self.shape, thinking=self.shape.thinking + joined, signature=self.signature)
+            case ToolUse():
+                return replace(self.shape, input=_parse_arguments(joined) if joined else self.shape.input)
+        return self.shape
+
+
+class Folder:
+    """Folds events into a `Reply` one at a time, so that a stream can be passed on and kept as well."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Block] = []
+        self._open: _Open | None = None
+        self._logprobs: list[TokenLogprob] = []
+        self._finished: Finished | None = None
+
+    def add(self, event: Event) -> None:
+        match event:
+            case BlockStarted():
+                self._open = _Open(event.block)
+            case TextDelta():
+                self._grow(event.text)
+                self._logprobs.extend(event.logprobs)
+            case ThinkingDelta():
+                self._grow(event.thinking)
+            case InputDelta():
+                self._grow(event.partial_json)
+            case SignatureDelta() if self._open:
+                self._open.signature += event.signature
+            case BlockStopped() if self._open:
+                self._blocks.append(self._open.close())
+                self._open = None
+            case Finished():
+                self._finished = event
+
+    def _grow(self, piece: str) -> None:
+        if self._open:
+            self._open.pieces.append(piece)
+
+    def reply(self) -> Reply:
+        """The whole answer. Raises Failed when the stream ended before its Finished event."""
+        if self._finished is None:
+            raise Failed("the model's answer ended early")
+        end = self._finished
+        return Reply(tuple(self._blocks), end.stop, end.usage, end.sequence, tuple(self._logprobs))
+
+
+def fold(events: Iterable[Event]) -> Reply:
+    """The whole answer that a stream adds up to."""
+    folder = Folder()
+    for event in events:
+        folder.add(event)
+    return folder.reply()
+
+
+def _parse_arguments(text: str) -> Mapping[str, Any]:
+    """A call cut at max_tokens leaves broken JSON: it is kept as text under one key, never lost."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return {"_partial_json": text}
+    return value if isinstance(value, dict) else {"_value": value}
+
+
+def resolve(asked: SamplingRequest, default: Sampling) -> Sampling:
+    """The caller's wishes over the model's defaults."""
+    chosen = {
+        name: value for name in SamplingRequest.__dataclass_fields__ if (value := getattr(asked, name)) is not None
+    }
+    return replace(default, **chosen)

@@ -1,0 +1,170 @@
+"""A conversation as values: messages, content blocks, tools.
+
+Rule: neutral between the wire families, and lossless. A block keeps, in `extra`, the fields it does not
+understand, so that what a client sent comes back as it was; no value here knows how any API writes it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Role: TypeAlias = Literal["system", "user", "assistant"]
+Ttl: TypeAlias = Literal["5m", "1h"]
+TTL_SECONDS: Mapping[str, int] = {"5m": 300, "1h": 3600}
+Extra: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheMark:
+    """A cache breakpoint: the prompt up to and with the marked block is kept for `ttl`."""
+
+    ttl: Ttl = "5m"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain text; `citations` are kept as the API wrote them."""
+
+    text: str
+    citations: tuple[Mapping[str, Any], ...] = ()
+    cache: CacheMark | None = None
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Base64Source:
+    media_type: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class UrlSource:
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    file_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextSource:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlocksSource:
+    """A document given as blocks of its own (text and images)."""
+
+    content: "tuple[Block, ...]"
+
+
+ImageSource: TypeAlias = Base64Source | UrlSource | FileSource
+DocumentSource: TypeAlias = Base64Source | UrlSource | FileSource | TextSource | BlocksSource
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    source: ImageSource
+    cache: CacheMark | None = None
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    source: DocumentSource
+    title: str | None = None
+    context: str | None = None
+    citations: bool = False
+    cache: CacheMark | None = None
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    source: str
+    title: str
+    content: tuple[Text, ...]
+    citations: bool = False
+    cache: CacheMark | None = None
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """Reasoning shown to the caller; `signature` proves that this server wrote it."""
+
+    thinking: str
+    signature: str = ""
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RedactedThinking:
+    data: str
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A call the model made; `input` is the parsed JSON object of its arguments."""
+
+    id: str
+    name: str
+    input: Mapping[str, Any]
+    cache: CacheMark | None = None
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    tool_use_id: str
+    content: "tuple[Block, ...]"
+    is_error: bool = False
+    cache: CacheMark | None = None
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A block this server does not act on (server tool results, compaction …), kept whole in `extra`."""
+
+    type: str
+    cache: CacheMark | None = None
+    extra: Extra = field(default_factory=dict)
+
+
+Block: TypeAlias = Text | Image | Document | SearchResult | Thinking | RedactedThinking | ToolUse | ToolResult | Opaque
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Role
+    content: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool the model may call. `kind` is "custom", or the dated type of a tool the API itself defines."""
+
+    name: str
+    description: str = ""
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "custom"
+    strict: bool = False
+    cache: CacheMark | None = None
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """`mode`: auto (free), any (some tool), tool (the one named `name`), none; `parallel`: several calls per turn."""
+
+    mode: Literal["auto", "any", "tool", "none"] = "auto"
+    name: str | None = None
+    parallel: bool = True
+
+
+def text_of(blocks: tuple[Block, ...]) -> str:
+    """The text blocks of a message, joined as they stand."""
+    return "".join(block.text for block in blocks if isinstance(block, Text))

@@ -1,0 +1,109 @@
+"""The seams, all of them on one screen. Each has a real implementation, a public fake or second one, and one
+conformance suite in tests/conformance.
+
+Rule: a seam is a Protocol over core values; a capability is data that the implementation declares, never a class
+that somebody asks about.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from haiga.core.generation import Event, TextRequest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One sequence's share of a step.
+
+    tokens: new token ids to run, at least one. past: how many tokens of this sequence already have their keys and
+    values in its blocks. blocks: the block table, covering past + len(tokens). sampled: for how many of the last
+    positions logits are wanted (0: a chunk of prefill, 1: the next token).
+    """
+
+    tokens: Sequence[int]
+    past: int
+    blocks: Sequence[int]
+    sampled: int
+
+
+class Runner(Protocol):
+    """A compiled model and its pool of KV blocks: the seam under the scheduler."""
+
+    @property
+    def block_size(self) -> int:
+        """Tokens per KV block."""
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks the pool has."""
+
+    @property
+    def vocabulary(self) -> int:
+        """Width of the logits."""
+
+    def step(self, rows: Sequence[Row]) -> "NDArray[np.float32]":
+        """Run any mix of prefill and decode; logits [sum of sampled, vocabulary], rows in order, valid until the
+        next step."""
+
+    def close(self) -> None:
+        """Free the model and its pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model can take and do; checked before work starts."""
+
+    images: bool = False
+    documents: bool = False
+    tools: bool = False
+    thinking: bool = False
+    structured_output: bool = False
+    prefill: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What the APIs say about a model. `created` is unix seconds; `context` and `max_output` are tokens."""
+
+    name: str
+    display_name: str
+    created: int
+    context: int
+    max_output: int
+    capabilities: Capabilities = Capabilities()
+
+
+class Engine(Protocol):
+    """Who runs a model: a request to events. The seam above the scheduler.
+
+    `generate` and `count` raise core errors only. Closing the iterator aborts the request at the engine's next step.
+    """
+
+    @property
+    def card(self) -> ModelCard:
+        """What this engine's model can do."""
+
+    def generate(self, request: TextRequest) -> AsyncIterator[Event]:
+        """Answer; the events come in the order that core/generation.py draws."""
+
+    async def count(self, request: TextRequest) -> int:
+        """The request's prompt in tokens, exactly as `generate` would be billed."""
+
+    async def start(self) -> None:
+        """Make ready to answer (load weights, start a process). Raises Failed or Invalid when it cannot."""
+
+    async def close(self) -> None:
+        """Give everything back; requests under way end with Dead."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes held while started: weights, KV pool and overhead, estimated before and measured after the start."""
+
+    @property
+    def busy(self) -> int:
+        """Requests under way."""
