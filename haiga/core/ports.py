@@ -5,7 +5,7 @@ Rule: a seam is a Protocol over core values; a capability is data that the imple
 that somebody asks about.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -81,14 +81,14 @@ class ModelCard:
 class Engine(Protocol):
     """Who runs a model: a request to events. The seam above the scheduler.
 
-    `generate` and `count` raise core errors only. Closing the iterator aborts the request at the engine's next step.
+    `generate` and `count` raise core errors only. Closing the generator aborts the request at the engine's next step.
     """
 
     @property
     def card(self) -> ModelCard:
         """What this engine's model can do."""
 
-    def generate(self, request: TextRequest) -> AsyncIterator[Event]:
+    def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
         """Answer; the events come in the order that core/generation.py draws."""
 
     async def count(self, request: TextRequest) -> int:
@@ -103,7 +103,3 @@ class Engine(Protocol):
     @property
     def memory(self) -> int:
         """Bytes held while started: weights, KV pool and overhead, estimated before and measured after the start."""
-
-    @property
-    def busy(self) -> int:
-        """Requests under way."""

@@ -1,0 +1,90 @@
+"""The only path to a model. Rule: whatever the wire family, a request passes here, and its answer is one stream."""
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import replace
+
+from haiga.core.access import Caller
+from haiga.core.errors import Invalid, Unsupported
+from haiga.core.generation import Event, TextRequest
+from haiga.core.messages import Block, Document, Image, Opaque, SearchResult, ToolResult, ToolUse
+from haiga.core.ports import Capabilities, ModelCard
+from haiga.services.models import Models
+
+NEEDS: dict[type, tuple[str, str]] = {
+    Image: ("images", "image"),
+    Document: ("documents", "document"),
+    SearchResult: ("documents", "search_result"),
+    ToolUse: ("tools", "tool_use"),
+    ToolResult: ("tools", "tool_result"),
+}
+
+
+class Inference:
+    """Requests to engines: names resolved, capabilities checked before work starts, workspaces kept apart."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    def models(self, caller: Caller) -> list[ModelCard]:
+        return self._models.cards()
+
+    def model(self, caller: Caller, name: str) -> ModelCard:
+        """The card of the model that answers to `name`. Raises NotFound."""
+        return self._models.card(name)
+
+    async def count(self, caller: Caller, request: TextRequest) -> int:
+        """The prompt's tokens, exactly as `generate` would be billed; no weights are loaded for it."""
+        return await self._models.engine(request.model).count(self._admit(caller, request))
+
+    async def generate(self, caller: Caller, request: TextRequest) -> AsyncGenerator[Event, None]:
+        """The answer's events. Closing the generator aborts the request. Raises core errors only."""
+        admitted = self._admit(caller, request)
+        async with self._models.use(admitted.model) as engine, aclosing(engine.generate(admitted)) as events:
+            async for event in events:
+                yield event
+
+    def _admit(self, caller: Caller, request: TextRequest) -> TextRequest:
+        """The request under the model's own name and the caller's workspace. Raises Invalid and Unsupported."""
+        card = self._models.card(request.model)
+        if request.max_tokens > card.max_output:
+            raise Invalid(
+                f"{request.max_tokens} > {card.max_output}, which is the maximum allowed number of output tokens"
+                f" for {card.name}",
+                field="max_tokens",
+            )
+        _require(card, request)
+        return replace(request, model=card.name, workspace=caller.workspace)
+
+
+def _require(card: ModelCard, request: TextRequest) -> None:
+    """Refuse by name what the model cannot do."""
+    can = card.capabilities
+    if request.tools and not can.tools:
+        raise Unsupported(f"model {card.name} does not support tools", field="tools")
+    if request.output_schema is not None and not can.structured_output:
+        raise Unsupported(f"model {card.name} does not support structured output", field="output_config.format")
+    if request.messages[-1].role == "assistant" and not can.prefill:
+        raise Unsupported(
+            "This model does not support assistant message prefill. The conversation must end with a user message."
+        )
+    for path, block in _blocks(request):
+        _require_block(card.name, can, path, block)
+
+
+def _require_block(name: str, can: Capabilities, path: str, block: Block) -> None:
+    if isinstance(block, Opaque):
+        raise Unsupported(f"{block.type} blocks are not supported by model {name}", field=path)
+    capability, called = NEEDS.get(type(block), (None, ""))
+    if capability and not getattr(can, capability):
+        raise Unsupported(f"{called} blocks are not supported by model {name}", field=path)
+
+
+def _blocks(request: TextRequest) -> Iterator[tuple[str, Block]]:
+    """Every block with its path, those inside tool results as well."""
+    for m, message in enumerate(request.messages):
+        for b, block in enumerate(message.content):
+            path = f"messages.{m}.content.{b}"
+            yield path, block
+            if isinstance(block, ToolResult):
+                yield from ((f"{path}.content.{i}", inner) for i, inner in enumerate(block.content))

@@ -1,0 +1,159 @@
+"""Model names to running engines: loaded on first use, unloaded least recently used under a memory budget.
+
+Rule: an engine in use is never unloaded. Whoever wants a model that does not fit waits for another to fall idle.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from haiga.core.errors import Busy, Failed, NotFound
+from haiga.core.ports import Engine, ModelCard
+
+PATIENCE = 30.0  # seconds that a request waits for memory before it is told to come back
+
+
+@dataclass(slots=True)
+class _Seat:
+    """One model's place: its engine, who uses it now, and when it was last asked for."""
+
+    engine: Engine
+    state: Literal["cold", "loading", "ready", "unloading"] = "cold"
+    users: int = 0
+    last_used: int = 0
+
+    @property
+    def resident(self) -> bool:
+        return self.state != "cold"
+
+    @property
+    def idle(self) -> bool:
+        return self.state == "ready" and self.users == 0
+
+
+class Models:
+    """The models this server offers, first added first listed.
+
+    `aliases` maps patterns ("claude-*") to names, first match wins, a real name beats any pattern. `budget` bounds
+    the memory of loaded engines in bytes; None leaves it to the machine.
+    """
+
+    def __init__(
+        self, engines: Mapping[str, Engine], aliases: Sequence[tuple[str, str]] = (), budget: int | None = None
+    ) -> None:
+        self._seats = {name: _Seat(engine) for name, engine in engines.items()}
+        self._aliases = tuple(aliases)
+        self._budget = budget
+        self._changed = asyncio.Condition()
+        self._clock = 0
+
+    def cards(self) -> list[ModelCard]:
+        return [seat.engine.card for seat in self._seats.values()]
+
+    def resolve(self, name: str) -> str:
+        """The name of the model that answers to `name`. Raises NotFound in the API's words."""
+        if name in self._seats:
+            return name
+        for pattern, target in self._aliases:
+            if fnmatchcase(name, pattern):
+                return target
+        raise NotFound(f"model: {name}")
+
+    def card(self, name: str) -> ModelCard:
+        return self._seats[self.resolve(name)].engine.card
+
+    def engine(self, name: str) -> Engine:
+        """The engine for work that needs no loaded weights (counting). Raises NotFound."""
+        return self._seats[self.resolve(name)].engine
+
+    @asynccontextmanager
+    async def use(self, name: str) -> AsyncIterator[Engine]:
+        """The engine behind a name, loaded, and kept loaded until the block ends.
+
+        Raises NotFound, Busy when no memory came free in time, and whatever the engine's start raises.
+        """
+        seat = self._seats[self.resolve(name)]
+        await self._acquire(seat)
+        try:
+            yield seat.engine
+        finally:
+            await self._release(seat)
+
+    async def close(self) -> None:
+        """Unload everything, whether in use or not."""
+        await asyncio.gather(*(seat.engine.close() for seat in self._seats.values() if seat.resident))
+
+    async def _acquire(self, seat: _Seat) -> None:
+        async with self._changed:
+            self._clock += 1
+            seat.last_used = self._clock
+            seat.users += 1
+        try:
+            await self._ready(seat)
+        except BaseException:
+            await self._release(seat)
+            raise
+
+    async def _release(self, seat: _Seat) -> None:
+        async with self._changed:
+            seat.users -= 1
+            self._changed.notify_all()
+
+    async def _ready(self, seat: _Seat) -> None:
+        """Return once the seat is ready, loading it if nobody else does."""
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: seat.state in ("cold", "ready"))
+                if seat.state == "ready":
+                    return
+                seat.state = "loading"
+            await self._load(seat)
+
+    async def _load(self, seat: _Seat) -> None:
+        outcome: Literal["cold", "ready"] = "cold"
+        try:
+            await self._make_room(seat)
+            await seat.engine.start()
+            outcome = "ready"
+        finally:
+            await self._settle(seat, outcome)
+
+    async def _settle(self, seat: _Seat, state: Literal["cold", "ready"]) -> None:
+        async with self._changed:
+            seat.state = state
+            self._changed.notify_all()
+
+    async def _make_room(self, seat: _Seat) -> None:
+        if self._budget is None:
+            return
+        name, need = seat.engine.card.name, seat.engine.memory
+        if need > self._budget:
+            raise Failed(f"model {name} needs {need >> 20} MiB, over the memory budget of {self._budget >> 20} MiB")
+        while (victim := await self._victim(seat)) is not None:
+            try:
+                await victim.engine.close()
+            finally:
+                await self._settle(victim, "cold")
+
+    async def _victim(self, seat: _Seat) -> _Seat | None:
+        """The seat to unload next so that `seat` fits; None when it fits. Waits while every other one is in use."""
+        try:
+            async with asyncio.timeout(PATIENCE), self._changed:
+                await self._changed.wait_for(lambda: self._fits(seat) or self._idle())
+                if self._fits(seat):
+                    return None
+                victim = min(self._idle(), key=lambda other: other.last_used)
+                victim.state = "unloading"
+                return victim
+        except TimeoutError:
+            raise Busy(f"no memory came free for model {seat.engine.card.name}", retry_after=PATIENCE) from None
+
+    def _fits(self, seat: _Seat) -> bool:
+        others = sum(other.engine.memory for other in self._seats.values() if other.resident and other is not seat)
+        return self._budget is None or others + seat.engine.memory <= self._budget
+
+    def _idle(self) -> list[_Seat]:
+        return [seat for seat in self._seats.values() if seat.idle]
