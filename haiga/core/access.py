@@ -11,3 +11,22 @@ class Caller:
     key: str | None = None
     workspace: str = "default"
     admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key as it is kept: never the secret, only its SHA-256 in hexadecimal (`hash`) and a `hint` to know it by
+    in lists. Times are unix seconds."""
+
+    id: str
+    name: str
+    hash: str
+    hint: str
+    workspace: str
+    admin: bool
+    created_at: int
+    expires_at: int | None = None
+    revoked_at: int | None = None
+
+    def usable(self, now: float) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)

@@ -9,7 +9,9 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from haiga.core.access import ApiKey
 from haiga.core.generation import Event, TextRequest
+from haiga.core.library import AddedModel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,3 +105,29 @@ class Engine(Protocol):
     @property
     def memory(self) -> int:
         """Bytes held while started: weights, KV pool and overhead, estimated before and measured after the start."""
+
+
+class KeyStore(Protocol):
+    """Where API keys are kept."""
+
+    async def add(self, key: ApiKey) -> None:
+        """Keep a new key."""
+
+    async def all(self) -> list[ApiKey]:
+        """Every key, revoked and expired ones too, oldest first."""
+
+    async def revoke(self, key_id: str, at: int) -> bool:
+        """Mark a key revoked at unix second `at`; False when there is no such key that is not revoked yet."""
+
+
+class ModelStore(Protocol):
+    """Where the list of added models is kept."""
+
+    async def put(self, model: AddedModel) -> None:
+        """Keep a model; one of the same name is replaced."""
+
+    async def all(self) -> list[AddedModel]:
+        """Every model, oldest first."""
+
+    async def remove(self, name: str) -> bool:
+        """Forget a model; False when there is none of that name."""
