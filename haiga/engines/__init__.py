@@ -1,0 +1,1 @@
+"""Who runs models: each engine turns a request into events."""

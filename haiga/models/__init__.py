@@ -1,0 +1,1 @@
+"""Architectures as graphs: a checkpoint goes in, an OpenVINO model on paged attention comes out. No torch."""

@@ -1,0 +1,40 @@
+"""Which architecture is built by whom.
+
+Rule: a name as config.json's `architectures` gives it, to a function that builds its paged graph.
+"""
+
+from collections.abc import Callable
+
+import openvino as ov
+
+from haiga.core.errors import Invalid
+from haiga.models.fields import Fields
+from haiga.models.llama import build_llama
+from haiga.models.weights.checkpoint import Checkpoint
+from haiga.models.weights.packing import Packing
+
+Builder = Callable[[Checkpoint, Packing, str, int], ov.Model]
+
+BUILDERS: dict[str, Builder] = {
+    "LlamaForCausalLM": build_llama,
+    "MistralForCausalLM": build_llama,
+    "Qwen2ForCausalLM": build_llama,
+    "Qwen3ForCausalLM": build_llama,
+    "SmolLM3ForCausalLM": build_llama,
+}
+
+
+def find_architecture(config: Fields) -> str:
+    """The first architecture that config.json names and that can be built; raises Invalid naming them otherwise."""
+    named = config.sequence("architectures") or []
+    for name in named:
+        if name in BUILDERS:
+            return str(name)
+    asked = ", ".join(repr(str(name)) for name in named) or "(none)"
+    raise Invalid(f"{config.source}: architectures: {asked} is not supported; supported: {', '.join(BUILDERS)}")
+
+
+def build(checkpoint: Checkpoint, packing: Packing, context: int) -> ov.Model:
+    """The checkpoint's paged graph, its rope computed for `context` tokens."""
+    architecture = find_architecture(checkpoint.config)
+    return BUILDERS[architecture](checkpoint, packing, architecture, context)
