@@ -1,0 +1,158 @@
+"""Writes answers as the Messages API does: a whole message, or its server-sent events in the API's exact order.
+
+Rule: ids and the model's name are arguments; every counter is a number, never null, since clients add them up.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from haiga.core.errors import HaigaError
+from haiga.core.generation import (
+    BlockStarted,
+    BlockStopped,
+    Event,
+    Finished,
+    InputDelta,
+    Progress,
+    Reply,
+    SignatureDelta,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    Usage,
+)
+from haiga.core.messages import Block, Opaque, RedactedThinking, Text, Thinking, ToolUse
+from haiga.wire.anthropic import errors
+from haiga.wire.sse import frame
+
+PING = frame({"type": "ping"})
+
+
+def write_message(reply: Reply, *, id: str, model: str, context_management: bool = False) -> bytes:
+    """The whole answer. `context_management`: the request asked for edits, so the answer says that none was made."""
+    message = _envelope(id, model)
+    message["content"] = [_block(block) for block in reply.content]
+    message |= _ending(reply.stop, reply.sequence)
+    message["usage"] = _usage(reply.usage)
+    if context_management:
+        message["context_management"] = {"applied_edits": []}
+    return orjson.dumps(message)
+
+
+def write_count(tokens: int) -> bytes:
+    return orjson.dumps({"input_tokens": tokens})
+
+
+class MessageStream:
+    """Turns one answer's events into frames; knows which block is open, so that an error can close it."""
+
+    def __init__(self, id: str, model: str, *, context_management: bool = False) -> None:
+        self._id = id
+        self._model = model
+        self._context_management = context_management
+        self._open: int | None = None
+        self.started = False
+
+    def write(self, event: Event) -> bytes:
+        """The frames for one event."""
+        match event:
+            case Started():
+                self.started = True
+                message = _envelope(self._id, self._model) | {"usage": _usage(event.usage)}
+                return frame({"type": "message_start", "message": message})
+            case Progress():
+                return PING
+            case BlockStarted():
+                self._open = event.index
+                block = _block(event.block)
+                return frame({"type": "content_block_start", "index": event.index, "content_block": block})
+            case BlockStopped():
+                self._open = None
+                return frame({"type": "content_block_stop", "index": event.index})
+            case Finished():
+                return self._finish(event)
+        return frame({"type": "content_block_delta", "index": event.index, "delta": _delta(event)})
+
+    def error(self, error: HaigaError, request_id: str) -> bytes:
+        """The stream's last frames after a failure: the open block is closed first."""
+        closing = b"" if self._open is None else frame({"type": "content_block_stop", "index": self._open})
+        self._open = None
+        return closing + frame(errors.envelope(error, request_id))
+
+    def _finish(self, event: Finished) -> bytes:
+        data: dict[str, Any] = {
+            "type": "message_delta",
+            "delta": _ending(event.stop, event.sequence) | {"container": None},
+            "usage": _counters(event.usage),
+        }
+        if self._context_management:
+            data["context_management"] = {"applied_edits": []}
+        return frame(data) + frame({"type": "message_stop"})
+
+
+def _envelope(id: str, model: str) -> dict[str, Any]:
+    return {
+        "id": id,
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "stop_details": None,
+        "container": None,
+    }
+
+
+def _ending(stop: str, sequence: str | None) -> dict[str, Any]:
+    details = {"type": "refusal", "category": None, "explanation": None} if stop == "refusal" else None
+    return {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details}
+
+
+def _counters(usage: Usage) -> dict[str, Any]:
+    """Cumulative, and overwrites what message_start gave."""
+    return {
+        "input_tokens": usage.input,
+        "cache_creation_input_tokens": usage.creation,
+        "cache_read_input_tokens": usage.cache_read,
+        "output_tokens": usage.output,
+        "output_tokens_details": {"thinking_tokens": usage.thinking},
+    }
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    creation = {
+        "ephemeral_5m_input_tokens": usage.creation_5m,
+        "ephemeral_1h_input_tokens": usage.creation_1h,
+    }
+    return _counters(usage) | {"cache_creation": creation, "service_tier": "standard"}
+
+
+def _delta(event: TextDelta | ThinkingDelta | SignatureDelta | InputDelta) -> Mapping[str, str]:
+    match event:
+        case TextDelta():
+            return {"type": "text_delta", "text": event.text}
+        case ThinkingDelta():
+            return {"type": "thinking_delta", "thinking": event.thinking}
+        case SignatureDelta():
+            return {"type": "signature_delta", "signature": event.signature}
+    return {"type": "input_json_delta", "partial_json": event.partial_json}
+
+
+def _block(block: Block) -> Mapping[str, Any]:
+    """A block of an answer; only what a model can say occurs here."""
+    match block:
+        case Text():
+            cited = {"citations": list(block.citations)} if block.citations else {}
+            return {"type": "text", "text": block.text, **cited, **block.extra}
+        case Thinking():
+            return {"type": "thinking", "thinking": block.thinking, "signature": block.signature, **block.extra}
+        case RedactedThinking():
+            return {"type": "redacted_thinking", "data": block.data, **block.extra}
+        case ToolUse():
+            return {"type": "tool_use", "id": block.id, "name": block.name, "input": block.input, **block.extra}
+        case Opaque():
+            return {"type": block.type, **block.extra}
+    raise TypeError(f"a model does not answer with {type(block).__name__}")

@@ -1,0 +1,357 @@
+"""The request bodies of the Messages API, as the API documents them.
+
+Rule: shapes only. What depends on more than one field, or on the version, is checked in rules.py; unknown fields are
+kept (`extra="allow"`), unknown `type` tags are refused by the tagged unions, which also give the API's own paths
+(`messages.0.content.1.image.source.base64.media_type`).
+"""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+MAX_MESSAGES = 100_000
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True, defer_build=True)
+
+
+class CacheControl(Shape):
+    """Marks the prompt up to this block to be cached."""
+
+    type: Literal["ephemeral"]
+    ttl: Literal["5m", "1h"] | None = None
+
+
+class TextBlock(Shape):
+    type: Literal["text"]
+    text: str
+    citations: list[dict[str, Any]] | None = None
+    cache_control: CacheControl | None = None
+
+
+class Base64Image(Shape):
+    type: Literal["base64"]
+    media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
+    data: str
+
+
+class Url(Shape):
+    type: Literal["url"]
+    url: str
+
+
+class FileReference(Shape):
+    type: Literal["file"]
+    file_id: str
+
+
+class ImageTransformations(Shape):
+    oversized_image: Literal["downsize", "error"] | None = None
+
+
+class ImageBlock(Shape):
+    type: Literal["image"]
+    source: Annotated[Base64Image | Url | FileReference, Field(discriminator="type")]
+    transformations: ImageTransformations | None = None
+    cache_control: CacheControl | None = None
+
+
+def _as_blocks(value: Any) -> Any:
+    """Text given as a plain string is one text block; the empty string is none."""
+    if isinstance(value, str):
+        return [{"type": "text", "text": value}] if value else []
+    return value
+
+
+class Base64Pdf(Shape):
+    type: Literal["base64"]
+    media_type: Literal["application/pdf"]
+    data: str
+
+
+class PlainText(Shape):
+    type: Literal["text"]
+    media_type: Literal["text/plain"]
+    data: str
+
+
+SourceBlock: TypeAlias = Annotated[TextBlock | ImageBlock, Field(discriminator="type")]
+
+
+class ContentSource(Shape):
+    type: Literal["content"]
+    content: Annotated[
+        list[SourceBlock],
+        Field(fail_fast=True),
+        BeforeValidator(_as_blocks, json_schema_input_type=str | list[SourceBlock]),
+    ]
+
+
+class CitationsConfig(Shape):
+    enabled: bool | None = None
+
+
+class DocumentBlock(Shape):
+    type: Literal["document"]
+    source: Annotated[Base64Pdf | PlainText | ContentSource | Url | FileReference, Field(discriminator="type")]
+    title: str | None = None
+    context: str | None = None
+    citations: CitationsConfig | None = None
+    cache_control: CacheControl | None = None
+
+
+class SearchResultBlock(Shape):
+    type: Literal["search_result"]
+    source: str
+    title: str
+    content: list[TextBlock]
+    citations: CitationsConfig | None = None
+    cache_control: CacheControl | None = None
+
+
+class ThinkingBlock(Shape):
+    type: Literal["thinking"]
+    thinking: str
+    signature: str = ""
+
+
+class RedactedThinkingBlock(Shape):
+    type: Literal["redacted_thinking"]
+    data: str
+
+
+class ToolUseBlock(Shape):
+    type: Literal["tool_use"]
+    id: str = Field(pattern=r"^[a-zA-Z0-9_-]+$")
+    name: str = Field(min_length=1, max_length=200)
+    input: dict[str, Any]
+    cache_control: CacheControl | None = None
+
+
+class ToolResultPart(Shape):
+    """What a tool result may hold besides text, images, documents and search results."""
+
+    type: Literal["tool_reference", "browser_state"]
+    cache_control: CacheControl | None = None
+
+
+ResultBlock: TypeAlias = Annotated[
+    TextBlock | ImageBlock | DocumentBlock | SearchResultBlock | ToolResultPart, Field(discriminator="type")
+]
+
+
+class ToolResultBlock(Shape):
+    type: Literal["tool_result"]
+    tool_use_id: str = Field(pattern=r"^[a-zA-Z0-9_-]+$")
+    content: Annotated[
+        list[ResultBlock] | None,
+        Field(fail_fast=True),
+        BeforeValidator(_as_blocks, json_schema_input_type=str | list[ResultBlock] | None),
+    ] = None
+    is_error: bool | None = None
+    cache_control: CacheControl | None = None
+
+
+class OtherBlock(Shape):
+    """Blocks of the API's own server tools and betas: kept whole, acted on by nobody here yet."""
+
+    type: Literal[
+        "server_tool_use",
+        "web_search_tool_result",
+        "web_fetch_tool_result",
+        "code_execution_tool_result",
+        "bash_code_execution_tool_result",
+        "text_editor_code_execution_tool_result",
+        "tool_search_tool_result",
+        "advisor_tool_result",
+        "container_upload",
+        "compaction",
+        "fallback",
+        "mcp_tool_use",
+        "mcp_tool_result",
+        "mcp_tool_listing",
+        "tool_addition",
+        "tool_removal",
+    ]
+    cache_control: CacheControl | None = None
+
+
+ContentBlock: TypeAlias = Annotated[
+    TextBlock
+    | ImageBlock
+    | DocumentBlock
+    | SearchResultBlock
+    | ThinkingBlock
+    | RedactedThinkingBlock
+    | ToolUseBlock
+    | ToolResultBlock
+    | OtherBlock,
+    Field(discriminator="type"),
+]
+
+
+class MessageParam(Shape):
+    role: Literal["user", "assistant", "system"]
+    content: Annotated[
+        list[ContentBlock],
+        Field(fail_fast=True),
+        BeforeValidator(_as_blocks, json_schema_input_type=str | list[ContentBlock]),
+    ]
+
+
+class CustomTool(Shape):
+    """A tool that the client runs; `input_schema` is the JSON Schema of its arguments."""
+
+    type: Literal["custom"] = "custom"
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    description: str | None = None
+    input_schema: dict[str, Any]
+    strict: bool | None = None
+    cache_control: CacheControl | None = None
+
+
+class DefinedTool(Shape):
+    """A tool that the API itself defines; some toolsets carry no name."""
+
+    type: Literal[
+        "bash_20241022",
+        "bash_20250124",
+        "text_editor_20241022",
+        "text_editor_20250124",
+        "text_editor_20250429",
+        "text_editor_20250728",
+        "memory_20250818",
+        "computer_20241022",
+        "computer_20250124",
+        "computer_20251124",
+        "computer_toolset_20260801",
+        "browser_toolset_20260801",
+        "web_search_20250305",
+        "web_search_20260209",
+        "web_search_20260318",
+        "web_fetch_20250910",
+        "web_fetch_20260209",
+        "web_fetch_20260309",
+        "web_fetch_20260318",
+        "code_execution_20250522",
+        "code_execution_20250825",
+        "code_execution_20260120",
+        "code_execution_20260521",
+        "tool_search_tool_regex",
+        "tool_search_tool_regex_20251119",
+        "tool_search_tool_bm25",
+        "tool_search_tool_bm25_20251119",
+        "advisor_20260301",
+        "mcp_toolset",
+    ]
+    name: str | None = None
+    cache_control: CacheControl | None = None
+
+
+def _with_tool_type(value: Any) -> Any:
+    """A tool without a type is a custom one. The parsed body is ours alone, so it is changed in place."""
+    if isinstance(value, dict) and value.get("type") is None:
+        value["type"] = "custom"
+    return value
+
+
+ToolParam: TypeAlias = Annotated[
+    Annotated[CustomTool | DefinedTool, Field(discriminator="type")], BeforeValidator(_with_tool_type)
+]
+
+
+class AutoChoice(Shape):
+    type: Literal["auto"]
+    disable_parallel_tool_use: bool | None = None
+
+
+class AnyChoice(Shape):
+    type: Literal["any"]
+    disable_parallel_tool_use: bool | None = None
+
+
+class NamedChoice(Shape):
+    type: Literal["tool"]
+    name: str
+    disable_parallel_tool_use: bool | None = None
+
+
+class NoChoice(Shape):
+    type: Literal["none"]
+
+
+class EnabledThinking(Shape):
+    type: Literal["enabled"]
+    budget_tokens: int = Field(ge=1024)
+    display: Literal["summarized", "omitted"] | None = None
+
+
+class AdaptiveThinking(Shape):
+    type: Literal["adaptive"]
+    display: Literal["summarized", "omitted"] | None = None
+
+
+class DisabledThinking(Shape):
+    type: Literal["disabled"]
+
+
+class BetweenToolsThinking(Shape):
+    type: Literal["between_tools"]
+
+
+class Metadata(Shape):
+    user_id: str | None = Field(default=None, max_length=512)
+
+
+class JsonFormat(Shape):
+    type: Literal["json_schema"]
+    json_schema: dict[str, Any] = Field(alias="schema")
+
+
+class OutputConfig(Shape):
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    format: JsonFormat | None = None
+
+
+class CountBody(Shape):
+    """The body of POST /v1/messages/count_tokens: what a message would be, with nothing generated."""
+
+    model: str = Field(min_length=1, max_length=256)
+    messages: list[MessageParam] = Field(max_length=MAX_MESSAGES, fail_fast=True)
+    system: Annotated[
+        list[TextBlock] | None,
+        Field(fail_fast=True),
+        BeforeValidator(_as_blocks, json_schema_input_type=str | list[TextBlock] | None),
+    ] = None
+    tools: list[ToolParam] | None = Field(default=None, fail_fast=True)
+    tool_choice: Annotated[AutoChoice | AnyChoice | NamedChoice | NoChoice, Field(discriminator="type")] | None = None
+    thinking: (
+        Annotated[
+            EnabledThinking | AdaptiveThinking | DisabledThinking | BetweenToolsThinking, Field(discriminator="type")
+        ]
+        | None
+    ) = None
+    cache_control: CacheControl | None = None
+    output_config: OutputConfig | None = None
+    output_format: JsonFormat | None = None
+    context_management: dict[str, Any] | None = None
+    mcp_servers: list[dict[str, Any]] | None = None
+    thread: dict[str, Any] | None = None
+    container: Any = None
+    speed: Literal["standard", "fast"] | None = None
+
+
+class MessageBody(CountBody):
+    """The body of POST /v1/messages. temperature, top_p and top_k belong to version 2023-06-01 alone."""
+
+    max_tokens: int = Field(ge=0)
+    stream: bool | None = None
+    stop_sequences: list[str] | None = Field(default=None, fail_fast=True)
+    metadata: Metadata | None = None
+    service_tier: Literal["auto", "standard_only"] | None = None
+    temperature: float | None = Field(default=None, ge=0, le=1)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    inference_geo: str | None = None
+    diagnostics: dict[str, Any] | None = None
