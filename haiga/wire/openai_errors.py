@@ -1,5 +1,10 @@
-"""Core errors as the OpenAI API reports them: status, type, code, envelope."""
+"""Core errors as the OpenAI API reports them: status, type, code, envelope.
 
+Rule: what another layer worded is said in OpenAI's words where clients look for them (unknown model, prompt too
+long); `param` alone carries the path, since OpenAI's own messages name the field themselves.
+"""
+
+import re
 from typing import Any
 
 import orjson
@@ -26,12 +31,18 @@ KINDS: tuple[tuple[type[HaigaError], int, str, str | None], ...] = (
     (Unsupported, 400, "invalid_request_error", "unsupported_value"),
     (NotFound, 404, "invalid_request_error", "not_found"),
     (Denied, 403, "invalid_request_error", None),
-    (Limited, 429, "rate_limit_error", "rate_limit_exceeded"),
+    (Limited, 429, "requests", "rate_limit_exceeded"),
     (Busy, 503, "server_error", "overloaded"),
     (Dead, 500, "server_error", None),
     (Failed, 500, "server_error", None),
     (Cancelled, 499, "server_error", None),
+    (HaigaError, 500, "server_error", None),
 )
+TOO_LONG = re.compile(r"prompt is too long: (\d+) tokens > (\d+) maximum")
+NO_ROOM = "input length and `max_tokens` exceed context limit"
+UNKNOWN_MODEL = "model: "
+# Fields by the names that services/inference gives them.
+PARAMS = {"output_config.format": "response_format"}
 
 
 def kind(error: HaigaError) -> tuple[int, str, str | None]:
@@ -39,14 +50,37 @@ def kind(error: HaigaError) -> tuple[int, str, str | None]:
     if isinstance(error, Denied) and error.unauthenticated:
         return 401, "invalid_request_error", error.code or "invalid_api_key"
     status, name, code = next(row[1:] for row in KINDS if isinstance(error, row[0]))
-    return status, name, error.code or code
+    return status, name, error.code or _worded_code(error) or code
 
 
 def envelope(error: HaigaError) -> dict[str, Any]:
+    """The error body, also the data of a stream's last frame after a failure."""
     _, name, code = kind(error)
-    return {"error": {"message": str(error), "type": name, "param": error.field, "code": code}}
+    param = PARAMS.get(error.field, error.field) if error.field else None
+    return {"error": {"message": _message(error), "type": name, "param": param, "code": code}}
 
 
 def write_error(error: HaigaError, status: int | None = None) -> ErrorReply:
     """The HTTP answer; `status` overrides the class's own (405 for a method that a route does not have)."""
     return ErrorReply(status or kind(error)[0], orjson.dumps(envelope(error)), retry_headers(error))
+
+
+def _worded_code(error: HaigaError) -> str | None:
+    """The code of an error whose message says which one it is."""
+    if isinstance(error, NotFound) and error.message.startswith(UNKNOWN_MODEL):
+        return "model_not_found"
+    if TOO_LONG.search(error.message) or error.message.startswith(NO_ROOM):
+        return "context_length_exceeded"
+    return None
+
+
+def _message(error: HaigaError) -> str:
+    if isinstance(error, NotFound) and error.message.startswith(UNKNOWN_MODEL):
+        name = error.message.removeprefix(UNKNOWN_MODEL)
+        return f"The model `{name}` does not exist or you do not have access to it."
+    if match := TOO_LONG.search(error.message):
+        return (
+            f"This model's maximum prompt length is {match[2]} tokens. However, your messages resulted in {match[1]} "
+            "tokens. Please reduce the length of the messages."
+        )
+    return error.message
