@@ -1,0 +1,164 @@
+"""An engine with no model: it repeats the last thing the user said, one word a token, or plays a script.
+
+Rule: deterministic, and true to the Engine seam in all else: limits, stop strings, usage, aborts. It serves the tests
+of everything above the seam, and measures what the server itself costs.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TypeAlias
+
+from haiga.core.errors import Dead, HaigaError, Invalid
+from haiga.core.generation import (
+    BlockStarted,
+    BlockStopped,
+    Event,
+    Finished,
+    InputDelta,
+    Started,
+    StopReason,
+    TextDelta,
+    TextRequest,
+    ThinkingDelta,
+    Usage,
+)
+from haiga.core.messages import Block, Message, Text, Thinking, ToolResult, ToolUse, text_of
+from haiga.core.ports import Capabilities, ModelCard
+
+Step: TypeAlias = Event | HaigaError | float  # say this, fail so, or stay silent for so many seconds
+WORD = re.compile(r"\s*\S+\s*?|\s+$")
+CARD = ModelCard("fake", "Fake", created=0, context=4096, max_output=4096, capabilities=Capabilities())
+
+
+class FakeEngine:
+    """Echoes, or plays `script` for every request: content events, errors raised where they stand, silences.
+
+    A script needs no Started, and gets a Finished with "end_turn" unless it has its own; usage is filled in. `pace`
+    is the silence before each event, in seconds.
+    """
+
+    def __init__(self, card: ModelCard = CARD, script: Sequence[Step] = (), pace: float = 0.0) -> None:
+        self._card = card
+        ended = not script or any(isinstance(step, Finished) for step in script)
+        self._script = (*script,) if ended else (*script, Finished("end_turn", Usage()))
+        self._pace = pace
+        self._busy = 0
+        self._closed = asyncio.Event()
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    @property
+    def memory(self) -> int:
+        return 0
+
+    @property
+    def busy(self) -> int:
+        return self._busy
+
+    async def start(self) -> None:
+        self._closed.clear()
+
+    async def close(self) -> None:
+        self._closed.set()
+
+    async def count(self, request: TextRequest) -> int:
+        """Words of the system prompt, tools and messages, and one more for each message's role."""
+        tools = sum(1 + len(words(tool.description)) for tool in request.tools)
+        return sum(_size(block) for block in request.system) + tools + sum(_message_size(m) for m in request.messages)
+
+    async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
+        prompt = await self.count(request)
+        room = self._room(request, prompt)
+        self._busy += 1
+        try:
+            yield Started(Usage(input=prompt))
+            output = 0
+            for step in self._script if self._script and room else _echo(request, room):
+                output += _weight(step)
+                await self._silence(step if isinstance(step, float) else self._pace)
+                if isinstance(step, HaigaError):
+                    raise step
+                if isinstance(step, Finished):
+                    yield replace(step, usage=Usage(input=prompt, output=output))
+                elif not isinstance(step, float):
+                    yield step
+        finally:
+            self._busy -= 1
+
+    def _room(self, request: TextRequest, prompt: int) -> int:
+        """How many tokens may be generated. Raises Invalid when the prompt leaves too little."""
+        context = self._card.context
+        if prompt > context:
+            raise Invalid(f"prompt is too long: {prompt} tokens > {context} maximum")
+        if request.overflow == "refuse" and prompt + request.max_tokens > context:
+            raise Invalid(
+                f"input length and `max_tokens` exceed context limit: {prompt} + {request.max_tokens} > {context}, "
+                "decrease input length or `max_tokens` and try again"
+            )
+        return min(request.max_tokens, context - prompt)
+
+    async def _silence(self, seconds: float) -> None:
+        """Let others run; raise Dead if the engine is closed by then."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), seconds) if seconds else await asyncio.sleep(0)
+        if self._closed.is_set():
+            raise Dead("the engine was closed")
+
+
+def _echo(request: TextRequest, room: int) -> Iterator[Step]:
+    text, stop, sequence = _answer(request)
+    pieces = words(text)
+    if len(pieces) > room or not room:
+        stop, sequence = ("max_tokens" if room == request.max_tokens else "model_context_window_exceeded"), None
+    if pieces and room:
+        yield BlockStarted(0, Text(""))
+        yield from (TextDelta(0, piece) for piece in pieces[:room])
+        yield BlockStopped(0)
+    yield Finished(stop, Usage(), sequence)
+
+
+def words(text: str) -> list[str]:
+    """The fake tokenizer: a word with the white space before it; the pieces join to the text."""
+    return WORD.findall(text)
+
+
+def _answer(request: TextRequest) -> tuple[str, StopReason, str | None]:
+    """The last user text, less what a prefill already says, cut at the first stop string; and why it ends."""
+    asked = next((text_of(m.content) for m in reversed(request.messages) if m.role == "user"), "")
+    last = request.messages[-1]
+    answer = asked.removeprefix(text_of(last.content)) if last.role == "assistant" else asked
+    found = [(at, stop) for stop in request.stop if (at := answer.find(stop)) >= 0]
+    if not found:
+        return answer, "end_turn", None
+    at, stop = min(found)
+    return answer[:at], "stop_sequence", stop
+
+
+def _message_size(message: Message) -> int:
+    return 1 + sum(_size(block) for block in message.content)
+
+
+def _size(block: Block) -> int:
+    match block:
+        case Text():
+            return len(words(block.text))
+        case Thinking():
+            return len(words(block.thinking))
+        case ToolUse():
+            return 1 + len(block.input)
+        case ToolResult():
+            return 1 + sum(_size(inner) for inner in block.content)
+    return 1
+
+
+def _weight(step: Step) -> int:
+    """Output tokens in one step of a script."""
+    match step:
+        case TextDelta(text=text) | ThinkingDelta(thinking=text) | InputDelta(partial_json=text):
+            return len(words(text))
+    return 0
