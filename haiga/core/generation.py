@@ -74,7 +74,9 @@ class TextRequest:
     """One conversation to be continued.
 
     A last message from the assistant is a prefill: the answer continues it. `cache` marks the last block that
-    can be cached. `overflow`: what happens when prompt and max_tokens do not fit the context together.
+    can be cached. `overflow`: what happens when prompt and max_tokens do not fit the context together. `raw` is a
+    prompt to be continued as it stands, without template, as text or token ids; `messages` then holds its text for
+    whoever reads along, and is not part of the prompt.
     """
 
     model: str
@@ -93,6 +95,7 @@ class TextRequest:
     workspace: str = "default"
     user: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    raw: str | tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,8 +144,19 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Grammar:
+    """What a tool's free text must match: a Lark grammar or a regular expression."""
+
+    syntax: Literal["lark", "regex"]
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool the model may call. `kind` is "custom", or the dated type of a tool the API itself defines."""
+    """A tool the model may call. `kind` is "custom", or the dated type of a tool the API itself defines.
+
+    A tool that takes free text has a schema of one string, `input`; `grammar` then is what that text must match.
+    """
 
     name: str
     description: str = ""
@@ -154,15 +165,20 @@ class Tool:
     strict: bool = False
     cache: CacheMark | None = None
     extra: Extra = field(default_factory=dict)
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """`mode`: auto (free), any (some tool), tool (the one named `name`), none; `parallel`: several calls per turn."""
+    """`mode`: auto (free), any (some tool), tool (the one named `name`), none; `parallel`: several calls per turn.
+
+    `allowed` names the tools that may be called while the prompt shows all of them; None for every one.
+    """
 
     mode: Literal["auto", "any", "tool", "none"] = "auto"
     name: str | None = None
     parallel: bool = True
+    allowed: tuple[str, ...] | None = None
 
 
 def text_of(blocks: tuple[Block, ...]) -> str:
