@@ -1,0 +1,1 @@
+"""Benchmarks, run by `make bench`. Rule: every figure is a ratio to a baseline or a peer measured in the same run."""
