@@ -1,0 +1,39 @@
+"""Every table. Rule: types that SQLite and PostgreSQL share; times are unix seconds.
+
+A change here needs a file in migrations/versions; a test holds the two against each other.
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, MetaData, String, Table, Text
+
+# named constraints, so that a later migration can name what it changes on any database
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+API_KEYS = Table(
+    "api_keys",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("hint", Text, nullable=False),
+    Column("workspace", Text, nullable=False),
+    Column("admin", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+)
+
+MODELS = Table(
+    "models",
+    METADATA,
+    Column("name", String(255), primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("weights", String(16)),
+    Column("added_at", BigInteger, nullable=False),
+)
