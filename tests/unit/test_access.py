@@ -1,0 +1,169 @@
+"""Keys: who is let in, and for how long."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from haiga.core.access import ApiKey, Caller
+from haiga.core.errors import Denied, Invalid, NotFound
+from haiga.services.access import FRESH, Access
+from haiga.stores.connect import connect
+from haiga.stores.keys import DatabaseKeys
+
+
+class Shelf:
+    """Keys in memory: a second implementation of the seam. Counts how often it is read."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, ApiKey] = {}
+        self.reads = 0
+
+    async def add(self, key: ApiKey) -> None:
+        self.kept[key.id] = key
+
+    async def all(self) -> list[ApiKey]:
+        self.reads += 1
+        await asyncio.sleep(0)
+        return list(self.kept.values())
+
+    async def revoke(self, key_id: str, at: int) -> bool:
+        old = self.kept.pop(key_id)
+        self.kept[key_id] = ApiKey(
+            old.id, old.name, old.hash, old.hint, old.workspace, old.admin, old.created_at, old.expires_at, at
+        )
+        return True
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def everything_in(directory: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in directory.iterdir())
+
+
+async def refused(access: Access, credential: str | None) -> bool:
+    try:
+        await access.authenticate(credential)
+    except Denied as denied:
+        return denied.unauthenticated and str(denied) == "invalid x-api-key"
+    return False
+
+
+async def test_a_secret_opens_the_door_and_the_database_does_not_hold_it(tmp_path: Path) -> None:
+    async with connect(tmp_path / "db") as database:
+        access = Access(DatabaseKeys(database))
+        key, secret = await access.create_key("ci", "team", admin=True)
+        assert Caller(key.id, "team", True) == await access.authenticate(secret)
+        assert [key] == await access.list()
+    assert secret.startswith("sk-haiga-") and len(secret) == len("sk-haiga-") + 43
+    assert secret.encode() not in everything_in(tmp_path)
+    assert secret not in repr(key)
+
+
+async def test_two_keys_never_share_a_secret_or_an_id() -> None:
+    access = Access(Shelf())
+    (one, first), (other, second) = await access.create_key("a"), await access.create_key("a")
+    assert first != second and one.id != other.id and one.hash != other.hash
+
+
+@pytest.mark.parametrize("credential", [None, "", "sk-haiga-", "sk-haiga-" + "x" * 43, "ключ", "\udcff", "a" * 100_000])
+async def test_anything_but_a_key_is_denied(credential: str | None) -> None:
+    access = Access(Shelf())
+    await access.create_key("ci")
+    assert await refused(access, credential)
+
+
+async def test_without_keys_a_closed_server_denies_and_an_open_one_takes_any_credential() -> None:
+    assert await refused(Access(Shelf()), "anything")
+    for credential in (None, "anything"):
+        assert Caller() == await Access(Shelf(), open_when_empty=True).authenticate(credential)
+
+
+async def test_the_first_key_closes_an_open_server_and_revoking_it_does_not_open_it_again() -> None:
+    access = Access(Shelf(), open_when_empty=True)
+    assert await access.is_open()
+    await access.create_key("ci")
+    assert await refused(access, "anything") and not await access.is_open()
+    await access.revoke("ci")
+    assert await refused(access, "anything")
+
+
+async def test_a_key_revoked_elsewhere_stops_working_within_seconds() -> None:
+    shelf, clock = Shelf(), Clock()
+    access = Access(shelf, clock=clock)
+    key, secret = await access.create_key("ci")
+    await access.authenticate(secret)
+    await shelf.revoke(key.id, 1000)
+    clock.now += FRESH
+    assert await refused(access, secret)
+
+
+async def test_a_clock_set_back_does_not_keep_a_revoked_key_alive() -> None:
+    shelf, clock = Shelf(), Clock()
+    access = Access(shelf, clock=clock)
+    key, secret = await access.create_key("ci")
+    await access.authenticate(secret)
+    await shelf.revoke(key.id, 1000)
+    clock.now -= 500
+    assert await refused(access, secret)
+
+
+async def test_a_key_made_elsewhere_works_within_seconds() -> None:
+    shelf, clock = Shelf(), Clock()
+    access = Access(shelf, clock=clock)
+    assert await refused(access, "early")
+    key, secret = await Access(shelf).create_key("ci")
+    clock.now += FRESH
+    assert key.id == (await access.authenticate(secret)).key
+
+
+async def test_a_key_ends_at_its_hour() -> None:
+    clock = Clock()
+    access = Access(Shelf(), clock=clock)
+    _, secret = await access.create_key("ci", lifetime=60)
+    clock.now = 1059.9
+    await access.authenticate(secret)
+    clock.now = 1060.0
+    assert await refused(access, secret)
+
+
+async def test_a_storm_of_guesses_reads_the_store_once() -> None:
+    shelf = Shelf()
+    access = Access(shelf, clock=Clock())
+    assert all(await asyncio.gather(*(refused(access, f"guess {n}") for n in range(100))))
+    assert 1 == shelf.reads
+
+
+async def test_revoking_is_by_id_or_by_a_name_that_only_one_key_bears() -> None:
+    access = Access(Shelf())
+    (one, _), (_, second) = await access.create_key("a"), await access.create_key("a")
+    with pytest.raises(Invalid, match=f"2 keys are named a: .*{one.id}"):
+        await access.revoke("a")
+    assert one.id == (await access.revoke(one.id)).id
+    await access.authenticate(second)
+    await access.revoke("a")
+    with pytest.raises(NotFound, match="no key a"):
+        await access.revoke("a")
+
+
+async def test_a_public_address_needs_a_key_that_still_works() -> None:
+    access = Access(Shelf())
+    with pytest.raises(Invalid, match=r"refusing to listen on 0\.0\.0\.0 without an API key"):
+        await access.require_keys("0.0.0.0")
+    await access.create_key("ci")
+    await access.require_keys("0.0.0.0")
+    await access.revoke("ci")
+    with pytest.raises(Invalid, match="haiga keys create"):
+        await access.require_keys("0.0.0.0")
+
+
+@pytest.mark.parametrize(("name", "workspace", "field"), [(" ", "w", "name"), ("n", "", "workspace")])
+async def test_empty_names_are_refused(name: str, workspace: str, field: str) -> None:
+    with pytest.raises(Invalid, match=f"{field}: must not be empty"):
+        await Access(Shelf()).create_key(name, workspace)
