@@ -1,0 +1,272 @@
+"""The one thread that owns a Runner: commands in, steps while there is work, one list of outputs per step.
+
+The rule of this file: only the thread in `run` touches the runner and the scheduler. Everybody else puts a command on
+the queue. Every submitted request gets exactly one last output: a stop reason or an error. Nothing that grows with
+the length of a text happens here per token, and the callback must not either: it is called between two steps.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haiga.batching.sampler import Choice, Draw, Ids, sample
+from haiga.batching.scheduler import Advance, Plan, Scheduler
+from haiga.batching.sequence import Request
+from haiga.core.errors import Busy, Cancelled, Dead, Failed, HaigaError, Invalid
+from haiga.core.generation import Sampling, StopReason, Usage
+from haiga.core.ports import Runner
+
+_FATAL = 3  # failed steps in a row
+_IDLE_CHECK = 1.0  # seconds without work after which the pool is checked once
+
+
+class Constraint(Protocol):
+    """Which tokens may come next in one sequence: a grammar's state."""
+
+    def mask(self) -> NDArray[np.int32]:
+        """One bit per token, 1 for allowed: bit i % 32 of word i // 32."""
+
+    def accept(self, token: int) -> None:
+        """This token was chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What one step did for one request. The last one has a `stop` or an `error`.
+
+    choices: new tokens, an end token included. usage: None until the request was admitted, from then on its prompt
+    part does not change. prefilled: prompt tokens computed or reused so far.
+    """
+
+    id: str
+    choices: tuple[Choice, ...] = ()
+    stop: StopReason | None = None
+    error: HaigaError | None = None
+    usage: Usage | None = None
+    prefilled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counters since the start and sizes now; rates are differences of counters. `busy` is seconds spent in steps."""
+
+    running: int = 0
+    waiting: int = 0
+    blocks: int = 0
+    free_blocks: int = 0
+    cached_blocks: int = 0
+    preemptions: int = 0
+    steps: int = 0
+    failed_steps: int = 0
+    computed_tokens: int = 0
+    reused_tokens: int = 0
+    generated_tokens: int = 0
+    busy: float = 0.0
+
+
+@dataclass(slots=True)
+class _Live:
+    """What the loop keeps of a request beside the scheduler's sequence."""
+
+    request: Request
+    sampling: Sampling
+    seed: int
+    constraint: Constraint | None
+    prompt: Ids
+    output: list[int] = field(default_factory=list)
+    admitted: bool = False
+
+    def draw(self) -> Draw:
+        mask = self.constraint.mask() if self.constraint else None
+        return Draw(self.sampling, self.seed, len(self.output), self.prompt, self.output, mask)
+
+    def accept(self, token: int) -> None:
+        self.output.append(token)
+        if self.constraint:
+            self.constraint.accept(token)
+
+
+class Loop:
+    """Runs requests on `runner` until it is shut down; `deliver` gets the outputs of each step on the loop's thread."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        scheduler: Scheduler,
+        deliver: Callable[[list[Output]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._runner = runner
+        self._scheduler = scheduler
+        self._deliver = deliver
+        self._clock = clock
+        self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._live: dict[str, _Live] = {}
+        self._outbox: list[Output] = []
+        self._open = True
+        self._failures = 0
+        self._counts = dict.fromkeys(
+            ("steps", "failed_steps", "computed_tokens", "reused_tokens", "generated_tokens"), 0
+        )
+        self._busy = 0.0
+        self.stats = Stats()
+
+    # -- from any thread ---------------------------------------------------------------------------------------------
+
+    def submit(self, request: Request, sampling: Sampling, constraint: Constraint | None = None) -> None:
+        """Queue a request. What is wrong with it comes back as the error of its only output."""
+        self._commands.put(partial(self._submit, request, sampling, constraint))
+
+    def abort(self, identifier: str) -> None:
+        """End a request with Cancelled before the next step; nothing happens when it has ended already."""
+        self._commands.put(partial(self._end, identifier, Cancelled("the request was aborted")))
+
+    def clear_cache(self) -> None:
+        """Forget every KV block that no request is using, pinned ones too."""
+        self._commands.put(self._scheduler.pool.clear)
+
+    def shutdown(self, drain: bool = True) -> None:
+        """Take no more requests (they end with Busy), finish those under way or, without `drain`, end them with
+        Cancelled; then `run` returns. A second call can cut a drain short."""
+        self._commands.put(partial(self._shut, drain))
+
+    # -- on the loop's thread ----------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Work until shut down, then close the runner. Raises Dead when step after step fails; every request has had
+        its last output then."""
+        try:
+            while self._take_commands():
+                self._step()
+        finally:
+            self._refuse_late_comers()
+            self._runner.close()
+
+    def _refuse_late_comers(self) -> None:
+        self._open = False
+        while not self._commands.empty():
+            self._commands.get()()
+        self._flush()
+
+    def _take_commands(self) -> bool:
+        """Carry out what is queued, sleeping while there is nothing else to do; False when all is over."""
+        while True:
+            while not self._commands.empty():
+                self._commands.get()()
+            self._flush()
+            if self._live or not self._open:
+                return bool(self._live)
+            self._sleep()
+
+    def _sleep(self) -> None:
+        try:
+            command = self._commands.get(timeout=_IDLE_CHECK)
+        except Empty:
+            self._scheduler.check_integrity()
+            command = self._commands.get()
+        command()
+
+    def _flush(self) -> None:
+        scheduler, pool = self._scheduler, self._scheduler.pool
+        self.stats = Stats(
+            running=scheduler.running,
+            waiting=scheduler.waiting,
+            blocks=pool.count,
+            free_blocks=pool.free_count,
+            cached_blocks=pool.cached_count,
+            preemptions=scheduler.preemptions,
+            busy=self._busy,
+            **self._counts,
+        )
+        if self._outbox:
+            outputs, self._outbox = self._outbox, []
+            self._deliver(outputs)
+
+    def _submit(self, request: Request, sampling: Sampling, constraint: Constraint | None) -> None:
+        try:
+            self._check(sampling)
+            self._scheduler.add(request)
+        except HaigaError as error:
+            self._outbox.append(Output(request.id, error=error))
+            return
+        seed = secrets.randbits(64) if sampling.seed is None else sampling.seed
+        repeats = request.prompt if sampling.repetition_penalty != 1 else ()
+        prompt = np.unique(np.asarray(repeats, np.intp))
+        self._live[request.id] = _Live(request, sampling, seed, constraint, prompt)
+
+    def _check(self, sampling: Sampling) -> None:
+        if not self._open:
+            raise Busy("the engine is shutting down")
+        unknown = [token for token in sampling.logit_bias if not 0 <= token < self._runner.vocabulary]
+        if unknown:
+            raise Invalid(f"there is no token {unknown[0]}", field="logit_bias")
+
+    def _shut(self, drain: bool) -> None:
+        self._open = False
+        if not drain:
+            self._end_all(self._live, Cancelled("the engine is shutting down"))
+
+    def _end(self, identifier: str, error: HaigaError) -> None:
+        if self._live.pop(identifier, None):
+            self._scheduler.abort(identifier)
+            self._outbox.append(Output(identifier, error=error))
+
+    def _end_all(self, identifiers: Iterable[str], error: HaigaError) -> None:
+        for identifier in list(identifiers):
+            self._end(identifier, error)
+
+    def _step(self) -> None:
+        began = self._clock()
+        plan = self._scheduler.plan(began)
+        try:
+            choices = self._run(plan)
+        except Exception as error:  # a runner may raise anything; the requests of this step alone pay for it
+            self._fail(plan, error)
+            return
+        self._failures = 0
+        ended = self._clock()
+        self._finish(plan, choices, ended)
+        self._busy += ended - began
+
+    def _run(self, plan: Plan) -> list[Choice]:
+        logits = self._runner.step(plan.rows)
+        live = [self._live[sequence.request.id] for sequence in plan.sampled]
+        choices = sample(logits, [each.draw() for each in live])
+        for each, choice in zip(live, choices, strict=True):
+            each.accept(choice.token)
+        return choices
+
+    def _finish(self, plan: Plan, choices: list[Choice], now: float) -> None:
+        advances = self._scheduler.commit(plan, [(choice.token,) for choice in choices], now)
+        following = iter(choices)
+        self._outbox += [self._output(advance, following) for advance in advances]
+        self._counts["steps"] += 1
+        self._counts["computed_tokens"] += sum(len(row.tokens) for row in plan.rows)
+        self._counts["generated_tokens"] += len(choices)
+
+    def _output(self, advance: Advance, following: Iterator[Choice]) -> Output:
+        live = self._live[advance.id]
+        if not live.admitted:
+            live.admitted = True
+            self._counts["reused_tokens"] += advance.usage.cache_read
+        if advance.stop:
+            del self._live[advance.id]
+        choices = tuple(next(following) for _ in advance.tokens)
+        return Output(advance.id, choices, advance.stop, None, advance.usage, advance.prefilled)
+
+    def _fail(self, plan: Plan, error: Exception) -> None:
+        self._failures += 1
+        self._counts["failed_steps"] += 1
+        reason = error if isinstance(error, HaigaError) else Failed(f"a step failed: {error}")
+        self._end_all([sequence.request.id for sequence in plan.sequences], reason)
+        if self._failures >= _FATAL:
+            dead = Dead(f"{self._failures} steps in a row failed, the last with: {error}")
+            self._end_all(self._live, dead)
+            raise dead from error

@@ -1,0 +1,308 @@
+"""Which tokens run in the next step. Pure: tokens, memory and time come in as arguments, a plan comes out.
+
+Rules, in the order in which they are applied by `plan`:
+
+1.  Interactive sequences come before batch ones in everything: blocks, rows, budget. An interactive request is in the
+    very next plan; for its blocks or its row a running batch sequence is sent back to wait.
+2.  Ageing: when the oldest batch sequence has been left out of `patience` plans (counted over its life), it counts as
+    interactive until it ends. One sequence at a time can be so promoted. Because it takes its place by arrival, every
+    later interactive sequence queues behind it, so batch work always ends; because it is one, interactive work loses
+    at most one row and that row's share. A time slice instead would not do: a batch sequence that is sent back loses
+    what it computed, and could go round for ever.
+3.  Growing and admission, by arrival within a priority. A sequence is admitted with blocks for its whole prompt, so
+    two half-filled prompts never wait for each other; then it grows block by block. When no block is left, the lowest
+    priority's latest arrival is sent back (its blocks stay cached until they are needed, so most is reused later).
+    Nobody is sent back for a later arrival of its own priority: the oldest interactive sequence always goes on.
+4.  Sharing: on admission the longest cached prefix is taken over. A sequence whose next block is being computed by
+    another one right now waits for it instead of computing it too. At least one token is always computed, to have
+    logits. Blocks can be shared as soon as they are full and computed, generated ones too.
+5.  The budget of tokens per step: first every decode (a gap of one token), then prefill chunks. At least half of what
+    is left goes to the oldest prefill, the rest to the shortest ones. So a long prompt never blocks short ones that
+    come later, they never stop it, and equal ones are served in order. While interactive work runs, batch prefill
+    gets at most an eighth of the budget, since each of its tokens delays somebody's next one.
+"""
+
+from bisect import insort
+from collections.abc import Iterator
+from collections.abc import Sequence as Items
+from dataclasses import dataclass
+from operator import attrgetter
+
+from haiga.batching.blocks import BlockPool
+from haiga.batching.sequence import Request, Sequence, bill
+from haiga.core.errors import Invalid
+from haiga.core.generation import StopReason, Usage
+from haiga.core.ports import Row
+
+_BATCH_SHARE = 8
+_by_arrival = attrgetter("arrival")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One step: `rows` for the runner and, in the same order, whose they are."""
+
+    rows: tuple[Row, ...]
+    sequences: tuple[Sequence, ...]
+
+    @property
+    def sampled(self) -> list[Sequence]:
+        """The sequences whose next token the step's logits decide, one row of logits each."""
+        return [sequence for row, sequence in zip(self.rows, self.sequences, strict=True) if row.sampled]
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What a step did for one sequence.
+
+    tokens: newly generated, an end token included. stop: why it has ended, if it has. usage: the prompt's tokens by
+    origin, fixed at the first admission, and output so far. prefilled: prompt tokens computed or reused.
+    """
+
+    id: str
+    tokens: tuple[int, ...]
+    stop: StopReason | None
+    usage: Usage
+    prefilled: int
+
+
+class Scheduler:
+    """Sequences over one pool of blocks.
+
+    budget: tokens per step. rows: sequences running at once, at most `budget`. context: tokens of prompt and output
+    together; what the pool can hold limits it too. patience: plans that the oldest batch sequence may be left out of.
+    """
+
+    def __init__(self, pool: BlockPool, budget: int, rows: int, context: int, patience: int = 64) -> None:
+        if not 1 <= rows <= budget:
+            raise Invalid(f"rows must be between 1 and the token budget of {budget}, not {rows}", field="rows")
+        self.pool = pool
+        self.budget = budget
+        self.rows = rows
+        self.context = min(context, pool.count * pool.block_size)
+        self.patience = patience
+        self.preemptions = 0
+        self._arrivals = 0
+        self._promoted: Sequence | None = None
+        self._sequences: dict[str, Sequence] = {}
+        self._running: dict[bool, list[Sequence]] = {True: [], False: []}  # by urgency, each in order of arrival
+        self._waiting: dict[bool, list[Sequence]] = {True: [], False: []}
+
+    @property
+    def running(self) -> int:
+        return sum(map(len, self._running.values()))
+
+    @property
+    def waiting(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def add(self, request: Request) -> None:
+        """Queue a request. Raises Invalid when it is empty, could never fit, or its id is taken."""
+        if request.id in self._sequences:
+            raise Invalid(f"a request with the id {request.id} is already under way", field="id")
+        if not request.prompt:
+            raise Invalid("the prompt has no tokens", field="messages")
+        room = self.context - min(request.max_tokens, 1)
+        if len(request.prompt) > room:
+            message = f"prompt is too long: {len(request.prompt)} tokens > {room} maximum"
+            raise Invalid(message, code="context_length_exceeded")
+        self._arrivals += 1
+        urgent = request.priority == "interactive"
+        sequence = Sequence(request, self._arrivals, self.context, self.pool.block_size, urgent)
+        self._sequences[request.id] = sequence
+        self._waiting[urgent].append(sequence)
+
+    def abort(self, identifier: str) -> bool:
+        """Drop a sequence and give its blocks back at once; False when there is none of that id."""
+        sequence = self._sequences.pop(identifier, None)
+        if sequence is None:
+            return False
+        self._leave(sequence)
+        return True
+
+    def check_integrity(self) -> None:
+        """Raises AssertionError when a block leaked or anything in the pool disagrees."""
+        self.pool.check_integrity([sequence.blocks for sequence in self._sequences.values()])
+
+    # -- planning: who runs ------------------------------------------------------------------------------------------
+
+    def plan(self, now: float) -> Plan:
+        """The next step; it has rows whenever anything is queued. `commit` must follow before the next plan."""
+        self._grow(True, now)
+        everyone_fits = self._admit(True, now)
+        self._grow(False, now)
+        if everyone_fits:
+            self._admit(False, now)
+        chunks = list(self._chunks())
+        self._age({sequence.arrival for sequence, _ in chunks})
+        return Plan(tuple(self._row(*chunk) for chunk in chunks), tuple(sequence for sequence, _ in chunks))
+
+    def _grow(self, urgent: bool, now: float) -> None:
+        """Give running sequences the blocks that their known tokens need, oldest first."""
+        for sequence in list(self._running[urgent]):
+            missing = self.pool.blocks_for(len(sequence.tokens)) - len(sequence.blocks)
+            if not missing or not sequence.blocks:  # without blocks: sent back just now, for an older one
+                continue
+            if self._make_room(missing, sequence):
+                sequence.blocks += self.pool.take(missing, now)
+            else:
+                self._send_back(sequence)
+
+    def _make_room(self, count: int, sequence: Sequence) -> bool:
+        """Free blocks by sending back lower priorities, and of its own those that came after `sequence`."""
+        while self.pool.free_count < count:
+            victim = self._victim(sequence)
+            if victim is None:
+                return False
+            self._send_back(victim)
+        return True
+
+    def _victim(self, sequence: Sequence) -> Sequence | None:
+        last = (self._running[False] or self._running[True])[-1]
+        below = (sequence.urgent, -sequence.arrival) > (last.urgent, -last.arrival)
+        return last if below else None
+
+    def _send_back(self, sequence: Sequence) -> None:
+        """Preemption with recompute."""
+        self._leave(sequence)
+        insort(self._waiting[sequence.urgent], sequence, key=_by_arrival)
+        self.preemptions += 1
+
+    def _leave(self, sequence: Sequence) -> None:
+        """Out of its queue, without blocks."""
+        queue = self._running if sequence.blocks else self._waiting
+        queue[sequence.urgent].remove(sequence)
+        self.pool.release(sequence.blocks)
+        sequence.blocks, sequence.computed = [], 0
+
+    def _admit(self, urgent: bool, now: float) -> bool:
+        """Waiting sequences start, in order of arrival, until one does not fit; whether all did that could start."""
+        under_way = self._under_way(urgent)
+        for sequence in list(self._waiting[urgent]):
+            cached = self.pool.match(sequence.addresses(len(sequence.tokens) // self.pool.block_size))
+            reused = cached[: sequence.reusable]
+            if len(reused) < sequence.reusable and sequence.address(len(reused)) in under_way:
+                continue
+            if not self._make_way(sequence, reused):
+                return False
+            self._waiting[urgent].remove(sequence)
+            insort(self._running[urgent], sequence, key=_by_arrival)
+            self._start(sequence, reused, len(cached), now)
+            under_way.update(self._computing(sequence))
+        return True
+
+    def _under_way(self, urgent: bool) -> set[bytes]:
+        """The addresses that running sequences of this priority or a higher one are computing."""
+        leaders = self._running[True] if urgent else self._running[True] + self._running[False]
+        return {wanted for sequence in leaders for wanted in self._computing(sequence)}
+
+    def _computing(self, sequence: Sequence) -> Iterator[bytes]:
+        index = sequence.computed // self.pool.block_size
+        if (index + 1) * self.pool.block_size <= len(sequence.tokens):
+            yield sequence.address(index)
+
+    def _make_way(self, sequence: Sequence, reused: list[int]) -> bool:
+        """A row and blocks for a sequence that waits; only lower priorities are sent back for it."""
+        wanted = self.pool.blocks_for(len(sequence.tokens)) - len(reused)
+        while self.running >= self.rows or self.pool.room_beside(reused) < wanted:
+            if not sequence.urgent or not self._running[False]:
+                return False
+            self._send_back(self._running[False][-1])
+        return True
+
+    def _start(self, sequence: Sequence, reused: list[int], cached: int, now: float) -> None:
+        size = self.pool.block_size
+        self.pool.hold(reused, now)
+        fresh = self.pool.blocks_for(len(sequence.tokens)) - len(reused)
+        sequence.blocks = reused + self.pool.take(fresh, now)
+        sequence.computed = len(reused) * size
+        if sequence.usage is None:
+            sequence.usage = bill(sequence.request, sequence.computed, cached * size, size)
+        self._pin(sequence, 0, len(reused), now)
+
+    # -- planning: how many tokens -----------------------------------------------------------------------------------
+
+    def _chunks(self) -> Iterator[tuple[Sequence, int]]:
+        left = self.budget
+        for urgent in (True, False):
+            decodes = [sequence for sequence in self._running[urgent] if sequence.gap == 1][:left]
+            yield from ((sequence, 1) for sequence in decodes)
+            left -= len(decodes)
+            prefills = [sequence for sequence in self._running[urgent] if sequence.gap > 1]
+            beside_others = not urgent and bool(self._running[True])
+            shares = share([sequence.gap for sequence in prefills], self._allowance(left) if beside_others else left)
+            yield from ((sequence, count) for sequence, count in zip(prefills, shares, strict=True) if count)
+            left -= sum(shares)
+
+    def _allowance(self, left: int) -> int:
+        return min(left, max(1, self.budget // _BATCH_SHARE))
+
+    def _row(self, sequence: Sequence, count: int) -> Row:
+        end = sequence.computed + count
+        tokens = sequence.tokens[sequence.computed : end]
+        sampled = int(end == len(sequence.tokens) and sequence.request.max_tokens > 0)
+        return Row(tokens, sequence.computed, sequence.blocks[: self.pool.blocks_for(end)], sampled)
+
+    def _age(self, served: set[int]) -> None:
+        """Rule 2: count the plans that left the oldest batch sequence out; promote it when they are too many."""
+        if self._promoted is not None and self._sequences.get(self._promoted.request.id) is self._promoted:
+            return
+        batch = self._running[False][:1] + self._waiting[False][:1]
+        oldest = min(batch, key=_by_arrival, default=None)
+        if oldest is None or oldest.arrival in served:
+            return
+        oldest.passed_over += 1
+        if oldest.passed_over >= self.patience:
+            self._promote(oldest)
+
+    def _promote(self, sequence: Sequence) -> None:
+        queue = self._running if sequence.blocks else self._waiting
+        queue[False].remove(sequence)
+        insort(queue[True], sequence, key=_by_arrival)
+        sequence.urgent = True
+        self._promoted = sequence
+
+    # -- after the step ----------------------------------------------------------------------------------------------
+
+    def commit(self, plan: Plan, chosen: Items[Items[int]], now: float) -> list[Advance]:
+        """The plan was run: `chosen` holds, for each of `plan.sampled`, the tokens that follow. Computed blocks can
+        now be shared, sequences that end give theirs back."""
+        tokens = iter(chosen)
+        return [
+            self._advance(sequence, row, next(tokens) if row.sampled else (), now)
+            for row, sequence in zip(plan.rows, plan.sequences, strict=True)
+        ]
+
+    def _advance(self, sequence: Sequence, row: Row, tokens: Items[int], now: float) -> Advance:
+        first = sequence.computed // self.pool.block_size
+        sequence.computed = row.past + len(row.tokens)
+        last = sequence.computed // self.pool.block_size
+        for index in range(first, last):
+            sequence.blocks[index] = self.pool.store(sequence.blocks[index], sequence.address(index), now)
+        self._pin(sequence, first, last, now)
+        prefilled = min(sequence.computed, len(sequence.request.prompt))
+        accepted = sequence.extend(tokens)
+        if sequence.stop:
+            del self._sequences[sequence.request.id]
+            self._leave(sequence)
+        return Advance(sequence.request.id, accepted, sequence.stop, sequence.used, prefilled)
+
+    def _pin(self, sequence: Sequence, first: int, last: int, now: float) -> None:
+        """Breakpoints whose last full block has just become known, of blocks first to last - 1."""
+        for point in sequence.request.breakpoints:
+            end = point.offset // self.pool.block_size
+            if first < end <= last:
+                self.pool.pin(sequence.addresses(end), point.ttl, now)
+
+
+def share(gaps: Items[int], budget: int) -> list[int]:
+    """How many tokens each prefill gets, oldest first: rule 5. All of the budget is used if there is work for it."""
+    if not gaps:
+        return []
+    shares = [min(gaps[0], budget - budget // 2)] + [0] * (len(gaps) - 1)
+    left = budget - shares[0]
+    for index in sorted(range(1, len(gaps)), key=gaps.__getitem__):
+        shares[index] = min(gaps[index], left)
+        left -= shares[index]
+    shares[0] += min(gaps[0] - shares[0], left)
+    return shares
