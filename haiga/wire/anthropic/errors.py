@@ -31,6 +31,7 @@ KINDS: tuple[tuple[type[HaigaError], int, str], ...] = (
     (Dead, 500, "api_error"),
     (Failed, 500, "api_error"),
     (Cancelled, 499, "api_error"),
+    (HaigaError, 500, "api_error"),
 )
 
 

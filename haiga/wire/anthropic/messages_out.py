@@ -25,7 +25,7 @@ from haiga.core.generation import (
 )
 from haiga.core.messages import Block, Opaque, RedactedThinking, Text, Thinking, ToolUse
 from haiga.wire.anthropic import errors
-from haiga.wire.sse import frame
+from haiga.wire.sse import comment, frame
 
 PING = frame({"type": "ping"})
 
@@ -53,13 +53,13 @@ class MessageStream:
         self._model = model
         self._context_management = context_management
         self._open: int | None = None
-        self.started = False
+        self._started = False
 
     def write(self, event: Event) -> bytes:
         """The frames for one event."""
         match event:
             case Started():
-                self.started = True
+                self._started = True
                 message = _envelope(self._id, self._model) | {"usage": _usage(event.usage)}
                 return frame({"type": "message_start", "message": message})
             case Progress():
@@ -74,6 +74,10 @@ class MessageStream:
             case Finished():
                 return self._finish(event)
         return frame({"type": "content_block_delta", "index": event.index, "delta": _delta(event)})
+
+    def idle(self) -> bytes:
+        """A sign of life: a ping, or before message_start (which must come first) a comment."""
+        return PING if self._started else comment("waiting for the model")
 
     def error(self, error: HaigaError, request_id: str) -> bytes:
         """The stream's last frames after a failure: the open block is closed first."""

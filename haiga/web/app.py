@@ -1,0 +1,67 @@
+"""The ASGI application: a factory over services given to it."""
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from haiga.core.errors import Invalid, NotFound
+from haiga.web.families import error_response
+from haiga.web.middleware import BodyLimit, ErrorAnswers, LocalOnly, RequestIds
+from haiga.web.routes import router
+from haiga.web.services import Services, WebSettings
+
+__all__ = ["Services", "WebSettings", "create_app"]
+
+
+def create_app(services: Services) -> FastAPI:
+    """The whole web layer over `services`; nothing is started or stopped here."""
+    app = FastAPI(
+        title="haiga",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=_middleware(services.settings),
+        exception_handlers={HTTPException: _no_route, RequestValidationError: _bad_parameter},
+    )
+    app.include_router(router(services))
+    return app
+
+
+def _middleware(settings: WebSettings) -> list[Middleware]:
+    """Outermost first."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["request-id", "retry-after"],
+    )
+    local = Middleware(LocalOnly, hosts=settings.allowed_hosts, origins=settings.cors_origins)
+    return [
+        Middleware(RequestIds, new_id=settings.new_id),
+        *([cors] if settings.cors_origins else []),
+        Middleware(ErrorAnswers),
+        *([local] if settings.open else []),
+        Middleware(BodyLimit, limit=settings.body_limit),
+    ]
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    """404 and 405 from the router, in the family's own shape."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        response = error_response(request.scope, Invalid("Method Not Allowed"), 405)
+        response.headers.update(error.headers or {})
+        return response
+    return error_response(request.scope, NotFound("Not Found"))
+
+
+async def _bad_parameter(request: Request, error: Exception) -> Response:
+    """A query parameter that does not fit."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"][1:])
+    return error_response(request.scope, Invalid(str(first["msg"]), field=path or None))

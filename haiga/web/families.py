@@ -1,0 +1,37 @@
+"""Which API family a request speaks, and its errors in that family's words."""
+
+from typing import Literal, TypeAlias
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Scope
+
+from haiga.core.errors import HaigaError
+from haiga.wire import openai_errors
+from haiga.wire.anthropic import errors as anthropic_errors
+from haiga.wire.reply import ErrorReply
+
+Family: TypeAlias = Literal["anthropic", "openai"]
+
+
+def family(scope: Scope) -> Family:
+    """/v1/messages is Anthropic's alone; elsewhere the version header decides."""
+    path: str = scope["path"]
+    if path == "/v1/messages" or path.startswith("/v1/messages/"):
+        return "anthropic"
+    return "anthropic" if "anthropic-version" in Headers(scope=scope) else "openai"
+
+
+def request_id(scope: Scope) -> str:
+    return str(scope["state"]["request_id"])
+
+
+def error_response(scope: Scope, error: HaigaError, status: int | None = None) -> Response:
+    """`status` overrides the error class's own."""
+    if family(scope) == "anthropic":
+        return json_response(anthropic_errors.write_error(error, request_id(scope), status))
+    return json_response(openai_errors.write_error(error, status))
+
+
+def json_response(reply: ErrorReply) -> Response:
+    return Response(reply.body, reply.status, reply.headers, "application/json")

@@ -1,0 +1,46 @@
+"""Handlers of the Anthropic Messages API."""
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from haiga.web.credentials import authenticate
+from haiga.web.families import request_id
+from haiga.web.services import Services
+from haiga.web.streaming import stream_reply, while_connected, whole_reply
+from haiga.wire.anthropic.messages_in import read_count, read_message
+from haiga.wire.anthropic.messages_out import MessageStream, write_count, write_message
+
+
+class Messages:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def create(self, request: Request) -> Response:
+        """Create a message, whole or as server-sent events."""
+        services, settings = self._services, self._services.settings
+        caller = await authenticate(services.access, request)
+        asked = read_message(await request.body(), request.headers.get("anthropic-version"), _betas(request))
+        model = services.inference.model(caller, asked.request.model).name
+        events = services.inference.generate(caller, asked.request)
+        id, edits = settings.new_id("msg"), "context_management" in asked.request.extra
+        if not asked.stream:
+            reply = await whole_reply(request, events)
+            body = write_message(reply, id=id, model=model, context_management=edits)
+            return Response(body, media_type="application/json")
+        writer = MessageStream(id, model, context_management=edits)
+        rid = request_id(request.scope)
+        return await stream_reply(request, events, writer, id=rid, patience=settings.patience, ping=settings.ping)
+
+    async def count(self, request: Request) -> Response:
+        """Count the tokens that a message would be billed as input."""
+        caller = await authenticate(self._services.access, request)
+        asked = read_count(await request.body(), request.headers.get("anthropic-version"), _betas(request))
+        tokens = await while_connected(request, self._services.inference.count(caller, asked))
+        return Response(write_count(tokens), media_type="application/json")
+
+
+def _betas(request: Request) -> Sequence[str]:
+    """The header holds a comma list, and may be repeated."""
+    return [beta.strip() for line in request.headers.getlist("anthropic-beta") for beta in line.split(",")]

@@ -1,0 +1,130 @@
+"""What happens to every request before and after its handler: pure ASGI, one class per concern.
+
+Rule: nothing here knows a route. app.py fixes the order.
+"""
+
+import logging
+from collections.abc import Callable, Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from haiga.core.errors import Denied, Failed, HaigaError, TooLarge
+from haiga.web.families import error_response
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+log = logging.getLogger(__name__)
+
+
+class RequestIds:
+    """Gives every request an id, and every answer the header that tells it, errors included."""
+
+    def __init__(self, app: ASGIApp, new_id: Callable[[str], str]) -> None:
+        self._app = app
+        self._new_id = new_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        id = self._new_id("req")
+        scope.setdefault("state", {})["request_id"] = id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["request-id"] = headers["x-request-id"] = id
+            await send(message)
+
+        return await self._app(scope, receive, send_with_id)
+
+
+class ErrorAnswers:
+    """Turns whatever is raised below into the family's own error, as long as no answer has begun."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if begun:
+                raise
+            await error_response(scope, _known(error))(scope, receive, send)
+
+
+def _known(error: Exception) -> HaigaError:
+    if isinstance(error, HaigaError):
+        return error
+    log.error("unexpected error in a handler", exc_info=error)
+    return Failed("Internal server error")
+
+
+class LocalOnly:
+    """On an open server any credential is good, so a web page must not reach it: not by a name of its own that it
+    points at the loopback address (the Host header shows it), nor from another origin."""
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str], origins: Collection[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in (*LOOPBACK, *hosts))
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            self._check(Headers(scope=scope))
+        await self._app(scope, receive, send)
+
+    def _check(self, headers: Headers) -> None:
+        if _hostname("//" + headers.get("host", "")) not in self._hosts:
+            raise Denied("this Host is not allowed; a server without API keys answers to local names only")
+        origin = headers.get("origin")
+        if origin is None or origin in self._origins or "*" in self._origins:
+            return
+        if _hostname(origin) not in self._hosts:
+            raise Denied("this Origin is not allowed")
+
+
+def _hostname(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # an unclosed bracket
+        return None
+
+
+class BodyLimit:
+    """Refuses a body over `limit` bytes, by what it declares or else as soon as it exceeds it."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > self._limit:
+            raise self._refusal()
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._limit:
+                raise self._refusal()
+            return message
+
+        return await self._app(scope, counted, send)
+
+    def _refusal(self) -> TooLarge:
+        return TooLarge(f"Request exceeds the maximum size of {self._limit} bytes")

@@ -1,0 +1,43 @@
+"""What the web layer stands on: given to `create_app`, never looked up."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from haiga.core.access import Caller
+from haiga.services.inference import Inference
+
+
+class Access(Protocol):
+    async def authenticate(self, credential: str | None) -> Caller:
+        """Who holds this credential. Raises Denied."""
+
+
+def random_id(prefix: str) -> str:
+    return f"{prefix}_{secrets.token_hex(12)}"
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Times are seconds, sizes bytes.
+
+    `open`: no key is configured, so that Host and Origin are all there is to tell a local program from a web page.
+    `allowed_hosts`: names besides the loopback ones that an open server answers to. `patience`: how long a stream may
+    wait for its first event before its headers are sent. `ping`: how long a stream may be silent.
+    """
+
+    open: bool = True
+    allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    body_limit: int = 32 << 20
+    patience: float = 10.0
+    ping: float = 15.0
+    new_id: Callable[[str], str] = random_id
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    access: Access
+    inference: Inference
+    settings: WebSettings = field(default_factory=WebSettings)
