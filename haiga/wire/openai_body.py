@@ -109,7 +109,9 @@ def _complaint(error: ErrorDetails, value: dict[str, Any]) -> Invalid:
         return unsupported_values(error["input"], _quoted(context["expected"]), param)
     if kind in BOUNDS:
         return BOUNDS[kind](param, context, error["input"])
-    return Invalid(f"Invalid '{param}': {error['msg'].removeprefix('Value error, ')}", field=param, code="invalid_value")
+    return Invalid(
+        f"Invalid '{param}': {error['msg'].removeprefix('Value error, ')}", field=param, code="invalid_value"
+    )
 
 
 def _quoted(expected: str) -> list[str]:
