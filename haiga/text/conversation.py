@@ -1,0 +1,153 @@
+"""A request's conversation as the turns that chat templates take.
+
+Rule: nothing that was said is dropped; what a template cannot take in one place is put where it can.
+
+* system blocks are joined by a blank line into the first system turn, or, where the template has none, put before the
+  first user turn's text;
+* a system message between the others stays there if the template shows it, else its text joins the user turn beside;
+* text blocks of a user's message are joined by a line break, an assistant's as they stand; messages of one role that
+  follow each other are one turn, joined by a blank line;
+* tool results become turns of role `tool`, each before the user's own words of the same message.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from haiga.core.errors import Unsupported
+from haiga.core.generation import TextRequest
+from haiga.core.messages import Block, Message, RedactedThinking, Text, Thinking, Tool, ToolResult, ToolUse, text_of
+from haiga.text.template import Abilities, Turn, as_parts
+
+BLANK = "\n\n"
+
+
+def turns_of(request: TextRequest, abilities: Abilities) -> list[Turn]:
+    """The request's system text and messages as template turns. Raises Unsupported naming a block it cannot show."""
+    names = {block.id: block.name for message in request.messages for block in _calls(message.content)}
+    turns = [turn for place, message in enumerate(request.messages) for turn in _turns(message, place, names)]
+    if request.system:
+        turns.insert(0, {"role": "system", "content": BLANK.join(block.text for block in request.system)})
+    turns = _merged(_folded(turns, abilities))
+    turns = turns if abilities.user_after_result else _joined_to_results(turns)
+    turns = [_called(turn, abilities) for turn in turns]
+    return as_parts(turns) if abilities.parts else turns
+
+
+def tools_of(request: TextRequest) -> list[dict[str, Any]]:
+    """The request's tools as function definitions; none when the choice is that none be called."""
+    return [] if request.tool_choice.mode == "none" else [function_of(tool) for tool in request.tools]
+
+
+def function_of(tool: Tool) -> dict[str, Any]:
+    """A tool as templates know it."""
+    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.schema)}
+    return {"type": "function", "function": function}
+
+
+def _calls(blocks: Iterable[Block]) -> list[ToolUse]:
+    return [block for block in blocks if isinstance(block, ToolUse)]
+
+
+def _turns(message: Message, place: int, names: Mapping[str, str]) -> list[Turn]:
+    path = f"messages.{place}.content"
+    _check(message.content, path)
+    if message.role == "assistant":
+        return [_assistant(message.content)]
+    results = [block for block in message.content if isinstance(block, ToolResult)]
+    texts = [block.text for block in message.content if isinstance(block, Text)]
+    turns = [_result(block, names, path) for block in results]
+    return [*turns, {"role": message.role, "content": "\n".join(texts)}] if texts or not turns else turns
+
+
+def _assistant(blocks: tuple[Block, ...]) -> Turn:
+    turn: Turn = {"role": "assistant", "content": text_of(blocks)}
+    if thoughts := [block.thinking for block in blocks if isinstance(block, Thinking)]:
+        turn["reasoning_content"] = BLANK.join(thoughts)
+    if calls := _calls(blocks):
+        turn["tool_calls"] = [_call(call) for call in calls]
+    return turn
+
+
+def _call(call: ToolUse) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": dict(call.input)}}
+
+
+def _result(result: ToolResult, names: Mapping[str, str], path: str) -> Turn:
+    _check(result.content, path)
+    text = "\n".join(block.text for block in result.content if isinstance(block, Text))
+    return {
+        "role": "tool",
+        "name": names.get(result.tool_use_id, ""),
+        "tool_call_id": result.tool_use_id,
+        "content": f"Error: {text}" if result.is_error else text,
+    }
+
+
+def _check(blocks: tuple[Block, ...], path: str) -> None:
+    for place, block in enumerate(blocks):
+        if not isinstance(block, Text | Thinking | RedactedThinking | ToolUse | ToolResult):
+            name = getattr(block, "type", type(block).__name__.lower())
+            raise Unsupported(f"this model does not take {name} blocks", field=f"{path}.{place}")
+
+
+def _folded(turns: list[Turn], abilities: Abilities) -> list[Turn]:
+    """System turns that the template would not show where they stand, as words of the user beside them."""
+    first = bool(turns) and turns[0]["role"] == "system" and abilities.system
+    kept, rest = (turns[:1], turns[1:]) if first else ([], turns)
+    if abilities.later_system and abilities.system:
+        return turns
+    return kept + [{**turn, "role": "user"} if turn["role"] == "system" else turn for turn in rest]
+
+
+def _merged(turns: Iterable[Turn]) -> list[Turn]:
+    merged: list[Turn] = []
+    for turn in turns:
+        if merged and merged[-1]["role"] == turn["role"] and turn["role"] != "tool":
+            merged[-1] = _together(merged[-1], turn)
+        else:
+            merged.append(turn)
+    return merged
+
+
+def _together(one: Turn, other: Turn) -> Turn:
+    both = {**one, **other, "content": BLANK.join(text for text in (one["content"], other["content"]) if text)}
+    if calls := [*one.get("tool_calls", ()), *other.get("tool_calls", ())]:
+        both["tool_calls"] = calls
+    if thoughts := [turn["reasoning_content"] for turn in (one, other) if "reasoning_content" in turn]:
+        both["reasoning_content"] = BLANK.join(thoughts)
+    return both
+
+
+def _joined_to_results(turns: Sequence[Turn]) -> list[Turn]:
+    """A user's words right after a tool's result as part of it, for templates that want the assistant next."""
+    joined: list[Turn] = []
+    for turn in turns:
+        if turn["role"] == "user" and joined and joined[-1]["role"] == "tool":
+            joined[-1] = {**joined[-1], "content": BLANK.join((joined[-1]["content"], turn["content"]))}
+        else:
+            joined.append(turn)
+    return joined
+
+
+def _called(turn: Turn, abilities: Abilities) -> Turn:
+    """The turn with call ids and arguments written as the template wants them."""
+    called = dict(turn)
+    if abilities.short_ids and "tool_call_id" in turn:
+        called["tool_call_id"] = _short(turn["tool_call_id"])
+    if "tool_calls" in turn:
+        called["tool_calls"] = [_written(call, abilities) for call in turn["tool_calls"]]
+    return called
+
+
+def _written(call: dict[str, Any], abilities: Abilities) -> dict[str, Any]:
+    function = call["function"]
+    if abilities.arguments_text:
+        function = {**function, "arguments": json.dumps(function["arguments"], ensure_ascii=False)}
+    return {**call, "id": _short(call["id"]) if abilities.short_ids else call["id"], "function": function}
+
+
+def _short(call_id: str) -> str:
+    """Nine letters and digits that stand for the id."""
+    return hashlib.sha256(call_id.encode("utf-8")).hexdigest()[:9]

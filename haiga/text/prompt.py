@@ -1,0 +1,160 @@
+"""A request to prompt tokens, with the places where cache breakpoints fall.
+
+Rule: only the template writes control tokens (guard.py), and a count is the length of the very prompt.
+
+Places in the prompt are found for any template: the conversation is rendered once as it is, and once more with a
+private-use character after the marked block's text. What follows that character in the second text is what follows
+the block in the first.
+"""
+
+import json
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from haiga.core.errors import Invalid
+from haiga.core.generation import TextRequest
+from haiga.core.messages import Text
+from haiga.text.conversation import tools_of, turns_of
+from haiga.text.guard import Guard, private_characters
+from haiga.text.marks import Path, Place, marked, places
+from haiga.text.template import BlankLines, ChatTemplate
+from haiga.text.tokenizer import Encoded, Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Token ids, and cache breakpoints as (how many tokens lie before it, its lifetime in seconds), in the order
+    tools, system, messages. `continues`: the answer goes on from the last message's text."""
+
+    tokens: list[int]
+    breakpoints: tuple[tuple[int, int], ...] = ()
+    continues: bool = False
+
+
+class Prompter:
+    """Prompts for one model. Without a template the contents are joined by blank lines."""
+
+    def __init__(self, tokenizer: Tokenizer, template: ChatTemplate | None = None) -> None:
+        self._tokenizer = tokenizer
+        self._template = template or BlankLines()
+        self._bare = template is None
+        self._guard = Guard(tokenizer, self._template.source + self._template.tool_source)
+
+    def prompt(self, request: TextRequest) -> Prompt:
+        """The request's prompt. Raises Invalid with the template's words when it refuses the conversation,
+        Unsupported naming a block that the model cannot take."""
+        rendering = _Rendering(request, self._template, self._guard)
+        text = rendering.text(request)
+        encoded = self._encode(text, rendering.split)
+        marks = [(rendering.end(place, text), place.ttl) for place in rendering.places if place.ttl]
+        breakpoints = tuple((bisect_right(encoded.ends, end), ttl) for end, ttl in marks)
+        return Prompt(encoded.ids, breakpoints, rendering.continues)
+
+    def count(self, request: TextRequest) -> int:
+        """How many tokens the prompt has."""
+        return len(self.prompt(request).tokens)
+
+    def _encode(self, text: str, split: str) -> Encoded:
+        """The parts between the `split` characters encoded apart; `ends` count in `text`."""
+        ids: list[int] = []
+        ends: list[int] = []
+        start = 0
+        for part in text.split(split):
+            encoded = self._encode_part(part, first=start == 0)
+            ids += encoded.ids
+            ends += [start + end for end in encoded.ends]
+            start += len(part) + 1
+        return Encoded(ids, ends)
+
+    def _encode_part(self, part: str, first: bool) -> Encoded:
+        if first or not self._tokenizer.adds_prefix:
+            return self._tokenizer.encode_with_ends(part, special=first and self._bare)
+        return self._without_prefix(part)
+
+    def _without_prefix(self, part: str) -> Encoded:
+        """A part encoded after a line break that is then taken away, so that no blank is put before it."""
+        lead = self._tokenizer.encode_with_ends("\n").ids
+        encoded = self._tokenizer.encode_with_ends("\n" + part)
+        if encoded.ids[: len(lead)] != lead:
+            return self._tokenizer.encode_with_ends(part)
+        return Encoded(encoded.ids[len(lead) :], [end - 1 for end in encoded.ends[len(lead) :]])
+
+
+class _Rendering:
+    """One request's renderings: as it is, and with marks."""
+
+    def __init__(self, request: TextRequest, template: ChatTemplate | BlankLines, guard: Guard) -> None:
+        self._request = request
+        self._template = template
+        self._guard = guard
+        self.places: Sequence[Place] = places(request)
+        self.split, self._mark, self._end = self._characters()
+        self._last = _prefill(request)
+
+    @property
+    def continues(self) -> bool:
+        return self._last is not None
+
+    def text(self, request: TextRequest) -> str:
+        """The prompt's text, up to where the answer begins or goes on."""
+        if self._last is None:
+            return self._render(request, generate=True)
+        shown = self._render(marked(request, self._last, self._end), generate=False)
+        if self._end not in shown:
+            raise Invalid("this model's chat template does not let an answer be begun for it", field="messages")
+        return shown[: shown.rindex(self._end)]
+
+    def end(self, place: Place, text: str) -> int:
+        """Where in `text` the block ends, or the last block before it that is shown at all; 0 before any."""
+        before = self.places[: self.places.index(place) + 1]
+        return next((end for each in reversed(before) if (end := self._shown_end(each.path, text)) is not None), 0)
+
+    def _shown_end(self, path: Path, text: str) -> int | None:
+        try:
+            shown = self.text(marked(self._request, path, self._mark))
+        except Invalid:
+            return None
+        if self._mark not in shown:
+            return None
+        after = shown[shown.rindex(self._mark) + 1 :]
+        return len(text) - len(after) if text.endswith(after) else _common(text, shown)
+
+    def _render(self, request: TextRequest, generate: bool) -> str:
+        turns = self._guard.broken(turns_of(request, self._template.abilities), self.split)
+        tools = self._guard.broken(tools_of(request), self.split)
+        thinks = request.thinking.mode != "disabled"
+        extra = {"enable_thinking": thinks, "thinking": thinks}
+        return _well_formed(self._template.render(turns, tools=tools, generate=generate, extra=extra))
+
+    def _characters(self) -> list[str]:
+        said = [turns_of(self._request, self._template.abilities), tools_of(self._request)]
+        spoken = json.dumps(said, ensure_ascii=False)
+        return private_characters([spoken, self._template.source, self._template.tool_source], 3)
+
+
+def _well_formed(text: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise Invalid("a text holds half of a surrogate pair, which is no character", field="messages") from error
+    return text
+
+
+def _prefill(request: TextRequest) -> Path | None:
+    """The path of the text that the answer goes on from."""
+    if not request.messages:
+        return None
+    last = request.messages[-1]
+    if last.role != "assistant" or not last.content or not isinstance(last.content[-1], Text):
+        return None
+    return ("messages", len(request.messages) - 1, len(last.content) - 1)
+
+
+def _common(one: str, other: str) -> int:
+    """How many characters both texts begin with."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
+    return low

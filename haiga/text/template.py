@@ -1,0 +1,217 @@
+"""The model's own chat template: found beside its weights, sandboxed, asked what it can do.
+
+Rule: what a template can do is found by rendering it with probe words, never by the model's name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import jinja2
+
+from haiga.core.errors import Invalid
+from haiga.text import sandbox
+from haiga.text.tokenizer import read_json
+
+Turn: TypeAlias = dict[str, Any]
+
+_SYSTEM, _ASK, _ANSWER, _ASIDE, _NEXT, _LATE = "quokka", "heron", "marmot", "lemur", "otter", "puffin"
+_CALL_ID, _SHORT_ID = "toolu_01narwhal0000000000", "abcDEF123"
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "ibex_tool",
+        "description": "walrus",
+        "parameters": {"type": "object", "properties": {"tapir": {"type": "string", "description": "gecko"}}},
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a template shows of what it is given.
+
+    system: a first system message. later_system: system messages between the others. parts: content must be a list of
+    parts. tools: tool definitions. calls: past tool calls and their results; arguments_text: as JSON text, not as an
+    object; short_ids: with ids of nine letters or digits; user_after_result: followed by words of the user.
+    """
+
+    system: bool = True
+    later_system: bool = True
+    parts: bool = False
+    tools: bool = False
+    calls: bool = False
+    arguments_text: bool = False
+    short_ids: bool = False
+    user_after_result: bool = True
+
+
+class ChatTemplate:
+    """A compiled chat template. `tool_source` is the one for requests with tools, where the model has two."""
+
+    def __init__(
+        self,
+        source: str,
+        special: Mapping[str, str] | None = None,
+        *,
+        tool_source: str | None = None,
+        now: Callable[[], datetime] = datetime.now,
+    ) -> None:
+        self.source = source
+        self.tool_source = tool_source or source
+        self._special = dict(special or {})
+        made = sandbox.environment(now)
+        self._plain = _compile(made, source)
+        self._tools = _compile(made, tool_source) if tool_source else self._plain
+        self.abilities = _Probe(self).abilities()
+
+    @classmethod
+    def load(
+        cls, directory: Path, special: Mapping[str, str] | None = None, *, now: Callable[[], datetime] = datetime.now
+    ) -> "ChatTemplate | None":
+        """The checkpoint's template, None when it has none. Raises Invalid naming a file that is damaged."""
+        named = _sources(directory)
+        source = named.get("default") or next(iter(named.values()), None)
+        return cls(source, special, tool_source=named.get("tool_use"), now=now) if source else None
+
+    def render(
+        self,
+        turns: Sequence[Turn],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        generate: bool = True,
+        extra: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The conversation as the model reads it; with `generate` up to where its answer begins.
+
+        Raises Invalid with the template's own message when it refuses the conversation.
+        """
+        chosen = self._tools if tools else self._plain
+        values = {
+            **self._special,
+            **(extra or {}),
+            "messages": turns,
+            "tools": list(tools) or None,
+            "documents": None,
+            "add_generation_prompt": generate,
+        }
+        try:
+            return sandbox.render(chosen, values)
+        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise Invalid(f"the model's chat template refuses this conversation: {error}", field="messages") from error
+        except (RecursionError, MemoryError) as error:
+            raise Invalid("the model's chat template does not come to an end", field="messages") from error
+
+
+def _compile(made: jinja2.Environment, source: str) -> jinja2.Template:
+    try:
+        return made.from_string(source)
+    except jinja2.TemplateSyntaxError as error:
+        raise Invalid(f"chat template, line {error.lineno}: {error.message}") from error
+
+
+def _sources(directory: Path) -> dict[str, str]:
+    """Templates by name: chat_template.jinja before chat_template.json before tokenizer_config.json."""
+    named = _named(read_json(directory / "tokenizer_config.json").get("chat_template"))
+    named |= _named(read_json(directory / "chat_template.json").get("chat_template"))
+    for path in sorted((directory / "additional_chat_templates").glob("*.jinja")):
+        named[path.stem] = path.read_text(encoding="utf-8")
+    if (alone := directory / "chat_template.jinja").is_file():
+        named["default"] = alone.read_text(encoding="utf-8")
+    return named
+
+
+def _named(value: Any) -> dict[str, str]:
+    """A template as the configuration gives it: one string, a mapping, or a list of {name, template}."""
+    match value:
+        case str():
+            return {"default": value}
+        case dict():
+            return {str(name): text for name, text in value.items() if isinstance(text, str)}
+        case list():
+            return {str(each["name"]): str(each["template"]) for each in value if {"name", "template"} <= set(each)}
+    return {}
+
+
+class _Probe:
+    """Renders conversations of probe words and looks which of them are shown."""
+
+    def __init__(self, template: ChatTemplate) -> None:
+        self._template = template
+        self._parts = False
+
+    def abilities(self) -> Abilities:
+        plain = self._shows([_turn("user", _ASK)], (_ASK,))
+        self._parts = not plain
+        self._parts = self._parts and self._shows([_turn("user", _ASK)], (_ASK,))
+        short = not self._calls({}, _CALL_ID) and self._calls({}, _SHORT_ID)
+        call_id = _SHORT_ID if short else _CALL_ID
+        as_object = self._calls({"tapir": _NEXT}, call_id)
+        as_text = not as_object and self._calls('{"tapir": "otter"}', call_id)
+        return Abilities(
+            system=self._shows([_turn("system", _SYSTEM), _turn("user", _ASK)], (_SYSTEM, _ASK)),
+            later_system=self._later_system(),
+            parts=self._parts,
+            tools=self._shows([_turn("user", _ASK)], ("ibex_tool", "walrus", "tapir"), [_TOOL]),
+            calls=as_object or as_text,
+            arguments_text=as_text,
+            short_ids=short,
+            user_after_result=self._calls('{"tapir": "otter"}' if as_text else {}, call_id, _turn("user", _LATE)),
+        )
+
+    def _later_system(self) -> bool:
+        words = (_ASK, _SYSTEM, _ANSWER, _ASIDE, _NEXT, _LATE)
+        roles = ("user", "system", "assistant", "system", "user", "system")
+        return self._shows([_turn(role, word) for role, word in zip(roles, words, strict=True)], words)
+
+    def _calls(self, arguments: Any, call_id: str, *after: Turn) -> bool:
+        call = {"id": call_id, "type": "function", "function": {"name": "ibex_tool", "arguments": arguments}}
+        turns = [
+            _turn("user", _ASK),
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+            {"role": "tool", "name": "ibex_tool", "tool_call_id": call_id, "content": _ASIDE},
+            *after,
+        ]
+        words = [_ASK, "ibex_tool", *(["tapir", "otter"] if arguments else []), _ASIDE, *(_LATE for _ in after)]
+        return self._shows(turns, words, [_TOOL], hidden="'tapir'")
+
+    def _shows(
+        self, turns: list[Turn], words: Sequence[str], tools: Sequence[Any] = (), hidden: str | None = None
+    ) -> bool:
+        try:
+            shown = self._template.render(as_parts(turns) if self._parts else turns, tools=tools)
+        except Invalid:
+            return False
+        return all(word in shown for word in words) and (hidden is None or hidden not in shown)
+
+
+def as_parts(turns: Sequence[Turn]) -> list[Turn]:
+    """Every content that is text as a list of one text part."""
+    return [
+        {**turn, "content": [{"type": "text", "text": turn["content"]}]} if isinstance(turn["content"], str) else turn
+        for turn in turns
+    ]
+
+
+def _turn(role: str, content: str) -> Turn:
+    return {"role": role, "content": content}
+
+
+class BlankLines:
+    """Where a model has no chat template: the contents, joined by blank lines."""
+
+    source = tool_source = ""
+    abilities = Abilities()
+
+    def render(
+        self,
+        turns: Sequence[Turn],
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        generate: bool = True,
+        extra: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The contents in order; nothing says who speaks."""
+        return "\n\n".join(turn["content"] for turn in turns)
