@@ -1,0 +1,152 @@
+"""What the server and an engine process say to each other: frames of JSON over one socket.
+
+Rule: only token ids, numbers and names cross; text, templates and stop strings stay on the server's side.
+A frame is a 4-byte big-endian length and that many bytes of JSON. The server sends commands, each an object with
+`do`; the engine sends reports, each an object with `is`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from struct import Struct
+from typing import Any
+
+import orjson
+
+from haiga.core import errors
+from haiga.core.errors import Failed, HaigaError
+from haiga.core.generation import Priority, Sampling, StopReason, Usage
+
+HEADER = Struct(">I")
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One request as the engine process sees it.
+
+    `breakpoints` are (token offset, lifetime in seconds). `salt` keeps workspaces' caches apart. `ends` are the token
+    ids that end an answer.
+    """
+
+    id: int
+    tokens: Sequence[int]
+    sampling: Sampling
+    max_tokens: int
+    ends: Sequence[int]
+    priority: Priority
+    salt: str
+    breakpoints: Sequence[tuple[int, float]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Logprob:
+    """A token's natural log probability and the best (id, log probability) pairs, best first."""
+
+    own: float
+    best: Sequence[tuple[int, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one step brought to one request. `usage` counts the prompt from the first update on; `prefilled` prompt
+    tokens are computed so far; the last update has a `stop` or an `error`."""
+
+    id: int
+    tokens: Sequence[int] = ()
+    logprobs: Sequence[Logprob] = ()
+    usage: Usage = field(default_factory=Usage)
+    prefilled: int = 0
+    stop: StopReason | None = None
+    error: HaigaError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An engine process is up: its KV pool and its resident memory in bytes."""
+
+    blocks: int
+    block_size: int
+    memory: int
+
+
+def frame(value: Mapping[str, Any]) -> bytes:
+    """One frame; integer keys become strings."""
+    body = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
+    return HEADER.pack(len(body)) + body
+
+
+def submit(submission: Submission) -> bytes:
+    return frame({"do": "submit", **asdict(submission)})
+
+
+def abort(id: int) -> bytes:
+    return frame({"do": "abort", "id": id})
+
+
+def clear_cache() -> bytes:
+    return frame({"do": "clear_cache"})
+
+
+def ready(report: Ready) -> bytes:
+    return frame({"is": "ready", **asdict(report)})
+
+
+def refused(error: HaigaError) -> bytes:
+    """The model cannot be loaded, for a reason that starting again will not change."""
+    return frame({"is": "refused", "error": _write_error(error)})
+
+
+def step(updates: Sequence[Update], stats: Mapping[str, Any]) -> bytes:
+    return frame({"is": "step", "updates": [_write_update(update) for update in updates], "stats": stats})
+
+
+def read_submission(fields: Mapping[str, Any]) -> Submission:
+    sampling = fields["sampling"]
+    bias = {int(token): value for token, value in sampling["logit_bias"].items()}
+    return Submission(
+        id=fields["id"],
+        tokens=fields["tokens"],
+        sampling=Sampling(**{**sampling, "logit_bias": bias}),
+        max_tokens=fields["max_tokens"],
+        ends=fields["ends"],
+        priority=fields["priority"],
+        salt=fields["salt"],
+        breakpoints=[(offset, ttl) for offset, ttl in fields["breakpoints"]],
+    )
+
+
+def read_update(fields: Mapping[str, Any]) -> Update:
+    return Update(
+        id=fields["id"],
+        tokens=fields["tokens"],
+        logprobs=[Logprob(own, [(token, value) for token, value in best]) for own, best in fields["logprobs"]],
+        usage=Usage(**fields["usage"]),
+        prefilled=fields["prefilled"],
+        stop=fields["stop"],
+        error=read_error(fields["error"]) if fields["error"] else None,
+    )
+
+
+def _write_update(update: Update) -> dict[str, Any]:
+    return {
+        "id": update.id,
+        "tokens": update.tokens,
+        "logprobs": [(logprob.own, logprob.best) for logprob in update.logprobs],
+        "usage": asdict(update.usage),
+        "prefilled": update.prefilled,
+        "stop": update.stop,
+        "error": _write_error(update.error) if update.error else None,
+    }
+
+
+def _write_error(error: HaigaError) -> dict[str, Any]:
+    return {"class": type(error).__name__, "message": error.message, "field": error.field}
+
+
+def read_error(fields: Mapping[str, Any]) -> HaigaError:
+    """The error of that class; one that needs more than a message and a field becomes Failed."""
+    kind = getattr(errors, fields["class"])
+    if kind in (errors.Invalid, errors.TooLarge, errors.Unsupported, errors.Dead, errors.Cancelled, errors.Busy):
+        error: HaigaError = kind(fields["message"])
+        error.field = fields["field"]
+        return error
+    return Failed(fields["message"], field=fields["field"])
