@@ -11,7 +11,7 @@ An error is raised from the iterator; blocks left open then are for the wire to 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -199,6 +199,14 @@ Event: TypeAlias = Started | Progress | BlockStarted | Delta | BlockStopped | Fi
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """An event of one of several answers asked for at once, the one with this `index`."""
+
+    index: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """A whole answer."""
 
@@ -275,6 +283,14 @@ def fold(events: Iterable[Event]) -> Reply:
     for event in events:
         folder.add(event)
     return folder.reply()
+
+
+def together(usages: Sequence[Usage]) -> Usage:
+    """What several answers to one prompt used: the first one's prompt, and every one's output."""
+    if not usages:
+        return Usage()
+    output, thinking = sum(used.output for used in usages), sum(used.thinking for used in usages)
+    return replace(usages[0], output=output, thinking=thinking)
 
 
 def _parse_arguments(text: str) -> Mapping[str, Any]:

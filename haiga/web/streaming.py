@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing, suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +18,8 @@ from haiga.core.generation import Event, Finished, Folder, Reply
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Item = TypeVar("Item")  # an event, or an event of one of several answers
+Written = TypeVar("Written", contravariant=True)
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache",
@@ -25,10 +27,10 @@ HEADERS = {
 }
 
 
-class Writer(Protocol):
+class Writer(Protocol[Written]):
     """A wire family's stream: events to frames."""
 
-    def write(self, event: Event) -> bytes:
+    def write(self, item: Written, /) -> bytes:
         """The frames for one event."""
 
     def idle(self) -> bytes:
@@ -65,7 +67,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
 
 
 async def stream_reply(
-    request: Request, events: AsyncGenerator[Event, None], writer: Writer, *, id: str, patience: float, ping: float
+    request: Request, events: AsyncGenerator[Item, None], writer: Writer[Item], *, id: str, patience: float, ping: float
 ) -> Response:
     """A response that streams the events.
 
@@ -90,14 +92,14 @@ async def stream_reply(
     return EventStream(first, events, writer, id, ping)
 
 
-class EventStream(Response):
-    """Frames as they come, a sign of life after each `ping` seconds of silence, an error event if it fails."""
+class EventStream(Response, Generic[Item]):
+    """Frames as they come up to the Finished event, a sign of life after each `ping` seconds of silence, an error event if it fails."""
 
     def __init__(
         self,
-        first: asyncio.Future[Event],
-        events: AsyncGenerator[Event, None],
-        writer: Writer,
+        first: asyncio.Future[Item],
+        events: AsyncGenerator[Item, None],
+        writer: Writer[Item],
         request_id: str,
         ping: float,
     ) -> None:
@@ -151,7 +153,7 @@ class EventStream(Response):
                 await self._send(send, self._writer.idle())
 
 
-async def _next(events: AsyncGenerator[Event, None]) -> Event:
+async def _next(events: AsyncGenerator[Item, None]) -> Item:
     try:
         return await anext(events)
     except StopAsyncIteration:

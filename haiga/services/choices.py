@@ -1,0 +1,80 @@
+"""Several answers to one prompt, under way at the same time.
+
+Rule: the first failure ends all of them, and closing the stream closes every one.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from haiga.core.errors import Failed
+from haiga.core.generation import Choice, Event, Finished, Folder, Reply, together
+
+AHEAD = 64  # events that the answers together may be ahead of their reader
+
+
+async def interleave(answers: Sequence[AsyncGenerator[Event, None]]) -> AsyncGenerator[Choice | Finished, None]:
+    """The answers' events as they come, each with its answer's index; at the end a Finished with their usage together.
+
+    Raises Failed when an answer ends without its own Finished, and whatever an answer raises.
+    """
+    ends: dict[int, Finished] = {}
+    async with aclosing(_merged(answers)) as items:
+        async for item in items:
+            if isinstance(item.event, Finished):
+                ends[item.index] = item.event
+            yield item
+    if len(ends) < len(answers):
+        raise Failed("the model's answer ended early")
+    yield Finished("end_turn", together([ends[i].usage for i in sorted(ends)]))
+
+
+def _merged(answers: Sequence[AsyncGenerator[Event, None]]) -> AsyncGenerator[Choice, None]:
+    return _alone(answers[0]) if len(answers) == 1 else _queued(answers)
+
+
+async def _alone(answer: AsyncGenerator[Event, None]) -> AsyncGenerator[Choice, None]:
+    async with aclosing(answer):
+        async for event in answer:
+            yield Choice(0, event)
+
+
+async def _queued(answers: Sequence[AsyncGenerator[Event, None]]) -> AsyncGenerator[Choice, None]:
+    queue: asyncio.Queue[Choice | BaseException | None] = asyncio.Queue(AHEAD)
+    tasks = [asyncio.ensure_future(_pass_on(i, answer, queue)) for i, answer in enumerate(answers)]
+    under_way = len(tasks)
+    try:
+        while under_way:
+            item = await queue.get()
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                under_way -= 1
+            else:
+                yield item
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _pass_on(
+    index: int, answer: AsyncGenerator[Event, None], queue: "asyncio.Queue[Choice | BaseException | None]"
+) -> None:
+    try:
+        async with aclosing(answer):
+            async for event in answer:
+                await queue.put(Choice(index, event))
+        await queue.put(None)
+    except Exception as error:
+        await queue.put(error)
+
+
+async def replies(answers: AsyncGenerator[Choice | Finished, None]) -> list[Reply]:
+    """The whole answers, by index."""
+    folders: dict[int, Folder] = {}
+    async with aclosing(answers):
+        async for item in answers:
+            if isinstance(item, Choice):
+                folders.setdefault(item.index, Folder()).add(item.event)
+    return [folders[i].reply() for i in sorted(folders)]

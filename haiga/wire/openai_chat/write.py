@@ -1,0 +1,133 @@
+"""Writes answers as Chat Completions does, whole.
+
+Rule: ids, time and the model's name are arguments. What the format cannot carry is left out: the order of text and
+calls within one answer, signatures, and which stop string matched.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from haiga.core.generation import Reply, StopReason, TokenLogprob, Usage, together
+from haiga.core.messages import Thinking, ToolUse, text_of
+from haiga.wire.openai_chat.messages_in import PARTIAL
+from haiga.wire.openai_chat.read import Form
+
+LEAST = -9999.0  # the API's stand-in for a log probability of minus infinity
+FINISH: Mapping[StopReason, str] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+
+
+def write_chat(replies: Sequence[Reply], form: Form, *, id: str, model: str, created: int) -> bytes:
+    return orjson.dumps(chat_body(replies, form, id=id, model=model, created=created))
+
+
+def chat_body(replies: Sequence[Reply], form: Form, *, id: str, model: str, created: int) -> dict[str, Any]:
+    """The whole answer as the object that is sent, and stored when the request asks for that."""
+    body: dict[str, Any] = {
+        "id": id,
+        "object": "chat.completion",
+        "created": created,
+        "model": model,
+        "choices": [_choice(i, reply, form) for i, reply in enumerate(replies)],
+        "usage": usage_body(together([reply.usage for reply in replies])),
+        "system_fingerprint": None,
+    }
+    return body | tier(form)
+
+
+def tier(form: Form) -> dict[str, str]:
+    """There is one tier; it is named when the request names one."""
+    return {"service_tier": "default"} if form.service_tier else {}
+
+
+def _choice(index: int, reply: Reply, form: Form) -> dict[str, Any]:
+    return {
+        "index": index,
+        "message": message_body(reply, form),
+        "logprobs": logprobs_body(reply.logprobs) if form.logprobs else None,
+        "finish_reason": finish_reason(reply.stop, form),
+    }
+
+
+def message_body(reply: Reply, form: Form) -> dict[str, Any]:
+    text = text_of(reply.content)
+    uses = [block for block in reply.content if isinstance(block, ToolUse)]
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": text if text or not uses else None,
+        "refusal": None,
+        "annotations": [],
+    }
+    if thoughts := "".join(block.thinking for block in reply.content if isinstance(block, Thinking)):
+        message["reasoning_content"] = thoughts
+    if uses and form.functions:
+        message["function_call"] = {"name": uses[0].name, "arguments": argument_text(uses[0].input)}
+    elif uses:
+        message["tool_calls"] = [call_body(use, form) for use in uses]
+    return message
+
+
+def call_body(use: ToolUse, form: Form) -> dict[str, Any]:
+    if use.name in form.free_text:
+        return {"id": use.id, "type": "custom", "custom": {"name": use.name, "input": free_text(use.input)}}
+    return {"id": use.id, "type": "function", "function": {"name": use.name, "arguments": argument_text(use.input)}}
+
+
+def argument_text(arguments: Mapping[str, Any]) -> str:
+    """Arguments as the API has them: JSON in a string. What was no JSON object comes back as the text it was."""
+    if arguments.keys() == {PARTIAL}:
+        return str(arguments[PARTIAL])
+    text = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="replace").decode()  # a lone surrogate, escaped in the model's JSON, has no bytes
+
+
+def free_text(arguments: Mapping[str, Any]) -> str:
+    """The text of a call to a tool that takes free text."""
+    text = arguments.get("input")
+    return text if isinstance(text, str) else argument_text(arguments)
+
+
+def finish_reason(stop: StopReason, form: Form) -> str:
+    return "function_call" if stop == "tool_use" and form.functions else FINISH[stop]
+
+
+def logprobs_body(tokens: Iterable[TokenLogprob]) -> dict[str, Any]:
+    return {"content": [_token(token) for token in tokens], "refusal": None}
+
+
+def _token(token: TokenLogprob) -> dict[str, Any]:
+    top = [_entry(text, logprob) for _, text, logprob in token.top]
+    return _entry(token.text, token.logprob) | {"top_logprobs": top}
+
+
+def _entry(text: str, logprob: float) -> dict[str, Any]:
+    return {"token": text, "logprob": max(logprob, LEAST), "bytes": list(text.encode())}
+
+
+def usage_body(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.prompt + usage.output,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read,
+            "cache_write_tokens": usage.creation,
+            "audio_tokens": 0,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.thinking,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
