@@ -93,7 +93,7 @@ async def stream_reply(
 
 
 class EventStream(Response, Generic[Item]):
-    """Frames as they come up to the Finished event, a sign of life after each `ping` seconds of silence, an error event if it fails."""
+    """Frames as they come, up to Finished; a sign of life after `ping` seconds of silence, an error if it fails."""
 
     def __init__(
         self,
