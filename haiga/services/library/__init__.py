@@ -1,0 +1,6 @@
+"""The models a user has added, and where they come from."""
+
+from haiga.services.library.hub import Hub, Progress
+from haiga.services.library.library import Library, Prepare
+
+__all__ = ["Hub", "Library", "Prepare", "Progress"]
