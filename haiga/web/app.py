@@ -1,5 +1,7 @@
 """The ASGI application: a factory over services given to it."""
 
+from importlib.metadata import version
+
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -11,6 +13,7 @@ from starlette.responses import Response
 from haiga.core.errors import Invalid, NotFound
 from haiga.web.families import error_response
 from haiga.web.middleware import BodyLimit, ErrorAnswers, LocalOnly, RequestIds
+from haiga.web.openapi import describe
 from haiga.web.routes import router
 from haiga.web.services import Services, WebSettings
 
@@ -21,6 +24,8 @@ def create_app(services: Services) -> FastAPI:
     """The whole web layer over `services`; nothing is started or stopped here."""
     app = FastAPI(
         title="haiga",
+        version=version("haiga"),
+        description="Text, vision and images over models you hold yourself.",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -28,6 +33,8 @@ def create_app(services: Services) -> FastAPI:
         exception_handlers={HTTPException: _no_route, RequestValidationError: _bad_parameter},
     )
     app.include_router(router(services))
+    document = describe(app)
+    app.openapi = lambda: document  # type: ignore[method-assign]
     return app
 
 

@@ -2,8 +2,10 @@
 
 from fastapi import APIRouter
 
+from haiga.web import openapi
 from haiga.web.messages import Messages
 from haiga.web.models import Models
+from haiga.web.openai import Chat
 from haiga.web.services import Services
 from haiga.web.status import Status
 
@@ -13,13 +15,15 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter()
     add = routes.add_api_route
 
-    add("/v1/messages", messages.create, methods=["POST"])
-    add("/v1/messages/count_tokens", messages.count, methods=["POST"])
-    add("/v1/models", models.list, methods=["GET"])
-    add("/v1/models/{id:path}", models.get, methods=["GET"])
+    add("/v1/messages", messages.create, methods=["POST"], **openapi.CREATE_MESSAGE)
+    add("/v1/messages/count_tokens", messages.count, methods=["POST"], **openapi.COUNT_TOKENS)
+    add("/v1/chat/completions", Chat(services).create, methods=["POST"])
+    add("/v1/models", models.list, methods=["GET"], **openapi.LIST_MODELS)
+    add("/v1/models/{id:path}", models.get, methods=["GET"], **openapi.GET_MODEL)
 
-    add("/", status.hello, methods=["GET", "HEAD"])
+    for path, handler in {"/": status.hello, "/health": status.health, "/ready": status.ready}.items():
+        add(path, handler, methods=["GET"])
+        add(path, handler, methods=["HEAD"], include_in_schema=False)
     add("/api/hello", status.hello, methods=["GET", "HEAD"], include_in_schema=False)
-    add("/health", status.health, methods=["GET", "HEAD"])
-    add("/ready", status.ready, methods=["GET", "HEAD"])
+    add("/docs", status.docs, methods=["GET"], include_in_schema=False)
     return routes

@@ -1,8 +1,9 @@
 """Handlers that tell whether the server is there."""
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from haiga.web import docs
 from haiga.web.services import Services
 
 
@@ -22,3 +23,7 @@ class Status:
         """A model can be asked; 503 until then."""
         ready = self._services.inference.ready
         return JSONResponse({"status": "ok" if ready else "loading"}, 200 if ready else 503)
+
+    async def docs(self, request: Request) -> Response:
+        """The API, for people."""
+        return HTMLResponse(docs.page(request.app.openapi()))

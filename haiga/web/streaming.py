@@ -18,6 +18,8 @@ from haiga.core.generation import Event, Finished, Folder, Reply
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+E = TypeVar("E")
+E_contra = TypeVar("E_contra", contravariant=True)
 Item = TypeVar("Item")  # an event, or an event of one of several answers
 Written = TypeVar("Written", contravariant=True)
 HEADERS = {
@@ -69,7 +71,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
 async def stream_reply(
     request: Request, events: AsyncGenerator[Item, None], writer: Writer[Item], *, id: str, patience: float, ping: float
 ) -> Response:
-    """A response that streams the events.
+    """A response that streams the events; Finished is the last.
 
     Waits up to `patience` seconds for the first event, so that what goes wrong before it is an ordinary HTTP error,
     raised here. `id` is the request's.

@@ -1,11 +1,24 @@
-"""The models as the OpenAI API lists them."""
+"""The models as the OpenAI API lists them, with the shapes for the OpenAPI document."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import orjson
+from pydantic import BaseModel
 
 from haiga.core.ports import ModelCard
+
+
+class OpenAIModel(BaseModel):
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class OpenAIModels(BaseModel):
+    object: Literal["list"]
+    data: list[OpenAIModel]
 
 
 def write_models(cards: Sequence[ModelCard]) -> bytes:

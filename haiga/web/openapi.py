@@ -1,0 +1,87 @@
+"""The OpenAPI document: what FastAPI cannot see because handlers read the body themselves.
+
+Rule: request shapes are the very classes that read requests.
+"""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from haiga.wire.anthropic.answers import CountAnswer, ErrorAnswer, MessageAnswer, ModelAnswer, ModelsAnswer
+from haiga.wire.anthropic.rules import VERSIONS
+from haiga.wire.anthropic.shapes import CountBody, MessageBody
+from haiga.wire.openai_models import OpenAIModel, OpenAIModels
+
+BODIES: tuple[type[BaseModel], ...] = (MessageBody, CountBody)
+REFERENCE = "#/components/schemas/{model}"
+ERRORS = {
+    400: "The request is wrong; the message names the field",
+    401: "No credential, or an unknown one",
+    403: "The caller may not do this",
+    404: "No such model",
+    413: "The body is too large",
+    429: "Over a limit; `retry-after` says when to come back",
+    500: "This request failed; try again",
+    529: "The server is full; `retry-after` says when to come back",
+}
+VERSION = {
+    "name": "anthropic-version",
+    "in": "header",
+    "required": True,
+    "schema": {"type": "string", "enum": list(VERSIONS)},
+}
+OPTIONAL_VERSION = VERSION | {
+    "required": False,
+    "description": "With it the answer has Anthropic's shape, without it OpenAI's.",
+}
+BETA = {
+    "name": "anthropic-beta",
+    "in": "header",
+    "required": False,
+    "description": "Comma-separated names; unknown ones are tolerated.",
+    "schema": {"type": "string"},
+}
+SECURITY: dict[str, dict[str, Any]] = {
+    "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
+SECURED: list[dict[str, list[str]]] = [{}, {"apiKey": []}, {"bearer": []}]
+
+
+def _operation(answer: Any, extra: dict[str, Any], streams: bool = False) -> dict[str, Any]:
+    """Arguments of a route: its answers and what else the document says of it."""
+    errors: dict[int | str, dict[str, Any]] = {
+        status: {"model": ErrorAnswer, "description": text} for status, text in ERRORS.items()
+    }
+    success: dict[str, Any] = {"model": answer, "description": "The answer"}
+    if streams:
+        success["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+    # "default" also keeps FastAPI from announcing a 422 that is never sent.
+    responses = {200: success, **errors, "default": {"model": ErrorAnswer, "description": "Any other error"}}
+    return {"responses": responses, "openapi_extra": {"security": SECURED, **extra}}
+
+
+def _body(shape: type[BaseModel]) -> dict[str, Any]:
+    schema = {"$ref": REFERENCE.format(model=shape.__name__)}
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+CREATE_MESSAGE = _operation(
+    MessageAnswer, {"requestBody": _body(MessageBody), "parameters": [VERSION, BETA]}, streams=True
+)
+COUNT_TOKENS = _operation(CountAnswer, {"requestBody": _body(CountBody), "parameters": [VERSION, BETA]})
+LIST_MODELS = _operation(ModelsAnswer | OpenAIModels, {"parameters": [OPTIONAL_VERSION]})
+GET_MODEL = _operation(ModelAnswer | OpenAIModel, {"parameters": [OPTIONAL_VERSION]})
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The document, with the request shapes among its components."""
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    _, bodies = models_json_schema([(body, "validation") for body in BODIES], ref_template=REFERENCE)
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = SECURITY
+    components["schemas"] = dict(sorted({**components.get("schemas", {}), **bodies["$defs"]}.items()))
+    return document

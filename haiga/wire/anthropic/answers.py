@@ -1,0 +1,132 @@
+"""The shapes of what the Messages API answers, for the OpenAPI document and the tests that hold our answers to it.
+
+Rule: answers are written by messages_out.py and models.py without passing through these.
+"""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, Field
+
+Count: TypeAlias = Annotated[int, Field(ge=0)]
+
+
+class ErrorDetails(BaseModel):
+    error_code: str
+
+
+class Error(BaseModel):
+    type: Literal[
+        "invalid_request_error",
+        "authentication_error",
+        "permission_error",
+        "not_found_error",
+        "request_too_large",
+        "rate_limit_error",
+        "api_error",
+        "overloaded_error",
+    ]
+    message: str
+    details: ErrorDetails | None = None
+
+
+class ErrorAnswer(BaseModel):
+    """Every error: the message names the offending field by its path."""
+
+    type: Literal["error"]
+    error: Error
+    request_id: str
+
+
+class TextAnswer(BaseModel):
+    type: Literal["text"]
+    text: str
+
+
+class ThinkingAnswer(BaseModel):
+    type: Literal["thinking"]
+    thinking: str
+    signature: str
+
+
+class RedactedThinkingAnswer(BaseModel):
+    type: Literal["redacted_thinking"]
+    data: str
+
+
+class ToolUseAnswer(BaseModel):
+    type: Literal["tool_use"]
+    id: str
+    name: str
+    input: dict[str, Any]
+
+
+class CacheCreation(BaseModel):
+    """Prompt tokens newly computed and kept, by lifetime."""
+
+    ephemeral_5m_input_tokens: Count
+    ephemeral_1h_input_tokens: Count
+
+
+class OutputDetails(BaseModel):
+    thinking_tokens: Count
+
+
+class UsageAnswer(BaseModel):
+    """The prompt is input_tokens + cache_creation_input_tokens + cache_read_input_tokens."""
+
+    input_tokens: Count
+    cache_creation_input_tokens: Count
+    cache_read_input_tokens: Count
+    cache_creation: CacheCreation
+    output_tokens: Count
+    output_tokens_details: OutputDetails
+    service_tier: Literal["standard"]
+
+
+class MessageAnswer(BaseModel):
+    id: str = Field(pattern="^msg_")
+    type: Literal["message"]
+    role: Literal["assistant"]
+    model: str
+    content: list[
+        Annotated[TextAnswer | ThinkingAnswer | RedactedThinkingAnswer | ToolUseAnswer, Field(discriminator="type")]
+    ]
+    stop_reason: Literal[
+        "end_turn",
+        "max_tokens",
+        "stop_sequence",
+        "tool_use",
+        "pause_turn",
+        "refusal",
+        "model_context_window_exceeded",
+    ]
+    stop_sequence: str | None
+    stop_details: dict[str, Any] | None
+    container: None
+    usage: UsageAnswer
+    context_management: dict[str, Any] | None = None
+
+
+class CountAnswer(BaseModel):
+    input_tokens: Count
+
+
+class ModelAnswer(BaseModel):
+    type: Literal["model"]
+    id: str
+    display_name: str
+    created_at: str
+    max_input_tokens: int
+    max_tokens: int
+    lifecycle: Literal["active"]
+    deprecated_at: None
+    retires_at: None
+    line: None
+    capabilities: dict[str, Any]
+
+
+class ModelsAnswer(BaseModel):
+    data: list[ModelAnswer]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
