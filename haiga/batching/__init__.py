@@ -1,1 +1,1 @@
-"""Many sequences on one model: scheduler, KV blocks, sampler, loop. Rule: synchronous, and nothing here knows a model."""
+"""Many sequences on one model: scheduler, KV blocks, sampler, loop. Rule: synchronous; nothing here knows a model."""

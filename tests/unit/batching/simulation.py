@@ -1,0 +1,96 @@
+"""A scheduler driven step by step over a HashingRunner, with everything that must hold checked at every step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hashing_runner import HashingRunner
+
+from haiga.batching.blocks import BlockPool
+from haiga.batching.scheduler import Advance, Plan, Scheduler
+from haiga.batching.sequence import Request
+from haiga.core.generation import Usage
+
+
+@dataclass
+class Record:
+    """What became of one request."""
+
+    request: Request
+    added: int
+    tokens: list[int] = field(default_factory=list)
+    stop: str | None = None
+    usage: Usage | None = None
+    computed: int = 0
+    first: int | None = None
+    ended: int | None = None
+
+
+class Simulation:
+    def __init__(
+        self, blocks: int = 16, budget: int = 16, rows: int = 4, context: int = 1000, patience: int = 8
+    ) -> None:
+        self.runner = HashingRunner(blocks)
+        self.pool = BlockPool(blocks, self.runner.block_size)
+        self.scheduler = Scheduler(self.pool, budget, rows, context, patience)
+        self.records: dict[str, Record] = {}
+        self.steps = 0
+        self.now = 0.0
+
+    def add(self, request: Request) -> None:
+        self.scheduler.add(request)
+        self.records[request.id] = Record(request, self.steps)
+
+    def abort(self, identifier: str) -> None:
+        self.scheduler.abort(identifier)
+        self.records.pop(identifier, None)
+        self.scheduler.check_integrity()
+
+    @property
+    def busy(self) -> bool:
+        return self.scheduler.running + self.scheduler.waiting > 0
+
+    def step(self) -> Plan:
+        """Plan, run, choose greedily, commit; every rule that one step can break is checked."""
+        plan = self.scheduler.plan(self.now)
+        self._check(plan)
+        logits = self.runner.step(plan.rows)
+        self.steps += 1
+        advances = self.scheduler.commit(plan, [[int(row.argmax())] for row in logits], self.now)
+        for row, advance in zip(plan.rows, advances, strict=True):
+            self._record(len(row.tokens), advance)
+        self.scheduler.check_integrity()
+        return plan
+
+    def _check(self, plan: Plan) -> None:
+        assert plan.rows, "work is queued, and nothing runs"
+        assert sum(len(row.tokens) for row in plan.rows) <= self.scheduler.budget
+        assert len(plan.rows) <= self.scheduler.rows
+        written: list[int] = []
+        for row, sequence in zip(plan.rows, plan.sequences, strict=True):
+            assert sequence.tokens[: row.past] == self.runner.content(row)
+            written += row.blocks[row.past // self.runner.block_size :]
+        assert len(written) == len(set(written)), "two sequences write to one block"
+        assert not set(written) & set(self.pool._known.values()), "a block that others may read is written to"
+
+    def _record(self, computed: int, advance: Advance) -> None:
+        record = self.records[advance.id]
+        record.tokens += advance.tokens
+        record.computed += computed
+        record.usage, record.stop = advance.usage, advance.stop
+        record.first = self.steps if record.first is None else record.first
+        if advance.stop:
+            record.ended = self.steps
+
+    def drain(self, limit: int) -> None:
+        """Run until nothing is queued, in no more than `limit` further steps."""
+        end = self.steps + limit
+        while self.busy:
+            assert self.steps < end, "somebody starves"
+            self.step()
+
+    def alone(self, request: Request) -> list[int]:
+        """The greedy answer to this request with nobody else around."""
+        room = self.scheduler.context - len(request.prompt)
+        tokens: Sequence[int] = self.runner.alone(request.prompt, min(request.max_tokens, room))
+        ends = [at for at, token in enumerate(tokens) if token in request.end]
+        return list(tokens[: ends[0] + 1] if ends else tokens)

@@ -1,0 +1,372 @@
+"""What the scheduler promises: everybody gets the answer they would get alone, in bounded time, and no block leaks."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulation import Simulation
+
+from haiga.batching.scheduler import share
+from haiga.batching.sequence import Breakpoint, Request, bill
+from haiga.core.errors import Invalid
+from haiga.core.generation import Usage
+
+FIVE_MINUTES, ONE_HOUR = 300.0, 3600.0
+
+
+def request(
+    name: str, prompt: int | tuple[int, ...] = 10, max_tokens: int = 3, start: int = 0, **fields: object
+) -> Request:
+    """A request; a number for a prompt means that many tokens counted up from `start`."""
+    tokens = tuple(range(start, start + prompt)) if isinstance(prompt, int) else prompt
+    return replace(Request(name, tokens, max_tokens), **fields)
+
+
+def bound(requests: list[Request], budget: int, rows: int) -> int:
+    """Steps that are enough for all of them: the oldest gets half of what decodes leave, then a token per step; twice
+    that, since what is sent back is computed again."""
+    half = (budget - rows + 2) // 2
+    return 2 * sum(-(-(len(each.prompt) + each.max_tokens) // half) + each.max_tokens + 2 for each in requests)
+
+
+prompts = st.builds(
+    lambda text, shared, tail: tuple(range(100 * text, 100 * text + shared)) + tuple(tail),
+    st.integers(0, 2),
+    st.integers(1, 24),
+    st.lists(st.integers(0, 2), max_size=8),
+)
+arrivals = st.tuples(
+    st.integers(0, 6),
+    st.builds(
+        Request,
+        id=st.just(""),
+        prompt=prompts,
+        max_tokens=st.integers(0, 10),
+        end=st.sampled_from([frozenset(), frozenset(range(8))]),
+        priority=st.sampled_from(["interactive", "batch"]),
+        salt=st.sampled_from([b"", b"other"]),
+        breakpoints=st.lists(
+            st.builds(Breakpoint, st.integers(0, 24), st.sampled_from([ONE_HOUR, FIVE_MINUTES])), max_size=2
+        ).map(tuple),
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    load=st.lists(arrivals, min_size=1, max_size=10),
+    blocks=st.integers(9, 24),
+    budget=st.integers(4, 24),
+    rows=st.integers(1, 4),
+    aborts=st.sets(st.tuples(st.integers(0, 40), st.integers(0, 9)), max_size=3),
+)
+def test_any_load_gives_the_answers_of_each_alone_and_leaks_nothing(
+    load: list[tuple[int, Request]], blocks: int, budget: int, rows: int, aborts: set[tuple[int, int]]
+) -> None:
+    simulation = Simulation(blocks, budget, rows)
+    queued = [
+        (pause, replace(each, id=str(index), prompt=each.prompt[:32])) for index, (pause, each) in enumerate(load)
+    ]
+    limit = bound([each for _, each in queued], budget, rows) + simulation.scheduler.patience + len(load) * 6
+    pending = list(queued)
+    wait = 0
+    while pending or simulation.busy:
+        assert simulation.steps < limit, "somebody starves"
+        while pending and wait >= pending[0][0]:
+            simulation.add(pending.pop(0)[1])
+            wait = 0
+        for step, which in aborts:
+            if step == simulation.steps and str(which) in simulation.records:
+                simulation.abort(str(which))
+        if simulation.busy:
+            simulation.step()
+        wait += 1
+        simulation.now += 40
+    assert blocks == simulation.pool.free_count
+    for record in simulation.records.values():
+        assert simulation.alone(record.request) == record.tokens
+        assert record.usage and len(record.request.prompt) == record.usage.prompt
+        assert len(record.tokens) == record.usage.output
+
+
+@settings(max_examples=60, deadline=None)
+@given(load=st.lists(arrivals, min_size=1, max_size=6), budget=st.integers(4, 24))
+def test_what_is_reported_as_read_was_not_computed(load: list[tuple[int, Request]], budget: int) -> None:
+    simulation = Simulation(blocks=100, budget=budget)
+    for index, (_, each) in enumerate(load):
+        simulation.add(replace(each, id=str(index)))
+    simulation.drain(500)
+    for record in simulation.records.values():
+        assert record.usage
+        known = len(record.request.prompt) + max(0, len(record.tokens) - 1)
+        assert known - record.usage.cache_read == record.computed
+
+
+# -- sharing -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_request_reuses_the_full_blocks_of_a_shared_prefix() -> None:
+    simulation = Simulation()
+    for name, tail in (("a", 50), ("b", 60)):
+        simulation.add(request(name, (*range(10), tail)))
+        simulation.drain(20)
+    assert 8 == simulation.records["b"].usage.cache_read
+
+
+def test_the_last_token_of_a_cached_prompt_is_computed_and_not_billed_as_written() -> None:
+    simulation = Simulation()
+    for name in ("a", "b"):
+        simulation.add(request(name, 8, breakpoints=(Breakpoint(8, FIVE_MINUTES),)))
+        simulation.drain(20)
+    assert Usage(creation_5m=8, output=3) == simulation.records["a"].usage
+    assert Usage(input=4, cache_read=4, output=3) == simulation.records["b"].usage
+
+
+def test_the_next_turn_of_a_conversation_reuses_the_answer() -> None:
+    simulation = Simulation()
+    simulation.add(request("a", 10, max_tokens=7))
+    simulation.drain(20)
+    answer = simulation.records["a"].tokens
+    simulation.add(request("b", (*range(10), *answer, 1, 2, 3)))
+    simulation.drain(20)
+    assert 16 == simulation.records["b"].usage.cache_read
+
+
+def test_requests_in_flight_share_what_one_of_them_computes() -> None:
+    simulation = Simulation(blocks=40, budget=8)
+    for name in ("a", "b", "c"):
+        simulation.add(request(name, (*range(30), ord(name))))
+    simulation.drain(40)
+    assert [0, 28, 28] == [simulation.records[name].usage.cache_read for name in ("a", "b", "c")]
+
+
+def test_an_interactive_request_does_not_wait_for_batch_work_to_compute_its_prefix() -> None:
+    simulation = Simulation(blocks=40, budget=8)
+    simulation.add(request("batch", 40, priority="batch"))
+    simulation.step()
+    simulation.add(request("now", 30))
+    assert "now" in {sequence.request.id for sequence in simulation.step().sequences}
+
+
+def test_different_salts_and_different_pictures_share_nothing() -> None:
+    simulation = Simulation(blocks=40)
+    variants = [{}, {"salt": b"other"}, {"images": {2: b"cat"}}, {"images": {2: b"dog"}}, {"images": {6: b"dog"}}]
+    for index, fields in enumerate(variants):
+        simulation.add(request(str(index), 10, **fields))
+        simulation.drain(20)
+    assert [0, 0, 0, 0, 4] == [simulation.records[str(index)].usage.cache_read for index in range(5)]
+
+
+def test_after_a_forced_eviction_nothing_is_read() -> None:
+    simulation = Simulation()
+    for name in ("a", "b"):
+        simulation.add(request(name, 12))
+        simulation.drain(20)
+        simulation.pool.clear()
+    assert 0 == simulation.records["b"].usage.cache_read
+
+
+# -- fairness ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(1, 200), max_size=8), st.integers(1, 100))
+def test_a_share_is_never_more_than_the_gap_and_the_budget_is_used_up(gaps: list[int], budget: int) -> None:
+    shares = share(gaps, budget)
+    assert all(0 <= given <= gap for given, gap in zip(shares, gaps, strict=True))
+    assert min(budget, sum(gaps)) == sum(shares)
+    assert not gaps or shares[0] >= min(gaps[0], budget / 2)
+
+
+def test_the_oldest_prefill_gets_half_and_the_shortest_come_next() -> None:
+    assert [50, 0, 30, 20] == share([500, 300, 40, 20], 100)
+
+
+def test_a_long_prompt_and_short_ones_that_come_later_both_go_on() -> None:
+    simulation = Simulation(blocks=200, budget=16, rows=4)
+    simulation.add(request("long", 200))
+    for index in range(12):
+        simulation.add(request(str(index), 8, max_tokens=1, start=1000 + 50 * index))
+        simulation.step()
+    assert [True] * 12 == [simulation.records[str(index)].ended is not None for index in range(12)]
+    simulation.drain(20)
+    assert simulation.records["long"].ended <= 200 // 8 + 4
+
+
+def test_batch_work_gives_way_within_one_step() -> None:
+    simulation = Simulation(blocks=12, budget=16, rows=2)
+    for index in range(3):
+        simulation.add(request(f"batch {index}", 16, max_tokens=8, start=100 * index, priority="batch"))
+    for _ in range(4):
+        simulation.step()
+    simulation.add(request("now", 40, max_tokens=2, start=1000))
+    plan = simulation.step()
+    assert ["now"] == [sequence.request.id for sequence in plan.sequences]
+    assert [16] == [len(row.tokens) for row in plan.rows]
+    simulation.drain(100)
+
+
+def test_batch_prefill_takes_an_eighth_beside_interactive_work() -> None:
+    simulation = Simulation(blocks=64, budget=32)
+    simulation.add(request("chat", 8, max_tokens=20))
+    simulation.step()
+    simulation.add(request("batch", 100, start=500, priority="batch"))
+    assert [1, 4] == [len(row.tokens) for row in simulation.step().rows]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.integers(1, 3),
+    blocks=st.integers(10, 16),
+    batch=st.lists(st.integers(1, 30), min_size=1, max_size=3),
+    chat=st.lists(st.tuples(st.integers(1, 30), st.integers(1, 6)), min_size=1, max_size=4),
+)
+def test_batch_work_ends_under_interactive_load_without_end(
+    rows: int, blocks: int, batch: list[int], chat: list[tuple[int, int]]
+) -> None:
+    simulation = Simulation(blocks, budget=8, rows=rows, patience=5)
+    requests = [request(f"b{i}", size, 4, 9000 + 100 * i, priority="batch") for i, size in enumerate(batch)]
+    for each in requests:
+        simulation.add(each)
+    # Those that can be ahead of a promoted batch sequence are the ones that came before it: `backlog` of them.
+    backlog = rows + 2
+    slowest = [request("", size, count) for size, count in chat] * backlog
+    limit = len(batch) * (5 + bound([*slowest, *requests], 8, rows))
+    while not all(simulation.records[each.id].ended for each in requests):
+        assert simulation.steps < limit, "batch work starves"
+        while (
+            sum(1 for r in simulation.records.values() if r.request.priority == "interactive" and not r.stop) < backlog
+        ):
+            size, count = chat[len(simulation.records) % len(chat)]
+            simulation.add(request(f"c{len(simulation.records)}", size, count, 100 * len(simulation.records)))
+        simulation.step()
+
+
+# -- memory ------------------------------------------------------------------------------------------------------------
+
+
+def test_running_out_of_blocks_sends_the_latest_back_and_changes_no_token() -> None:
+    simulation = Simulation(blocks=8, budget=16, rows=3)
+    for name in ("a", "b", "c"):
+        simulation.add(request(name, 8, max_tokens=14, start=ord(name)))
+    simulation.drain(100)
+    assert simulation.scheduler.preemptions > 0
+    for record in simulation.records.values():
+        assert simulation.alone(record.request) == record.tokens
+    assert simulation.records["a"].ended < simulation.records["b"].ended < simulation.records["c"].ended
+
+
+def test_a_prompt_that_could_never_fit_is_refused_by_its_length() -> None:
+    simulation = Simulation(blocks=4, context=1000)
+    simulation.add(request("fits", 15))
+    with pytest.raises(Invalid, match="prompt is too long: 16 tokens > 15 maximum"):
+        simulation.add(request("too long", 16))
+    with pytest.raises(Invalid, match="no tokens"):
+        simulation.add(request("empty", 0))
+    with pytest.raises(Invalid, match="already under way"):
+        simulation.add(request("fits", 1))
+
+
+def test_more_rows_than_budget_are_refused() -> None:
+    with pytest.raises(Invalid, match="rows must be between 1 and the token budget of 4, not 5"):
+        Simulation(budget=4, rows=5)
+
+
+def test_an_aborted_sequence_gives_its_blocks_back_at_once() -> None:
+    simulation = Simulation()
+    simulation.add(request("a", 30))
+    simulation.step()
+    assert 8 == simulation.pool.free_count
+    simulation.abort("a")
+    assert 16 == simulation.pool.free_count
+    assert not simulation.busy
+    assert not simulation.scheduler.abort("a")
+
+
+# -- ends --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "stop", "count"),
+    [
+        ({"max_tokens": 5}, "max_tokens", 5),
+        ({"max_tokens": 500}, "model_context_window_exceeded", 10),
+        ({"max_tokens": 0}, "max_tokens", 0),
+    ],
+)
+def test_a_sequence_stops_for_the_reason_it_says(fields: dict[str, int], stop: str, count: int) -> None:
+    simulation = Simulation(context=20)
+    simulation.add(request("a", 10, **fields))
+    simulation.drain(30)
+    assert (stop, count) == (simulation.records["a"].stop, len(simulation.records["a"].tokens))
+
+
+def test_an_end_token_is_the_last_token() -> None:
+    simulation = Simulation()
+    third = simulation.runner.alone(range(10), 3)[2]
+    simulation.add(request("a", 10, max_tokens=9, end=frozenset({third})))
+    simulation.drain(30)
+    assert ("end_turn", third) == (simulation.records["a"].stop, simulation.records["a"].tokens[-1])
+    assert third not in simulation.records["a"].tokens[:-1]
+
+
+def test_max_tokens_zero_fills_the_cache() -> None:
+    simulation = Simulation()
+    simulation.add(request("warm", 12, max_tokens=0, breakpoints=(Breakpoint(12, FIVE_MINUTES),)))
+    simulation.drain(5)
+    simulation.add(request("real", 14))
+    simulation.drain(9)
+    assert Usage(creation_5m=12) == simulation.records["warm"].usage
+    assert 12 == simulation.records["real"].usage.cache_read
+
+
+# -- pins and usage ----------------------------------------------------------------------------------------------------
+
+
+def churn(simulation: Simulation, start: int) -> None:
+    """Enough other work to evict everything that is not pinned."""
+    for index in range(start, start + 300, 100):
+        simulation.add(request(f"churn {index}", 40, start=index))
+        simulation.drain(20)
+
+
+def test_a_pinned_prefix_lives_for_its_time_after_each_use_and_no_longer() -> None:
+    simulation = Simulation(blocks=16)
+    pinned = request("first", 14, breakpoints=(Breakpoint(13, FIVE_MINUTES),))
+    reads = []
+    for name, at in (("first", 0), ("just in time", 290), ("refreshed", 580), ("too late", 890)):
+        simulation.now = at
+        churn(simulation, start=1000 * (at + 1))
+        simulation.add(replace(pinned, id=name, breakpoints=pinned.breakpoints if name == "first" else ()))
+        simulation.drain(20)
+        reads.append(simulation.records[name].usage.cache_read)
+    assert [0, 12, 12, 0] == reads
+
+
+def test_pins_never_keep_a_request_from_running() -> None:
+    simulation = Simulation(blocks=16)
+    for index in range(4):
+        simulation.add(request(str(index), 16, 1, 100 * index, breakpoints=(Breakpoint(16, ONE_HOUR),)))
+        simulation.drain(10)
+    simulation.add(request("large", 60, max_tokens=3, start=5000))
+    simulation.drain(20)
+    assert "max_tokens" == simulation.records["large"].stop
+
+
+@pytest.mark.parametrize(
+    ("points", "reused", "cached", "expected"),
+    [
+        ([], 0, 0, Usage(input=42)),
+        ([], 8, 8, Usage(input=34, cache_read=8)),
+        ([Breakpoint(21, FIVE_MINUTES)], 0, 0, Usage(input=22, creation_5m=20)),
+        ([Breakpoint(21, ONE_HOUR), Breakpoint(42, FIVE_MINUTES)], 8, 8, Usage(2, 20, 12, 8)),
+        ([Breakpoint(21, ONE_HOUR), Breakpoint(42, FIVE_MINUTES)], 24, 24, Usage(2, 16, 0, 24)),
+        ([Breakpoint(42, ONE_HOUR), Breakpoint(21, FIVE_MINUTES)], 0, 0, Usage(2, 0, 40, 0)),
+        ([Breakpoint(3, ONE_HOUR)], 0, 0, Usage(input=42)),
+        ([Breakpoint(40, FIVE_MINUTES)], 36, 40, Usage(input=6, cache_read=36)),
+    ],
+)
+def test_the_bill_says_what_was_written_for_how_long(
+    points: list[Breakpoint], reused: int, cached: int, expected: Usage
+) -> None:
+    assert expected == bill(request("a", 42, breakpoints=tuple(points)), reused, cached, 4)
