@@ -40,6 +40,7 @@ KINDS: tuple[tuple[type[HaigaError], int, str, str | None], ...] = (
 )
 TOO_LONG = re.compile(r"prompt is too long: (\d+) tokens > (\d+) maximum")
 NO_ROOM = "input length and `max_tokens` exceed context limit"
+TOO_BIG = "context_length_exceeded"
 UNKNOWN_MODEL = "model: "
 # Fields by the names that services/inference gives them.
 PARAMS = {"output_config.format": "response_format"}
@@ -56,8 +57,7 @@ def kind(error: HaigaError) -> tuple[int, str, str | None]:
 def envelope(error: HaigaError) -> dict[str, Any]:
     """The error body, also the data of a stream's last frame after a failure."""
     _, name, code = kind(error)
-    param = PARAMS.get(error.field, error.field) if error.field else None
-    return {"error": {"message": _message(error), "type": name, "param": param, "code": code}}
+    return {"error": {"message": _message(error), "type": name, "param": _param(error, code), "code": code}}
 
 
 def write_error(error: HaigaError, status: int | None = None) -> ErrorReply:
@@ -70,17 +70,28 @@ def _worded_code(error: HaigaError) -> str | None:
     if isinstance(error, NotFound) and error.message.startswith(UNKNOWN_MODEL):
         return "model_not_found"
     if TOO_LONG.search(error.message) or error.message.startswith(NO_ROOM):
-        return "context_length_exceeded"
+        return TOO_BIG
     return None
 
 
+def _param(error: HaigaError, code: str | None) -> str | None:
+    if error.field is None:
+        return "messages" if code == TOO_BIG else None
+    return PARAMS.get(error.field, error.field)
+
+
 def _message(error: HaigaError) -> str:
+    if isinstance(error, Denied) and error.unauthenticated:
+        return (
+            "Incorrect API key provided. You need to provide a key of this server in an Authorization header using "
+            "Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
+        )
     if isinstance(error, NotFound) and error.message.startswith(UNKNOWN_MODEL):
         name = error.message.removeprefix(UNKNOWN_MODEL)
         return f"The model `{name}` does not exist or you do not have access to it."
     if match := TOO_LONG.search(error.message):
         return (
-            f"This model's maximum prompt length is {match[2]} tokens. However, your messages resulted in {match[1]} "
-            "tokens. Please reduce the length of the messages."
+            f"This model's maximum context length is {match[2]} tokens for a prompt. However, your messages resulted "
+            f"in {match[1]} tokens. Please reduce the length of the messages."
         )
     return error.message

@@ -29,7 +29,7 @@ from haiga.core.messages import (
 )
 from haiga.wire.openai_chat import shapes
 
-Placed: TypeAlias = "tuple[str, Block]"  # where the block stands in the request, and the block
+Placed: TypeAlias = tuple[str, Block]  # where the block stands in the request, and the block
 PARTIAL = "_partial_json"  # under which core/generation.py keeps arguments that are no JSON
 
 

@@ -1,0 +1,54 @@
+"""The web app over fake engines, on a real socket, for official SDKs."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import uvicorn
+
+from haiga.core.access import Caller
+from haiga.core.errors import Denied
+from haiga.core.ports import Capabilities, Engine
+from haiga.engines.fake import CARD, FakeEngine
+from haiga.services.inference import Inference
+from haiga.services.models import Models
+from haiga.web.app import Services, WebSettings, create_app
+
+EVERYTHING = Capabilities(images=True, documents=True, tools=True, thinking=True, structured_output=True)
+ABLE = replace(CARD, name="able", capabilities=EVERYTHING)
+
+
+class OneKey:
+    """Access for one key, or for anybody when there is none."""
+
+    def __init__(self, key: str | None = None) -> None:
+        self.key = key
+
+    async def authenticate(self, credential: str | None) -> Caller:
+        if self.key is not None and credential != self.key:
+            raise Denied("invalid x-api-key", unauthenticated=True)
+        return Caller()
+
+
+def services(
+    engines: Sequence[Engine] = (FakeEngine(),), key: str | None = None, settings: WebSettings | None = None
+) -> Services:
+    inference = Inference(Models({engine.card.name: engine for engine in engines}))
+    return Services(OneKey(key), inference, settings or WebSettings())
+
+
+@contextmanager
+def serving(services: Services) -> Iterator[str]:
+    """The server's address while the block runs."""
+    config = uvicorn.Config(create_app(services), port=0, log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            threading.Event().wait(0.005)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
