@@ -18,8 +18,6 @@ from haiga.core.generation import Event, Finished, Folder, Reply
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-E = TypeVar("E")
-E_contra = TypeVar("E_contra", contravariant=True)
 Item = TypeVar("Item")  # an event, or an event of one of several answers
 Written = TypeVar("Written", contravariant=True)
 HEADERS = {
