@@ -18,6 +18,7 @@ from haiga.engines.native.protocol import Ready, Submission, Update
 
 START_LIMIT = 600.0  # seconds for a start: the first load of a big model converts and packs its weights
 GRACE = 5.0  # seconds a child gets to end by itself once its socket is closed
+PATIENCE = 60.0  # seconds a new request waits for a process that is being started again
 RESTART_PAUSE = (0.0, 1.0, 5.0, 30.0)  # seconds before each attempt to start again, the last one repeated
 
 
@@ -63,6 +64,7 @@ class EngineProcess:
         self._ready: asyncio.Future[Ready] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._up = asyncio.Event()
         self._child: asyncio.subprocess.Process | None = None
         self.stats: Mapping[str, Any] = {}
 
@@ -94,25 +96,31 @@ class EngineProcess:
             self._lose("was unloaded")
 
     async def open(self, submission: Submission) -> Answer:
-        """Hand a request over. Raises Dead while the engine is being started again."""
-        if self._writer is None:
-            raise Dead(f"the engine of model {self._name} is being started again")
+        """Hand a request over, waiting for a process that is being started again. Raises Dead when it stays down."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._up.wait()
+        except TimeoutError:
+            raise Dead(f"the engine of model {self._name} is down") from None
         answer = self._answers[submission.id] = Answer()
-        self._writer.write(protocol.submit(submission))
+        self._send(protocol.submit(submission))
         return answer
+
+    def _send(self, frame: bytes) -> None:
+        if self._writer:
+            self._writer.write(frame)
 
     def clear_cache(self) -> None:
         """Forget every KV block that no request is using."""
-        if self._writer:
-            self._writer.write(protocol.clear_cache())
+        self._send(protocol.clear_cache())
 
     def next_id(self) -> int:
         return next(self._ids)
 
     def discard(self, id: int, *, finished: bool) -> None:
         """Forget a request; an unfinished one is aborted at the engine's next step."""
-        if self._answers.pop(id, None) and not finished and self._writer:
-            self._writer.write(protocol.abort(id))
+        if self._answers.pop(id, None) and not finished:
+            self._send(protocol.abort(id))
 
     async def _supervise(self) -> None:
         """Run children one after another until closed; a first one that cannot start is the caller's error."""
@@ -138,6 +146,7 @@ class EngineProcess:
         try:
             return await self._listen(reader, writer)
         finally:
+            self._up.clear()
             self._writer = None
             writer.close()
             await _reap(self._child)
@@ -150,6 +159,7 @@ class EngineProcess:
                 report = orjson.loads(await reader.readexactly(length))
                 if report["is"] == "ready":
                     came_up, self._writer = True, writer
+                    self._up.set()
                 self._hear(report)
         except (asyncio.IncompleteReadError, ConnectionError):
             return came_up
