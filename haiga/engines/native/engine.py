@@ -27,18 +27,21 @@ from haiga.engines.native.process import EngineProcess
 from haiga.engines.native.protocol import Submission, Update
 from haiga.text.prompt import Prompt, Prompter
 from haiga.text.stream import AnswerStream
-from haiga.text.tokenizer import Detokenizer, Tokenizer
+from haiga.text.detokenizer import Detokenizer
+from haiga.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What the server's side knows of a model: its card, how it reads, how it is sampled, which tokens end it."""
+    """What the server's side knows of a model: its card, how it reads, how it is sampled, which tokens end it, and
+    how many tokens its KV pool holds."""
 
     card: ModelCard
     tokenizer: Tokenizer
     prompter: Prompter
     sampling: Sampling
     ends: tuple[int, ...]
+    pool: int
 
 
 class NativeEngine:
@@ -61,6 +64,11 @@ class NativeEngine:
     @property
     def memory(self) -> int:
         return self._memory
+
+    @property
+    def pool(self) -> int:
+        """Tokens that the KV pool holds."""
+        return self._model.pool
 
     @property
     def process(self) -> EngineProcess:

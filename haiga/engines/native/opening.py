@@ -1,0 +1,84 @@
+"""From a checkpoint's directory to an engine: what to run, how much memory, how long a context.
+
+Rule: everything is read from the checkpoint's own files here, once, before any weights are loaded; what is wrong with
+them is one clear line.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+
+from haiga.core.errors import Invalid
+from haiga.core.ports import Capabilities, ModelCard
+from haiga.engines.native.child import Plant
+from haiga.engines.native.engine import Model, NativeEngine
+from haiga.engines.native.process import child_command
+from haiga.models.description import Description, describe
+from haiga.models.weights import Packing, check_vocabulary
+from haiga.text.prompt import Prompter
+from haiga.text.template import ChatTemplate
+from haiga.text.tokenizer import Tokenizer
+
+BLOCK = 32
+OVERHEAD = 300 << 20  # bytes of an engine process besides weights and KV pool
+SMALL = 64 << 20  # weights up to this many bytes in f32 are run in f32, exactly
+POOL_LIMIT = 2 << 30  # bytes of KV pool that are taken without being asked for
+
+
+@dataclass(frozen=True, slots=True)
+class NativeOptions:
+    """How a checkpoint is to be run; None leaves the choice to us.
+
+    `weights`: f32, bf16, int8 or int4. `cache`: precision of keys and values, f32, bf16, u8 or u4. `kv_memory`: bytes
+    of the KV pool. `context`: tokens. `cache_dir`: where compiled models are kept. `threads`: 0 for all cores.
+    """
+
+    weights: Packing | None = None
+    cache: str | None = None
+    kv_memory: int | None = None
+    context: int | None = None
+    cache_dir: Path | None = None
+    threads: int = 0
+    queue: int = 256
+
+
+def open_engine(name: str, directory: Path, options: NativeOptions, created: int) -> NativeEngine:
+    """An engine for the model in `directory`, not started yet. Raises Invalid and Unsupported naming the file."""
+    description = describe(directory)
+    tokenizer = Tokenizer.load(directory)
+    check_vocabulary(len(tokenizer) - 1, description.vocabulary, directory)
+    plant = _plan(directory, description, options)
+    memory = description.weight_bytes(plant.weights) + plant.blocks * BLOCK * description.kv_bytes(plant.cache)
+    context = min(plant.context, plant.blocks * BLOCK)
+    card = ModelCard(name, name, created, context=context, max_output=context, capabilities=Capabilities())
+    prompter = Prompter(tokenizer, ChatTemplate.load(directory))
+    model = Model(card, tokenizer, prompter, description.sampling, description.ends, pool=plant.blocks * BLOCK)
+    command = child_command("haiga.engines.native.child", orjson.dumps(asdict(plant)).decode())
+    return NativeEngine(model, command, memory + OVERHEAD, options.queue)
+
+
+def _plan(directory: Path, description: Description, options: NativeOptions) -> Plant:
+    small = description.weight_bytes("f32") <= SMALL
+    weights = options.weights or ("f32" if small else "int4")
+    cache = options.cache or ("f32" if weights == "f32" else "u8")
+    context = min(options.context or description.context, description.context)
+    return Plant(
+        directory=str(directory),
+        weights=weights,
+        cache=cache,
+        blocks=_blocks(description.kv_bytes(cache) * BLOCK, context, options.kv_memory),
+        context=context,
+        threads=options.threads,
+        cache_dir=str(options.cache_dir) if options.cache_dir else None,
+    )
+
+
+def _blocks(block_bytes: int, context: int, kv_memory: int | None) -> int:
+    """Blocks in the KV pool: what was asked for, else two full contexts as far as the limit goes."""
+    if kv_memory is not None:
+        blocks = kv_memory // block_bytes
+        if blocks < 2:
+            raise Invalid(f"{kv_memory} bytes hold no two blocks of {block_bytes} bytes", field="kv-memory")
+        return blocks
+    return max(2, min(2 * -(-context // BLOCK), POOL_LIMIT // block_bytes))
