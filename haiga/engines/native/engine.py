@@ -25,9 +25,9 @@ from haiga.core.generation import (
 from haiga.core.ports import ModelCard
 from haiga.engines.native.process import EngineProcess
 from haiga.engines.native.protocol import Submission, Update
+from haiga.text.detokenizer import Detokenizer
 from haiga.text.prompt import Prompt, Prompter
 from haiga.text.stream import AnswerStream
-from haiga.text.detokenizer import Detokenizer
 from haiga.text.tokenizer import Tokenizer
 
 
