@@ -285,12 +285,18 @@ def fold(events: Iterable[Event]) -> Reply:
     return folder.reply()
 
 
-def together(usages: Sequence[Usage]) -> Usage:
-    """What several answers to one prompt used: the first one's prompt, and every one's output."""
-    if not usages:
-        return Usage()
-    output, thinking = sum(used.output for used in usages), sum(used.thinking for used in usages)
-    return replace(usages[0], output=output, thinking=thinking)
+def together(usages: Sequence[Usage], each: int) -> Usage:
+    """What several answers used, `each` of them to one prompt: every prompt once, as its first answer met it, and
+    every output."""
+    firsts = usages[::each]
+    return Usage(
+        input=sum(used.input for used in firsts),
+        creation_5m=sum(used.creation_5m for used in firsts),
+        creation_1h=sum(used.creation_1h for used in firsts),
+        cache_read=sum(used.cache_read for used in firsts),
+        output=sum(used.output for used in usages),
+        thinking=sum(used.thinking for used in usages),
+    )
 
 
 def _parse_arguments(text: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Several answers to one prompt, under way at the same time.
+"""Several answers, to one prompt or to a few, under way at the same time.
 
 Rule: the first failure ends all of them, and closing the stream closes every one.
 """
@@ -11,12 +11,16 @@ from haiga.core.errors import Failed
 from haiga.core.generation import Choice, Event, Finished, Folder, Reply, together
 
 AHEAD = 64  # events that the answers together may be ahead of their reader
+AT_ONCE = 16  # answers of one call under way; the rest wait, so that one caller cannot fill an engine's queue
 
 
-async def interleave(answers: Sequence[AsyncGenerator[Event, None]]) -> AsyncGenerator[Choice | Finished, None]:
+async def interleave(
+    answers: Sequence[AsyncGenerator[Event, None]], each: int | None = None
+) -> AsyncGenerator[Choice | Finished, None]:
     """The answers' events as they come, each with its answer's index; at the end a Finished with their usage together.
 
-    Raises Failed when an answer ends without its own Finished, and whatever an answer raises.
+    `each` is how many of them answer the same prompt, None for all. Raises Failed when an answer ends without its own
+    Finished, and whatever an answer raises.
     """
     ends: dict[int, Finished] = {}
     async with aclosing(_merged(answers)) as items:
@@ -26,7 +30,7 @@ async def interleave(answers: Sequence[AsyncGenerator[Event, None]]) -> AsyncGen
             yield item
     if len(ends) < len(answers):
         raise Failed("the model's answer ended early")
-    yield Finished("end_turn", together([ends[i].usage for i in sorted(ends)]))
+    yield Finished("end_turn", together([ends[i].usage for i in sorted(ends)], each or len(answers)))
 
 
 def _merged(answers: Sequence[AsyncGenerator[Event, None]]) -> AsyncGenerator[Choice, None]:
@@ -41,7 +45,8 @@ async def _alone(answer: AsyncGenerator[Event, None]) -> AsyncGenerator[Choice, 
 
 async def _queued(answers: Sequence[AsyncGenerator[Event, None]]) -> AsyncGenerator[Choice, None]:
     queue: asyncio.Queue[Choice | BaseException | None] = asyncio.Queue(AHEAD)
-    tasks = [asyncio.ensure_future(_pass_on(i, answer, queue)) for i, answer in enumerate(answers)]
+    turn = asyncio.Semaphore(AT_ONCE)
+    tasks = [asyncio.ensure_future(_pass_on(i, answer, queue, turn)) for i, answer in enumerate(answers)]
     under_way = len(tasks)
     try:
         while under_way:
@@ -59,10 +64,13 @@ async def _queued(answers: Sequence[AsyncGenerator[Event, None]]) -> AsyncGenera
 
 
 async def _pass_on(
-    index: int, answer: AsyncGenerator[Event, None], queue: "asyncio.Queue[Choice | BaseException | None]"
+    index: int,
+    answer: AsyncGenerator[Event, None],
+    queue: "asyncio.Queue[Choice | BaseException | None]",
+    turn: asyncio.Semaphore,
 ) -> None:
     try:
-        async with aclosing(answer):
+        async with turn, aclosing(answer):
             async for event in answer:
                 await queue.put(Choice(index, event))
         await queue.put(None)

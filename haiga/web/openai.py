@@ -1,47 +1,91 @@
-"""Handlers of the OpenAI Chat Completions API."""
+"""Handlers of the OpenAI API's Chat Completions and older Completions."""
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from haiga.core.access import Caller
 from haiga.core.errors import HaigaError
+from haiga.core.generation import Choice, Event, Finished, Reply, TextRequest
 from haiga.services.choices import interleave, replies
 from haiga.web.credentials import authenticate
 from haiga.web.families import request_id
 from haiga.web.services import Services
-from haiga.web.streaming import stream_reply, while_connected
+from haiga.web.streaming import Writer, stream_reply, while_connected
 from haiga.wire.openai_chat.read import read_chat
 from haiga.wire.openai_chat.stream import ChatStream
 from haiga.wire.openai_chat.write import write_chat
+from haiga.wire.openai_completions import CompletionStream, read_completion, usage_of, write_completion
 
 
-class Chat:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one call is answered: `writer` streams it, None for whole, which `whole` writes."""
+
+    writer: Writer[Choice | Finished] | None
+    whole: Callable[[Sequence[Reply]], bytes]
+    placed: Callable[[HaigaError], HaigaError]
+
+
+class OpenAI:
     """`clock` gives unix seconds."""
 
     def __init__(self, services: Services, clock: Callable[[], float] = time.time) -> None:
         self._services = services
         self._clock = clock
 
-    async def create(self, request: Request) -> Response:
+    async def chat(self, request: Request) -> Response:
         """Create a chat completion, whole or as server-sent events."""
-        services, settings, began = self._services, self._services.settings, self._clock()
-        caller = await authenticate(services.access, request)
+        began = self._clock()
+        caller = await authenticate(self._services.access, request)
         asked = read_chat(await request.body())
-        card = services.inference.model(caller, asked.request.model)
-        answers = interleave([services.inference.generate(caller, choice) for choice in asked.choices(card)])
-        id = settings.new_id("chatcmpl").replace("_", "-", 1)
+        card = self._services.inference.model(caller, asked.request.model)
+        events = interleave(self._generate(caller, asked.choices(card)))
+        id, model, form = self._new_id("chatcmpl"), card.name, asked.form
+        answer = Answer(
+            ChatStream(form, id=id, model=model, created=int(began)) if form.stream else None,
+            lambda whole: write_chat(whole, form, id=id, model=model, created=int(began)),
+            asked.placed,
+        )
+        return await self._respond(request, events, answer, began)
+
+    async def complete(self, request: Request) -> Response:
+        """Continue one or more prompts as they stand, whole or as server-sent events."""
+        began = self._clock()
+        caller = await authenticate(self._services.access, request)
+        asked = read_completion(await request.body())
+        card = self._services.inference.model(caller, asked.requests[0].model)
+        events = interleave(self._generate(caller, asked.choices(card)), asked.tries)
+        id, model, form = self._new_id("cmpl"), card.name, asked.form
+
+        def whole(made: Sequence[Reply]) -> bytes:
+            usage = usage_of(made, asked.tries)
+            return write_completion(asked.best(made), usage, form, id=id, model=model, created=int(began))
+
+        writer = CompletionStream(form, id=id, model=model, created=int(began)) if form.stream else None
+        return await self._respond(request, events, Answer(writer, whole, asked.placed), began)
+
+    def _generate(self, caller: Caller, requests: Sequence[TextRequest]) -> list[AsyncGenerator[Event, None]]:
+        return [self._services.inference.generate(caller, request) for request in requests]
+
+    def _new_id(self, prefix: str) -> str:
+        return self._services.settings.new_id(prefix).replace("_", "-", 1)
+
+    async def _respond(
+        self, request: Request, events: AsyncGenerator[Choice | Finished, None], answer: Answer, began: float
+    ) -> Response:
+        settings, rid = self._services.settings, request_id(request.scope)
         try:
-            if asked.form.stream:
-                writer = ChatStream(asked.form, id=id, model=card.name, created=int(began))
-                rid, patience, ping = request_id(request.scope), settings.patience, settings.ping
-                response = await stream_reply(request, answers, writer, id=rid, patience=patience, ping=ping)
-            else:
-                whole = await while_connected(request, replies(answers))
-                body = write_chat(whole, asked.form, id=id, model=card.name, created=int(began))
+            if answer.writer is None:
+                body = answer.whole(await while_connected(request, replies(events)))
                 response = Response(body, media_type="application/json")
+            else:
+                patience, ping = settings.patience, settings.ping
+                response = await stream_reply(request, events, answer.writer, id=rid, patience=patience, ping=ping)
         except HaigaError as error:
-            raise asked.placed(error) from None
+            raise answer.placed(error) from None
         response.headers["openai-processing-ms"] = str(round((self._clock() - began) * 1000))
         return response

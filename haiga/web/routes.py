@@ -5,19 +5,20 @@ from fastapi import APIRouter
 from haiga.web import openapi
 from haiga.web.messages import Messages
 from haiga.web.models import Models
-from haiga.web.openai import Chat
+from haiga.web.openai import OpenAI
 from haiga.web.services import Services
 from haiga.web.status import Status
 
 
 def router(services: Services) -> APIRouter:
-    messages, models, status = Messages(services), Models(services), Status(services)
+    messages, openai, models, status = Messages(services), OpenAI(services), Models(services), Status(services)
     routes = APIRouter()
     add = routes.add_api_route
 
     add("/v1/messages", messages.create, methods=["POST"], **openapi.CREATE_MESSAGE)
     add("/v1/messages/count_tokens", messages.count, methods=["POST"], **openapi.COUNT_TOKENS)
-    add("/v1/chat/completions", Chat(services).create, methods=["POST"])
+    add("/v1/chat/completions", openai.chat, methods=["POST"])
+    add("/v1/completions", openai.complete, methods=["POST"])
     add("/v1/models", models.list, methods=["GET"], **openapi.LIST_MODELS)
     add("/v1/models/{id:path}", models.get, methods=["GET"], **openapi.GET_MODEL)
 

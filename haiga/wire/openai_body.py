@@ -35,6 +35,14 @@ def missing(param: str) -> Invalid:
     return Invalid(f"Missing required parameter: '{param}'.", field=param, code="missing_required_parameter")
 
 
+def wrong_type(param: str, expected: str, got: object) -> Invalid:
+    return Invalid(
+        f"Invalid type for '{param}': expected {expected}, but got {_article(got)} instead.",
+        field=param,
+        code="invalid_type",
+    )
+
+
 def unsupported_values(value: object, allowed: Sequence[str], param: str) -> Invalid:
     shown = f"'{str(value)[:MAX_SHOWN]}'" if isinstance(value, str) else _article(value)
     return Invalid(
@@ -102,7 +110,7 @@ def _complaint(error: ErrorDetails, value: dict[str, Any]) -> Invalid:
     if kind in ("missing", "union_tag_not_found"):
         return missing(param)
     if kind in EXPECTED:
-        return _wrong_type(param, EXPECTED[kind], error["input"])
+        return wrong_type(param, EXPECTED[kind], error["input"])
     if kind == "union_tag_invalid":
         return unsupported_values(context["tag"], _quoted(context["expected_tags"]), param)
     if kind == "literal_error":
@@ -117,14 +125,6 @@ def _complaint(error: ErrorDetails, value: dict[str, Any]) -> Invalid:
 def _quoted(expected: str) -> list[str]:
     """The names in a validator's list: "'a', 'b' or 'c'"."""
     return expected.split("'")[1::2]
-
-
-def _wrong_type(param: str, expected: str, got: object) -> Invalid:
-    return Invalid(
-        f"Invalid type for '{param}': expected {expected}, but got {_article(got)} instead.",
-        field=param,
-        code="invalid_type",
-    )
 
 
 # --- values out of bounds ---

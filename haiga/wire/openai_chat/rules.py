@@ -48,6 +48,11 @@ def _check_generation(body: shapes.ChatBody) -> None:
         raise Invalid(
             "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.", field="max_tokens"
         )
+    check_sampling(body)
+
+
+def check_sampling(body: shapes.SamplingBody) -> None:
+    """What Completions, the older API, demands too."""
     if body.stream_options is not None and not body.stream:
         raise Invalid(
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.", field="stream_options"

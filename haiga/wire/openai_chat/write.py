@@ -39,7 +39,7 @@ def chat_body(replies: Sequence[Reply], form: Form, *, id: str, model: str, crea
         "created": created,
         "model": model,
         "choices": [_choice(i, reply, form) for i, reply in enumerate(replies)],
-        "usage": usage_body(together([reply.usage for reply in replies])),
+        "usage": usage_body(together([reply.usage for reply in replies], len(replies))),
         "system_fingerprint": None,
     }
     return body | tier(form)
