@@ -18,8 +18,6 @@ from haiga.engines.native.engine import NativeEngine
 from haiga.engines.native.opening import NativeOptions, open_engine
 from tests.served import make_model
 
-BLOCKS = 40  # of 32 tokens
-
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -34,8 +32,8 @@ async def engine(directory: Path) -> AsyncIterator[NativeEngine]:
     await engine.close()
 
 
-def open_tiny(directory: Path, queue: int = 256) -> NativeEngine:
-    kv = BLOCKS * 32 * 2 * 2 * 2 * 16 * 4  # tokens, layers, keys and values, heads, head size, f32
+def open_tiny(directory: Path, queue: int = 256, blocks: int = 40) -> NativeEngine:
+    kv = blocks * 32 * 2 * 2 * 2 * 16 * 4  # tokens, layers, keys and values, heads, head size, f32
     return open_engine("tiny", directory, NativeOptions(kv_memory=kv, queue=queue), created=0)
 
 
@@ -118,13 +116,16 @@ async def test_workspaces_do_not_share_their_caches(engine: NativeEngine) -> Non
     assert (0, True) == (other.usage.cache_read, (await answer(engine, request)).usage.cache_read > 0)
 
 
-async def test_answers_do_not_depend_on_what_else_runs_or_is_preempted(engine: NativeEngine) -> None:
-    requests = [ask(f"{n} " * 30, max_tokens=200) for n in range(10)]  # ten of 9 blocks each, in a pool of 40
+async def test_answers_do_not_depend_on_what_else_runs_or_is_preempted(directory: Path) -> None:
+    engine = open_tiny(directory, blocks=16)
+    await engine.start()
+    requests = [ask(f"{n} " * 100, max_tokens=100) for n in range(4)]  # each grows from 7 blocks to 10 of the pool's 16
     alone = [await answer(engine, request) for request in requests]
     engine.process.clear_cache()
     together = await asyncio.gather(*(answer(engine, request) for request in requests))
     assert [reply.content for reply in alone] == [reply.content for reply in together]
     assert engine.process.stats["preemptions"] > 0
+    await engine.close()
 
 
 async def test_a_full_queue_says_come_back(directory: Path) -> None:

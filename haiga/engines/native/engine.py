@@ -88,6 +88,7 @@ class NativeEngine:
         if self._process.in_flight >= self._queue:
             raise Busy(f"the queue of model {self.card.name} is full ({self._queue} requests)", retry_after=1)
         prompt = await self._prompt(request)
+        self._require_room(len(prompt.tokens), request)
         submission = self._submission(request, prompt)
         reading = _Reading(self._model.tokenizer, request, len(prompt.tokens))
         answer = await self._process.open(submission)
@@ -100,9 +101,11 @@ class NativeEngine:
             self._process.discard(submission.id, finished=reading.ended_by_engine)
 
     async def _prompt(self, request: TextRequest) -> Prompt:
-        """The prompt in tokens. Raises Invalid when it leaves no room in the context."""
-        prompt = await asyncio.to_thread(self._model.prompter.prompt, request)
-        size, context = len(prompt.tokens), self.card.context
+        return await asyncio.to_thread(self._model.prompter.prompt, request)
+
+    def _require_room(self, size: int, request: TextRequest) -> None:
+        """Raise Invalid when a prompt of `size` tokens leaves too little of the context."""
+        context = self.card.context
         if size >= context:
             raise Invalid(f"prompt is too long: {size} tokens > {context - 1} maximum")
         if request.overflow == "refuse" and size + request.max_tokens > context:
@@ -110,7 +113,6 @@ class NativeEngine:
                 f"input length and `max_tokens` exceed context limit: {size} + {request.max_tokens} > {context},"
                 " decrease input length or `max_tokens` and try again"
             )
-        return prompt
 
     def _submission(self, request: TextRequest, prompt: Prompt) -> Submission:
         sampling = resolve(request.sampling, self._model.sampling)
