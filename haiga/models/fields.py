@@ -4,6 +4,7 @@ Rule: every field that is missing or has the wrong kind is one line that names t
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +18,16 @@ class Fields(Mapping[str, Any]):
     """A JSON object and the name of the file (and path in it) it came from."""
 
     source: str
-    values: Mapping[str, Any]
+    content: Mapping[str, Any]
 
     def __getitem__(self, name: str) -> Any:
-        return self.values[name]
+        return self.content[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values)
+        return iter(self.content)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.content)
 
     def refuse(self, name: str, problem: str) -> Invalid:
         """The error to raise about field `name`."""
@@ -44,12 +45,7 @@ class Fields(Mapping[str, Any]):
     def number(self, name: str, default: float | None = None) -> float:
         """A finite number; null counts as absent."""
         value = self._given(name, default)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or value != value
-            or abs(value) == float("inf")
-        ):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise self.refuse(name, f"is {value!r}, not a finite number")
         return float(value)
 
@@ -69,7 +65,7 @@ class Fields(Mapping[str, Any]):
 
     def sequence(self, name: str, length: int | None = None) -> list[Any] | None:
         """A list of at least `length` entries, or None where it is absent or null."""
-        value = self.values.get(name)
+        value = self.content.get(name)
         if value is None:
             return None
         if not isinstance(value, list):
@@ -80,7 +76,7 @@ class Fields(Mapping[str, Any]):
 
     def object(self, name: str) -> "Fields | None":
         """A nested object, or None where it is absent or null."""
-        value = self.values.get(name)
+        value = self.content.get(name)
         if value is None:
             return None
         if not isinstance(value, dict):
@@ -89,14 +85,14 @@ class Fields(Mapping[str, Any]):
 
     def ids(self, name: str) -> tuple[int, ...]:
         """Token ids written as one number, a list of numbers or null."""
-        value = self.values.get(name)
+        value = self.content.get(name)
         found = [] if value is None else value if isinstance(value, list) else [value]
         if any(isinstance(one, bool) or not isinstance(one, int) or one < 0 for one in found):
             raise self.refuse(name, f"is {value!r}, not a token id or a list of them")
         return tuple(found)
 
     def _given(self, name: str, default: Any) -> Any:
-        value = self.values.get(name)
+        value = self.content.get(name)
         value = default if value is None else value
         if value is None:
             raise self.refuse(name, "is missing")

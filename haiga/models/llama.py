@@ -10,10 +10,9 @@ import openvino.opset15 as op
 
 from haiga.core.errors import Invalid
 from haiga.models.fields import Fields
-from haiga.models.graph import Graph, Heads, Value, missing_head
+from haiga.models.graph import Graph, Heads, Node
 from haiga.models.rope import Rope, read_rope
-from haiga.models.weights.checkpoint import Checkpoint
-from haiga.models.weights.packing import Packing
+from haiga.models.weights import Checkpoint, Weights
 
 _THETA = {"SmolLM3ForCausalLM": 2_000_000.0}
 _ACTIVATIONS = ("silu", "gelu", "gelu_pytorch_tanh", "gelu_new")
@@ -73,28 +72,29 @@ def read_llama(config: Fields, architecture: str, context: int) -> Llama:
     )
 
 
-def build_llama(checkpoint: Checkpoint, packing: Packing, architecture: str, context: int) -> ov.Model:
+def build_llama(weights: Weights, architecture: str, context: int) -> ov.Model:
     """The paged graph of a checkpoint. Raises Invalid for what does not fit, naming the field or the tensor."""
-    shape = read_llama(checkpoint.config, architecture, context)
-    names = find_names(checkpoint)
-    graph = Graph(checkpoint, packing)
+    shape = read_llama(weights.checkpoint.config, architecture, context)
+    names = find_names(weights.checkpoint)
+    graph = Graph(weights)
     x = graph.embed(names.embedding, shape.vocabulary, shape.hidden)
     angles = graph.angles(shape.rope)
     for layer in range(shape.layers):
         at = f"{names.prefix}layers.{layer}."
         normed = graph.rms_norm(x, at + "input_layernorm.weight", shape.hidden, shape.eps)
-        x = op.add(x, _attention(graph, shape, at + "self_attn.", layer, normed, angles)).output(0)
+        x = op.add(x, _attention(graph, shape, at + "self_attn.", layer, normed, angles))
         normed = graph.rms_norm(x, at + "post_attention_layernorm.weight", shape.hidden, shape.eps)
-        x = op.add(x, _mlp(graph, shape, at + "mlp.", normed)).output(0)
+        x = op.add(x, _mlp(graph, shape, at + "mlp.", normed))
     x = graph.rms_norm(graph.sample(x), names.prefix + "norm.weight", shape.hidden, shape.eps)
-    return graph.model(graph.head(x, _head(checkpoint, names, shape), shape.hidden, shape.vocabulary), architecture)
+    logits = graph.head(x, _head(weights.checkpoint, names, shape), shape.hidden, shape.vocabulary)
+    return graph.model(logits, architecture)
 
 
-def _attention(graph: Graph, shape: Llama, at: str, layer: int, x: Value, angles: tuple[Value, Value]) -> Value:
+def _attention(graph: Graph, shape: Llama, at: str, layer: int, x: Node, angles: tuple[Node, Node]) -> Node:
     heads = shape.heads
     wide, narrow = heads.query * heads.size, heads.key_value * heads.size
 
-    def project(name: str, outer: int, count: int) -> Value:
+    def project(name: str, outer: int, count: int) -> Node:
         mixed = graph.linear(x, at + name + "_proj", shape.hidden, outer, shape.qkv_bias)
         split = graph.split_heads(mixed, count, heads.size)
         if shape.qk_norm:
@@ -109,14 +109,14 @@ def _attention(graph: Graph, shape: Llama, at: str, layer: int, x: Value, angles
     return graph.linear(mixed, at + "o_proj", wide, shape.hidden, shape.output_bias)
 
 
-def _mlp(graph: Graph, shape: Llama, at: str, x: Value) -> Value:
+def _mlp(graph: Graph, shape: Llama, at: str, x: Node) -> Node:
     gate = graph.linear(x, at + "gate_proj", shape.hidden, shape.inner, shape.mlp_bias)
     up = graph.linear(x, at + "up_proj", shape.hidden, shape.inner, shape.mlp_bias)
-    gated = op.multiply(_activate(gate, shape.activation), up).output(0)
+    gated = op.multiply(_activate(gate, shape.activation), up)
     return graph.linear(gated, at + "down_proj", shape.inner, shape.hidden, shape.mlp_bias)
 
 
-def _activate(x: Value, name: str) -> ov.Node:
+def _activate(x: Node, name: str) -> Node:
     if name == "silu":
         return op.swish(x)
     return op.gelu(x, "erf" if name == "gelu" else "tanh")
@@ -177,5 +177,5 @@ def _head(checkpoint: Checkpoint, names: Names, shape: Llama) -> str:
     if names.head is not None:
         return names.head
     if shape.tied is False:
-        raise missing_head(checkpoint)
+        raise Invalid(f"{checkpoint.directory}: tensor lm_head.weight is missing and tie_word_embeddings is false")
     return names.embedding

@@ -10,10 +10,9 @@ import openvino as ov
 from haiga.core.errors import Invalid
 from haiga.models.fields import Fields
 from haiga.models.llama import build_llama
-from haiga.models.weights.checkpoint import Checkpoint
-from haiga.models.weights.packing import Packing
+from haiga.models.weights import Weights
 
-Builder = Callable[[Checkpoint, Packing, str, int], ov.Model]
+Builder = Callable[[Weights, str, int], ov.Model]
 
 BUILDERS: dict[str, Builder] = {
     "LlamaForCausalLM": build_llama,
@@ -34,7 +33,7 @@ def find_architecture(config: Fields) -> str:
     raise Invalid(f"{config.source}: architectures: {asked} is not supported; supported: {', '.join(BUILDERS)}")
 
 
-def build(checkpoint: Checkpoint, packing: Packing, context: int) -> ov.Model:
+def build(weights: Weights, context: int) -> ov.Model:
     """The checkpoint's paged graph, its rope computed for `context` tokens."""
-    architecture = find_architecture(checkpoint.config)
-    return BUILDERS[architecture](checkpoint, packing, architecture, context)
+    architecture = find_architecture(weights.checkpoint.config)
+    return BUILDERS[architecture](weights, architecture, context)

@@ -6,8 +6,10 @@ file or the tensor. Format: https://huggingface.co/docs/safetensors (8 bytes of 
 """
 
 import json
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haiga.core.errors import Invalid
-from haiga.models.fields import read_fields
+from haiga.models.fields import Fields, read_fields
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _LARGEST_HEADER = 100 << 20  # the limit of the safetensors library itself
 _WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-_READABLE = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+_READABLE: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where one tensor lies: `begin` is a byte offset in the file, `dtype` as safetensors writes it."""
+    """Where one tensor lies: `size` bytes from byte `begin` of the file; `dtype` as safetensors writes it."""
 
     file: Path
     dtype: str
     shape: tuple[int, ...]
     begin: int
+    size: int
 
 
 class Checkpoint:
@@ -42,11 +45,11 @@ class Checkpoint:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.config = read_fields(directory / "config.json")
+        self.config: Fields = read_fields(directory / "config.json")
         self._entries: dict[str, Entry] = {}
-        for file in self.files():
-            self._entries |= _read_header(file)
-        self._maps: dict[Path, NDArray[np.uint8]] = {}
+        for file in weight_files(directory):
+            self._entries |= read_header(file)
+        self._maps: dict[Path, mmap.mmap] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries
@@ -54,53 +57,43 @@ class Checkpoint:
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
-    def files(self) -> list[Path]:
-        """The weight files: every shard that the index names, or the single file."""
-        index = self.directory / INDEX
-        return _shards(index) if index.exists() else [self.directory / SINGLE]
+    def __len__(self) -> int:
+        return len(self._entries)
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The tensor's shape, without reading it."""
-        return self._entry(name).shape
-
-    def dtype(self, name: str) -> str:
-        """The tensor's type as safetensors writes it (BF16, F16, F32), without reading it."""
-        return self._entry(name).dtype
+    def entry(self, name: str) -> Entry:
+        """Where the tensor lies, its shape and type; nothing is read."""
+        if name not in self._entries:
+            raise Invalid(f"{self.directory}: tensor {name} is missing")
+        return self._entries[name]
 
     def stored(self, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         """The tensor as it lies in the file, a view of the map; bfloat16 comes as its 16 bits in uint16.
 
-        The view is copy-on-write: OpenVINO shares only memory that it may write to.
+        The map is copy-on-write, because OpenVINO shares only memory that it may write to.
         """
-        entry = self._entry(name)
+        entry = self.entry(name)
         if entry.shape != shape:
             raise Invalid(f"{entry.file}: tensor {name} has shape {list(entry.shape)}, expected {list(shape)}")
         if entry.dtype not in _READABLE:
             raise Invalid(f"{entry.file}: tensor {name} is {entry.dtype}; readable are {', '.join(_READABLE)}")
         if entry.file not in self._maps:
-            self._maps[entry.file] = np.memmap(entry.file, np.uint8, "c")
-        size = int(np.prod(shape, dtype=np.int64)) * _WIDTHS[entry.dtype]
-        raw = self._maps[entry.file][entry.begin : entry.begin + size]
-        return np.frombuffer(raw, _READABLE[entry.dtype]).reshape(shape)
+            with entry.file.open("rb") as stream:
+                self._maps[entry.file] = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+        flat = np.frombuffer(self._maps[entry.file], _READABLE[entry.dtype], prod(shape), entry.begin)
+        return flat.reshape(shape)
 
-    def read(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """The tensor as float32 (a copy, or a view of the map where the file holds float32)."""
-        values = self.stored(name, shape)
-        if self.dtype(name) == "BF16":
-            values = decode_bf16(values)
-        values = values.astype(np.float32, copy=False)
+    def read(self, name: str, shape: tuple[int, ...], rows: slice = slice(None)) -> NDArray[np.float32]:
+        """`rows` of the tensor as finite float32 (a view of the map where the file holds float32)."""
+        part = self.stored(name, shape)[rows]
+        values = decode_bf16(part) if self.entry(name).dtype == "BF16" else part.astype(np.float32, copy=False)
         if not np.isfinite(values).all():
-            raise Invalid(f"{self._entry(name).file}: tensor {name} holds numbers that are not finite")
+            raise Invalid(f"{self.entry(name).file}: tensor {name} holds numbers that are not finite")
         return values
 
-    def close(self) -> None:
-        """Let the maps go; arrays read before keep theirs."""
-        self._maps.clear()
-
-    def _entry(self, name: str) -> Entry:
-        if name not in self._entries:
-            raise Invalid(f"{self.directory}: tensor {name} is missing")
-        return self._entries[name]
+    def release(self) -> None:
+        """Drop the files' pages from memory; views stay valid and are read again when used."""
+        for each in self._maps.values():
+            each.madvise(mmap.MADV_DONTNEED)
 
 
 def decode_bf16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
@@ -123,21 +116,26 @@ def check_vocabulary(highest_id: int, vocabulary: int, directory: Path) -> None:
         )
 
 
-def _shards(index: Path) -> list[Path]:
+def weight_files(directory: Path) -> list[Path]:
+    """The checkpoint's files: every shard that the index names, or the single file.
+
+    A shard is a plain file name: an index from elsewhere must not reach out of its directory.
+    """
+    index = directory / INDEX
+    if not index.exists():
+        return [directory / SINGLE]
     table = read_fields(index).object("weight_map")
     if table is None:
         raise Invalid(f"{index}: weight_map is missing")
-    names = sorted({str(name) for name in table.values()})
+    names = sorted({str(table[tensor]) for tensor in table})
     for name in names:
-        # a shard is a plain file name: an index from elsewhere must not reach out of its directory
         if Path(name).name != name or name in {"", ".", ".."} or "\\" in name:
             raise Invalid(f"{index}: shard {name!r} is not a file name in this directory")
-        if not (index.parent / name).is_file():
-            raise Invalid(f"{index.parent / name}: there is no such file (named by {INDEX})")
-    return [index.parent / name for name in names]
+    return [directory / name for name in names]
 
 
-def _read_header(file: Path) -> dict[str, Entry]:
+def read_header(file: Path) -> dict[str, Entry]:
+    """Every tensor of a safetensors file. Raises Invalid when the file is missing, damaged or truncated."""
     try:
         total = file.stat().st_size
         with file.open("rb") as stream:
@@ -165,6 +163,6 @@ def _entry(file: Path, name: str, at: Any, start: int, data: int) -> Entry:
     if not 0 <= begin <= end <= data:
         raise Invalid(f"{file}: damaged or truncated (tensor {name} ends at byte {end} of {data})")
     width = _WIDTHS.get(dtype)
-    if width is not None and (min(shape, default=1) < 0 or np.prod(shape, dtype=object) * width != end - begin):
+    if width is not None and (min(shape, default=1) < 0 or prod(shape) * width != end - begin):
         raise Invalid(f"{file}: damaged (tensor {name} of shape {list(shape)} has {end - begin} bytes)")
-    return Entry(file, dtype, shape, start + begin)
+    return Entry(file, dtype, shape, start + begin, end - begin)

@@ -1,0 +1,143 @@
+"""A directory to a compiled model: packed weights from the cache or into it, the graph, the plugin's settings.
+
+Rule: what is cached is the packed weights, as a file that is mapped. The compiled blob is not: an exported blob of a
+paged model loses what the plugin needs to read it back, and building and compiling the graph anew takes under a second.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Literal, get_args
+
+import openvino as ov
+
+from haiga.core.errors import Invalid
+from haiga.models.ir import is_ir, read_ir
+from haiga.models.registry import build, find_architecture
+from haiga.models.weights import (
+    PACKINGS,
+    Arena,
+    Checkpoint,
+    Heap,
+    PackedFile,
+    PackedWriter,
+    Packing,
+    Progress,
+    Weights,
+)
+from haiga.models.weights.checkpoint import weight_files
+
+CacheType = Literal["f32", "bf16", "u8", "u4"]
+_FORMAT = "1"  # raise it when packing changes, so that old cached files are not met
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a model is loaded. weights: packing of the matrices; cache: precision of keys and values;
+    threads: 0 for every core; context: tokens the rope is computed for, 0 for the model's own."""
+
+    weights: Packing = "int4"
+    cache: CacheType = "u8"
+    threads: int = 0
+    context: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("weights", self.weights, PACKINGS), ("cache", self.cache, get_args(CacheType))):
+            if value not in known:
+                raise Invalid(f"{name}: {value!r} is not supported; supported: {', '.join(known)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A compiled model and the weights that its memory lies in (None for an IR, which owns its memory)."""
+
+    compiled: ov.CompiledModel
+    weights: Weights | None
+
+
+def load(directory: Path, settings: Settings, cache_dir: Path | None = None) -> Loaded:
+    """Compile the model in `directory`; with `cache_dir`, packed weights are taken from there or put there.
+
+    Raises Invalid with one line naming the file, field or tensor that is wrong.
+    """
+    if is_ir(directory):
+        return Loaded(_compile(read_ir(directory), settings), None)
+    with _weights(directory, settings, cache_dir) as weights:
+        model = build(weights, settings.context or _context(weights.checkpoint))
+    return Loaded(_compile(model, settings), weights)
+
+
+def prepare(directory: Path, settings: Settings, cache_dir: Path, progress: Progress) -> None:
+    """Pack the weights into `cache_dir` so that the next load only maps them. `progress` is called with the number
+    of weights packed since its last call; `count_weights` gives the whole."""
+    if not is_ir(directory):
+        with _weights(directory, settings, cache_dir, progress) as weights:
+            build(weights, settings.context or _context(weights.checkpoint))
+
+
+def count_weights(checkpoint: Checkpoint) -> int:
+    """How many numbers the checkpoint's tensors hold."""
+    return sum(prod(checkpoint.entry(name).shape) for name in checkpoint)
+
+
+def cache_file(directory: Path, weights: Packing, cache_dir: Path) -> Path:
+    """Where the directory's packed weights are cached; the name changes with anything they are made from."""
+    digest = hashlib.sha256(f"{_FORMAT} {weights}".encode())
+    digest.update((directory / "config.json").read_bytes())
+    for file in weight_files(directory):
+        stat = file.stat()
+        digest.update(f"{file.name} {stat.st_size} {stat.st_mtime_ns}".encode())
+    return cache_dir / f"{directory.name}-{weights}-{digest.hexdigest()[:16]}.safetensors"
+
+
+def _context(checkpoint: Checkpoint) -> int:
+    return checkpoint.config.integer("max_position_embeddings", 2048)
+
+
+@contextmanager
+def _weights(
+    directory: Path, settings: Settings, cache_dir: Path | None, progress: Progress = lambda _: None
+) -> Iterator[Weights]:
+    """The weights to build with; when the block ends well, what was packed is kept."""
+    checkpoint = Checkpoint(directory)
+    find_architecture(checkpoint.config)  # before hours of packing, not after
+    arena = _arena(checkpoint, settings.weights, cache_dir)
+    try:
+        yield Weights(checkpoint, settings.weights, arena, progress)
+        arena.seal()
+    except BaseException:
+        arena.discard()
+        raise
+
+
+def _arena(checkpoint: Checkpoint, packing: Packing, cache_dir: Path | None) -> Arena:
+    if cache_dir is None:
+        return Heap()
+    path = cache_file(checkpoint.directory, packing, cache_dir)
+    if path.exists():
+        return PackedFile(path)
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    return PackedWriter(path, 4 * count_weights(checkpoint), 2 * len(checkpoint))
+
+
+def _compile(model: ov.Model, settings: Settings) -> ov.CompiledModel:
+    core = ov.Core()
+    properties = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "KV_CACHE_PRECISION": settings.cache,
+        "INFERENCE_PRECISION_HINT": _precision(core, settings.weights),
+        # activations are rounded to int8 in groups as wide as the weights' own; with float weights not at all
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": "128" if settings.weights in ("int8", "int4") else "0",
+    }
+    if settings.threads:
+        properties["INFERENCE_NUM_THREADS"] = str(settings.threads)
+    return core.compile_model(model, "CPU", properties)
+
+
+def _precision(core: ov.Core, weights: Packing) -> str:
+    """bf16 weights are computed with in bf16 where the processor can; elsewhere, and for all others, in f32."""
+    native = weights == "bf16" and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "bf16" if native else "f32"
