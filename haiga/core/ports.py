@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from haiga.core.access import ApiKey
 from haiga.core.generation import Event, TextRequest
 from haiga.core.library import AddedModel
+from haiga.core.records import Generation
+from haiga.core.responses import History, Item, KeptConversation, KeptResponse
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,3 +133,58 @@ class ModelStore(Protocol):
 
     async def remove(self, name: str) -> bool:
         """Forget a model; False when there is none of that name."""
+
+
+class ResponseStore(Protocol):
+    """Where answers and conversations are kept. What has expired at unix second `now`, or belongs to another
+    workspace, is not there."""
+
+    async def put(self, response: KeptResponse, input: Sequence[Item]) -> None:
+        """Keep a response with its input items; one of the same id is replaced. The responses that it continues are
+        kept as long as it is."""
+
+    async def get(self, workspace: str, id: str, now: int) -> KeptResponse | None:
+        """A response by its id."""
+
+    async def delete(self, workspace: str, id: str) -> bool:
+        """Forget a response and its items; False when there is none."""
+
+    async def history(self, workspace: str, id: str, now: int) -> History:
+        """What was said up to and with a response."""
+
+    async def input(self, id: str) -> list[Item]:
+        """The items that a response was given, in order."""
+
+    async def find(self, workspace: str, ids: Sequence[str], now: int) -> dict[str, Item]:
+        """Items by their ids, wherever they are kept; those that are nowhere are left out."""
+
+    async def put_conversation(self, conversation: KeptConversation) -> None:
+        """Keep a conversation; one of the same id is replaced, its items stay."""
+
+    async def conversation(self, workspace: str, id: str, now: int) -> KeptConversation | None:
+        """A conversation by its id."""
+
+    async def delete_conversation(self, workspace: str, id: str) -> bool:
+        """Forget a conversation and its items; False when there is none."""
+
+    async def items(self, conversation: str) -> list[Item]:
+        """A conversation's items, in order."""
+
+    async def append(self, conversation: KeptConversation, items: Sequence[Item]) -> None:
+        """Add items at the end of a conversation, and keep it until its `expires_at`."""
+
+    async def remove(self, conversation: str, item: str) -> bool:
+        """Take an item out of a conversation; False when it is not in it."""
+
+    async def expire(self, now: int) -> None:
+        """Forget what has expired."""
+
+
+class GenerationStore(Protocol):
+    """Where answered requests are remembered, for some time."""
+
+    async def put(self, generation: Generation) -> None:
+        """Remember it."""
+
+    async def get(self, id: str, workspace: str) -> Generation | None:
+        """The workspace's own one of that id; None when there is none, or none any more."""

@@ -3,7 +3,7 @@
 A change here needs a file in migrations/versions; a test holds the two against each other.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, LargeBinary, MetaData, String, Table, Text
 
 # named constraints, so that a later migration can name what it changes on any database
 METADATA = MetaData(
@@ -36,4 +36,40 @@ MODELS = Table(
     Column("source", Text, nullable=False),
     Column("weights", String(16)),
     Column("added_at", BigInteger, nullable=False),
+)
+
+RESPONSES = Table(
+    "responses",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("background", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("previous", String(64)),
+    Column("conversation", String(64)),
+    Column("body", Text, nullable=False),
+    Column("frames", LargeBinary),
+)
+
+CONVERSATIONS = Table(
+    "conversations",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("metadata", Text, nullable=False),
+)
+
+# What was said, in order: each item belongs to the response or the conversation that is its owner.
+ITEMS = Table(
+    "items",
+    METADATA,
+    Column("owner", String(64), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", String(64), nullable=False, index=True),
+    Column("output", Boolean, nullable=False),
+    Column("body", Text, nullable=False),
 )
