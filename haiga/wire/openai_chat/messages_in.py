@@ -118,9 +118,9 @@ def _part(part: shapes.AnyPart) -> Block:
             return Text(part.refusal, cache=mark, extra=extra)
         case shapes.ImagePart():
             detail = {"detail": part.image_url.detail} if part.image_url.detail else {}
-            return Image(_source(part.image_url.url), mark, {**extra, **detail})
+            return Image(media_source(part.image_url.url), mark, {**extra, **detail})
         case shapes.FilePart():
-            return _document(part.file, mark, extra)
+            return document(part.file, mark, extra)
     raise TypeError(f"refused before: {part.type}")
 
 
@@ -135,20 +135,20 @@ def cache_mark(control: shapes.CacheControl | None) -> CacheMark | None:
     return CacheMark(control.ttl or "5m") if control else None
 
 
-def _source(url: str, media_type: str = "") -> Base64Source | UrlSource:
+def media_source(url: str, media_type: str = "") -> Base64Source | UrlSource:
     if not url.startswith("data:"):
         return UrlSource(url)
     head, _, data = url.partition(",")
     return Base64Source(head.removeprefix("data:").partition(";")[0] or media_type, data)
 
 
-def _document(file: shapes.FileReference, mark: CacheMark | None, extra: dict[str, Any]) -> Document:
+def document(file: shapes.FileReference, mark: CacheMark | None, extra: dict[str, Any]) -> Document:
     """File data is a data URL, an address, or bare base64 of a PDF."""
     if file.file_id is not None:
         return Document(FileSource(file.file_id), file.filename, cache=mark, extra=extra)
     data = file.file_data or ""
     known = data.startswith(("data:", "http://", "https://"))
-    source = _source(data, "application/pdf") if known else Base64Source("application/pdf", data)
+    source = media_source(data, "application/pdf") if known else Base64Source("application/pdf", data)
     return Document(source, file.filename, cache=mark, extra=extra)
 
 

@@ -67,7 +67,7 @@ class ChatRequest:
     def placed(self, error: Failure) -> Failure:
         """The error with its field named as the request names it, where it speaks of a core value's place."""
         if error.field:
-            error.field = _param(error.field, self.origins)
+            error.field = param_of(error.field, self.origins)
         return error
 
 
@@ -248,7 +248,7 @@ def _function_choice(wanted: shapes.FunctionModeOrName | None) -> ToolChoice:
 # --- where a complaint points to ---
 
 
-def _param(field: str, origins: tuple[tuple[str, ...], ...]) -> str:
+def param_of(field: str, origins: tuple[tuple[str, ...], ...]) -> str:
     """`messages.2.content.0.content.1` of the core request as the request's own `messages[3].content[1]`."""
     match = BLOCK.fullmatch(field)
     if match and int(match[1]) < len(origins) and int(match[2]) < len(origins[int(match[1])]):

@@ -144,15 +144,15 @@ def _check_part(path: str, part: shapes.AnyPart) -> None:
                     code="invalid_value",
                 )
             if url.startswith("data:"):
-                _check_data_url(f"{path}.image_url.url", url)
+                check_data_url(f"{path}.image_url.url", url)
         case shapes.FilePart(file=file):
             if (file.file_data is None) == (file.file_id is None):
                 raise missing(f"{path}.file.file_id")
             if file.file_data is not None and file.file_data.startswith("data:"):
-                _check_data_url(f"{path}.file.file_data", file.file_data)
+                check_data_url(f"{path}.file.file_data", file.file_data)
 
 
-def _check_data_url(path: str, url: str) -> None:
+def check_data_url(path: str, url: str) -> None:
     head, comma, _ = url.partition(",")
     if not comma or not head.endswith(";base64") or "/" not in head:
         raise Invalid(
