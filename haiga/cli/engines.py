@@ -1,0 +1,117 @@
+"""Composition: the models that settings and library name, as engines behind one way to ask them."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from haiga.config import Settings
+from haiga.core.errors import HaigaError, Invalid, NotFound
+from haiga.core.library import AddedModel
+from haiga.engines.native.engine import NativeEngine
+from haiga.engines.native.opening import NativeOptions, open_engine
+from haiga.models.weights import Packing
+from haiga.services.models import Models
+from haiga.starter import text_path
+
+STARTER = "starter"
+STARTER_CREATED = 1763769600  # 2025-11-22, the day this starter was first trained
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The engines by name in the order they are listed, the aliases, and the models made of both."""
+
+    engines: dict[str, NativeEngine]
+    aliases: tuple[tuple[str, str], ...]
+    models: Models
+
+
+@asynccontextmanager
+async def offer(settings: Settings, library: Sequence[AddedModel], warn: Callable[[str], None]) -> AsyncIterator[Offer]:
+    """Starter, then --model, then the library; all unloaded when the block ends.
+
+    A model of the library that cannot be opened is left out with a warning; anything the settings name must stand.
+    Raises Invalid.
+    """
+    engines: dict[str, NativeEngine] = {}
+    if settings.starter:
+        engines[STARTER] = _starter(settings)
+    for name, path in settings.models:
+        if name in engines:
+            raise Invalid(f"there are two models named {name}", field="--model")
+        engines[name] = open_directory(name, Path(path), settings.weights, settings)
+    for added in library:
+        _open_added(engines, added, settings, warn)
+    if not engines:
+        raise Invalid("there is no model: add one with `haiga models add`, or drop --no-starter")
+    _check_aliases(settings, engines)
+    models = Models(engines, settings.aliases, settings.memory_budget)
+    try:
+        yield Offer(engines, settings.aliases, models)
+    finally:
+        await models.close()
+
+
+def open_named(name: str, library: Sequence[AddedModel], settings: Settings) -> NativeEngine:
+    """The engine for one model: of the library, the starter, or in the directory called `name`. Raises NotFound."""
+    for added in library:
+        if added.name == name:
+            return open_directory(name, Path(added.path), added.weights, settings)
+    if name == STARTER:
+        return _starter(settings)
+    if Path(name).expanduser().is_dir():
+        return open_directory(name, Path(name), settings.weights, settings)
+    names = ", ".join([STARTER, *(added.name for added in library)])
+    raise NotFound(f"there is no model {name} here (there are: {names}), and no directory of that name")
+
+
+def open_directory(name: str, path: Path, weights: str | None, settings: Settings) -> NativeEngine:
+    """An engine for a directory, not started yet. Raises Invalid and Unsupported naming the file."""
+    directory = path.expanduser().resolve()
+    if not directory.is_dir():
+        raise Invalid(f"model {name}: {directory}: there is no such directory")
+    return open_engine(name, directory, _options(settings, weights), int(directory.stat().st_mtime))
+
+
+async def prepare_engine(directory: Path, weights: str | None, settings: Settings) -> None:
+    """Start the model in a directory once and stop it: whatever is wrong with it shows, and what was packed and
+    compiled is kept for the next start."""
+    engine = open_directory(directory.name, directory, weights, settings)
+    try:
+        await engine.start()
+    finally:
+        await engine.close()
+
+
+def _starter(settings: Settings) -> NativeEngine:
+    return open_engine(STARTER, text_path(), _options(settings, None), STARTER_CREATED)
+
+
+def _open_added(
+    engines: dict[str, NativeEngine], added: AddedModel, settings: Settings, warn: Callable[[str], None]
+) -> None:
+    if added.name in engines:
+        warn(f"the model {added.name} of the library is hidden by --model {added.name}=…")
+        return
+    try:
+        engines[added.name] = open_directory(added.name, Path(added.path), added.weights, settings)
+    except HaigaError as error:
+        warn(f"the model {added.name} of the library is left out: {error}")
+
+
+def _check_aliases(settings: Settings, engines: dict[str, NativeEngine]) -> None:
+    for pattern, name in settings.aliases:
+        if name not in engines:
+            raise Invalid(f"{pattern}={name}: there is no model {name}", field="--alias")
+
+
+def _options(settings: Settings, weights: str | None) -> NativeOptions:
+    return NativeOptions(
+        weights=cast(Packing | None, weights),
+        cache=settings.cache,
+        kv_memory=settings.kv_memory,
+        context=settings.context,
+        cache_dir=settings.data_dir / "compiled",
+    )

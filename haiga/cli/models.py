@@ -1,0 +1,129 @@
+"""`haiga models`: the models that this server holds besides the starter."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from haiga.cli.options import DataDir, Offline, Weights, settings_from
+from haiga.config import Settings
+from haiga.core.library import AddedModel
+
+if TYPE_CHECKING:
+    from haiga.services.library import Library, Progress
+
+models = typer.Typer(help="The models in the library.", no_args_is_help=True, rich_markup_mode=None)
+Name = Annotated[str, typer.Argument(help="The model's name.")]
+T = TypeVar("T")
+
+
+@models.command()
+def add(
+    context: typer.Context,
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A directory (Hugging Face safetensors or OpenVINO IR), or org/name[@revision] of the hub."
+        ),
+    ],
+    name: Annotated[str | None, typer.Option(help="Its name here; by default the source's last part.")] = None,
+    weights: Weights = None,
+    offline: Offline = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Add a model: download it if need be, check it, and pack and compile it once."""
+    settings = settings_from(context)
+    chosen = name or Path(source.partition("@")[0]).expanduser().resolve().name
+    with _progress() as progress:
+        added = _with_library(settings, lambda library: library.add(chosen, source, settings.weights, progress))
+    typer.echo(f"added {added.name} ({added.path}); a server started from now on serves it", err=True)
+
+
+@models.command("list")
+def list_models(context: typer.Context, data_dir: DataDir = None) -> None:
+    """Show the models in the library."""
+    found = _with_library(settings_from(context), lambda library: library.list())
+    if not found:
+        typer.echo("no models; add one with `haiga models add SOURCE`", err=True)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "weights", "size", "added", "source", box=None, pad_edge=False)
+    for model in found:
+        table.add_row(model.name, model.weights or "auto", _size(model), _day(model), model.source)
+    Console().print(table, soft_wrap=True)
+
+
+@models.command()
+def show(context: typer.Context, name: Name, data_dir: DataDir = None) -> None:
+    """Show one model."""
+    model = _with_library(settings_from(context), lambda library: library.show(name))
+    for label, value in (
+        ("name", model.name),
+        ("source", model.source),
+        ("path", model.path),
+        ("weights", model.weights or "auto"),
+        ("size", _size(model)),
+        ("added", _day(model)),
+    ):
+        typer.echo(f"{label:8} {value}")
+
+
+@models.command()
+def remove(context: typer.Context, name: Name, data_dir: DataDir = None) -> None:
+    """Remove a model; downloaded files are deleted, a directory of your own is left alone."""
+    deleted = _with_library(settings_from(context), lambda library: library.remove(name))
+    typer.echo(f"removed {name}{' and its files' if deleted else ''}", err=True)
+
+
+def _with_library(settings: Settings, work: "Callable[[Library], Awaitable[T]]") -> T:
+    async def run() -> T:
+        async with _library(settings) as library:
+            return await work(library)
+
+    return asyncio.run(run())
+
+
+@asynccontextmanager
+async def _library(settings: Settings) -> "AsyncIterator[Library]":
+    from haiga.services.library import Hub, Library
+    from haiga.stores.connect import connect
+    from haiga.stores.models import DatabaseModels
+
+    async def prepare(path: Path, weights: str | None) -> None:
+        from haiga.cli.engines import prepare_engine
+
+        await prepare_engine(path, weights, settings)
+
+    hub = None if settings.offline else Hub(settings.hub, settings.hub_token)
+    async with connect(settings.data_dir / "haiga.db") as database:
+        yield Library(DatabaseModels(database), settings.data_dir / "models", hub, prepare, reserved=("starter",))
+
+
+@contextmanager
+def _progress() -> "Iterator[Progress]":
+    """A bar on stderr: what is being done, and how far it is when that is known."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("looking", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None)
+
+
+def _size(model: AddedModel) -> str:
+    directory = Path(model.path)
+    if not directory.is_dir():
+        return "missing"
+    size = sum(file.stat().st_size for file in directory.iterdir() if file.is_file())
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+
+
+def _day(model: AddedModel) -> str:
+    return datetime.fromtimestamp(model.added_at, UTC).strftime("%Y-%m-%d")

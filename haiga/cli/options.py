@@ -1,0 +1,50 @@
+"""Flags out of the settings table, and settings out of flags."""
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+from haiga.config import TABLE, Settings, read_settings
+
+
+def option(name: str) -> Any:
+    """The typer option of one setting; its default is told in the help and applied by `read_settings`."""
+    row = TABLE[name]
+    told = f"{row.help} [default: {row.default}]" if row.default and not row.switch else row.help
+    return typer.Option(row.flag, help=told, metavar=row.metavar or None, show_default=False)
+
+
+def settings_from(context: typer.Context) -> Settings:
+    """The settings under the flags of the command that runs. Raises Invalid naming the flag or variable."""
+    return read_settings({name: _text(name, value) for name, value in context.params.items()}, os.environ)
+
+
+def _text(name: str, value: object) -> str | None:
+    """A flag's value as text; None for one that was not given."""
+    if not value or name not in TABLE:
+        return None
+    if isinstance(value, list | tuple):
+        return ",".join(value)
+    return TABLE[name].switch if value is True else str(value)
+
+
+One = str | None
+Many = list[str] | None
+
+Host = Annotated[One, option("host")]
+Port = Annotated[One, option("port")]
+DataDir = Annotated[One, option("data_dir")]
+ModelPaths = Annotated[Many, option("models")]
+Aliases = Annotated[Many, option("aliases")]
+Context = Annotated[One, option("context")]
+KvMemory = Annotated[One, option("kv_memory")]
+MemoryBudget = Annotated[One, option("memory_budget")]
+Weights = Annotated[One, option("weights")]
+Cache = Annotated[One, option("cache")]
+NoStarter = Annotated[bool, option("starter")]
+Offline = Annotated[bool, option("offline")]
+Cors = Annotated[Many, option("cors")]
+AllowHost = Annotated[Many, option("allow_host")]
+Drain = Annotated[One, option("drain")]
+Url = Annotated[One, option("url")]

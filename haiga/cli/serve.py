@@ -1,0 +1,49 @@
+"""`haiga serve`: the command. What it starts is in server.py."""
+
+import typer
+
+from haiga.cli.options import (
+    Aliases,
+    AllowHost,
+    Cache,
+    Context,
+    Cors,
+    DataDir,
+    Drain,
+    Host,
+    KvMemory,
+    MemoryBudget,
+    ModelPaths,
+    NoStarter,
+    Offline,
+    Port,
+    Weights,
+    settings_from,
+)
+
+
+def serve(
+    context_: typer.Context,
+    host: Host = None,
+    port: Port = None,
+    data_dir: DataDir = None,
+    models: ModelPaths = None,
+    aliases: Aliases = None,
+    context: Context = None,
+    kv_memory: KvMemory = None,
+    memory_budget: MemoryBudget = None,
+    weights: Weights = None,
+    cache: Cache = None,
+    starter: NoStarter = False,
+    offline: Offline = False,
+    cors: Cors = None,
+    allow_host: AllowHost = None,
+    drain: Drain = None,
+) -> None:
+    """Serve the models over HTTP until stopped."""
+    settings = settings_from(context_)
+    import uvloop
+
+    from haiga.cli.server import run_server
+
+    uvloop.run(run_server(settings))

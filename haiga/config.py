@@ -1,0 +1,289 @@
+"""The settings, one table. Rule: a flag beats the environment beats the default; only the command line reads this.
+
+A new setting is a field of Settings and a row of TABLE; docs/settings.md has a heading for each.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from haiga.core.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `haiga serve` and the commands beside it can be told. Memory is bytes, `context` tokens, `drain` seconds.
+
+    `models` are (name, source), `aliases` (pattern, name).
+    """
+
+    host: str
+    port: int
+    data_dir: Path
+    models: tuple[tuple[str, str], ...]
+    aliases: tuple[tuple[str, str], ...]
+    context: int | None
+    kv_memory: int | None
+    memory_budget: int | None
+    weights: str | None
+    cache: str | None
+    starter: bool
+    offline: bool
+    cors: tuple[str, ...]
+    allow_host: tuple[str, ...]
+    drain: float
+    url: str | None
+    api_key: str | None
+    hub: str
+    hub_token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row: its flag (None: told by the environment alone), how its text is read, what holds when nobody says
+    anything, what it is for. `switch` is what a flag that takes no value says."""
+
+    flag: str | None
+    parse: Callable[[str], Any]
+    default: str | None
+    environment: str
+    help: str
+    metavar: str = ""
+    switch: str | None = None
+
+
+_SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def parse_bytes(text: str) -> int:
+    """A number of bytes: 512MiB, 4GB, 4g (K, M, G and T are powers of 1024)."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
+    if not match:
+        raise ValueError("expected a size such as 4GB or 512MB")
+    return int(float(match[1]) * _SIZES[match[2]])
+
+
+def parse_count(text: str) -> int:
+    """A number of tokens, at least 1: 32768, or 32k for 32 * 1024."""
+    match = re.fullmatch(r"(\d+)([kK]?)", text.strip())
+    if not match or int(match[1]) < 1:
+        raise ValueError("expected a number such as 8192 or 32k")
+    return int(match[1]) * (1024 if match[2] else 1)
+
+
+def parse_seconds(text: str) -> float:
+    """A time: 90, 30s, 15m, 12h, 30d."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
+    if not match:
+        raise ValueError("expected a time such as 30s, 15m, 12h or 30d")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+def parse_pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """NAME=VALUE, several separated by commas."""
+    pairs = tuple(tuple(part.strip() for part in item.split("=", 1)) for item in parse_list(text))
+    if not all(len(pair) == 2 and all(pair) for pair in pairs):
+        raise ValueError("expected NAME=VALUE")
+    return tuple((pair[0], pair[1]) for pair in pairs)
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    """Items separated by commas."""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def parse_switch(text: str) -> bool:
+    if text.lower() not in {"1", "0", "true", "false", "yes", "no", "on", "off"}:
+        raise ValueError("expected yes or no")
+    return text.lower() in {"1", "true", "yes", "on"}
+
+
+def parse_port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise ValueError("expected a port from 0 to 65535")
+    return int(text)
+
+
+def parse_directory(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """A parser for a fixed set of words."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+TABLE: Mapping[str, Setting] = {
+    "host": Setting(
+        "--host",
+        str,
+        "127.0.0.1",
+        "HAIGA_HOST",
+        "Address to listen on; a public one needs an API key.",
+        metavar="ADDRESS",
+    ),
+    "port": Setting(
+        "--port", parse_port, "8000", "HAIGA_PORT", "Port to listen on; 0 takes a free one.", metavar="PORT"
+    ),
+    "data_dir": Setting(
+        "--data-dir",
+        parse_directory,
+        "~/.local/share/haiga",
+        "HAIGA_DATA_DIR",
+        "Directory for the database, downloaded models and compiled ones.",
+        metavar="DIRECTORY",
+    ),
+    "models": Setting(
+        "--model",
+        parse_pairs,
+        "",
+        "HAIGA_MODEL",
+        "Serve the model in this directory under this name, beside those added with `haiga models add`; repeatable.",
+        metavar="NAME=PATH",
+    ),
+    "aliases": Setting(
+        "--alias",
+        parse_pairs,
+        "",
+        "HAIGA_ALIAS",
+        "Answer to names of this pattern with this model, as in 'claude-*=starter'; repeatable, first match wins.",
+        metavar="PATTERN=NAME",
+    ),
+    "context": Setting(
+        "--context",
+        parse_count,
+        None,
+        "HAIGA_CONTEXT",
+        "Longest context in tokens; by default the model's own.",
+        metavar="TOKENS",
+    ),
+    "kv_memory": Setting(
+        "--kv-memory",
+        parse_bytes,
+        None,
+        "HAIGA_KV_MEMORY",
+        "Memory for keys and values, per model; by default two full contexts, up to 2 GiB.",
+        metavar="SIZE",
+    ),
+    "memory_budget": Setting(
+        "--memory-budget",
+        parse_bytes,
+        None,
+        "HAIGA_MEMORY_BUDGET",
+        "Memory for all loaded models together; the least recently used one is unloaded to make room.",
+        metavar="SIZE",
+    ),
+    "weights": Setting(
+        "--weights",
+        one_of("bf16", "int8", "int4"),
+        None,
+        "HAIGA_WEIGHTS",
+        "Precision of the weights of models given by path; by default chosen by their size.",
+        metavar="bf16|int8|int4",
+    ),
+    "cache": Setting(
+        "--cache",
+        one_of("f32", "bf16", "u8"),
+        None,
+        "HAIGA_CACHE",
+        "Precision of keys and values; by default chosen with the weights.",
+        metavar="f32|bf16|u8",
+    ),
+    "starter": Setting(
+        "--no-starter",
+        parse_switch,
+        "yes",
+        "HAIGA_STARTER",
+        "Leave out the embedded starter model, which is otherwise the first in the list.",
+        switch="no",
+    ),
+    "offline": Setting("--offline", parse_switch, "no", "HAIGA_OFFLINE", "Fetch nothing from anywhere.", switch="yes"),
+    "cors": Setting(
+        "--cors",
+        parse_list,
+        "",
+        "HAIGA_CORS",
+        "Web origins that may call the server from a browser, as in https://app.example; '*' for any; repeatable.",
+        metavar="ORIGIN",
+    ),
+    "allow_host": Setting(
+        "--allow-host",
+        parse_list,
+        "",
+        "HAIGA_ALLOW_HOST",
+        "Name besides localhost that a server without keys may be called by in the Host header; repeatable.",
+        metavar="NAME",
+    ),
+    "drain": Setting(
+        "--drain",
+        parse_seconds,
+        "30s",
+        "HAIGA_DRAIN",
+        "How long running requests may go on after SIGTERM or Ctrl-C; a second signal ends them at once.",
+        metavar="TIME",
+    ),
+    "url": Setting(
+        "--url", str, None, "HAIGA_URL", "A running server to talk to, instead of loading a model here.", metavar="URL"
+    ),
+    "api_key": Setting(None, str, None, "HAIGA_API_KEY", "The API key for that server.", metavar="KEY"),
+    "hub": Setting(
+        None,
+        str,
+        "https://huggingface.co",
+        "HF_ENDPOINT",
+        "The hub that `haiga models add org/name` downloads from.",
+        metavar="URL",
+    ),
+    "hub_token": Setting(
+        None, str, None, "HF_TOKEN", "Token for restricted repositories of that hub.", metavar="TOKEN"
+    ),
+}
+
+
+def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Settings:
+    """Every setting from the flags given (by the setting's name), the environment and the defaults.
+
+    Raises Invalid naming the flag or the variable whose value does not fit.
+    """
+    return Settings(**{name: _read(name, setting, flags, environment) for name, setting in TABLE.items()})
+
+
+def _read(name: str, setting: Setting, flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Any:
+    named = ((setting.flag, flags.get(name)), (setting.environment, environment.get(setting.environment) or None))
+    where, text = next(((where, text) for where, text in named if text is not None), (name, setting.default))
+    if text is None:
+        return None
+    try:
+        return setting.parse(text)
+    except ValueError as problem:
+        raise Invalid(f"{problem}, not {text!r}", field=where) from None
+
+
+def settings_page() -> str:
+    """docs/settings.md."""
+    return _HEAD + "\n".join(_section(name, setting) for name, setting in TABLE.items())
+
+
+def _section(name: str, setting: Setting) -> str:
+    flag = f"`{setting.flag} {setting.metavar}".rstrip() + "`, or the variable" if setting.flag else "Variable"
+    default = f" Default: `{setting.default}`." if setting.default else ""
+    return f"## {name}\n\n{flag} `{setting.environment}`. {setting.help}{default}\n"
+
+
+_HEAD = """# Settings
+
+A flag beats the environment, which beats the default. In the environment several values are separated by commas.
+This page is written by `python -m haiga.config`.
+
+"""
+
+if __name__ == "__main__":
+    print(settings_page(), end="")  # noqa: T201
