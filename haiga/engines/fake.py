@@ -129,7 +129,8 @@ def words(text: str) -> list[str]:
 
 def _answer(request: TextRequest) -> tuple[str, StopReason, str | None]:
     """The last user text, less what a prefill already says, cut at the first stop string; and why it ends."""
-    asked = next((text_of(m.content) for m in reversed(request.messages) if m.role == "user"), "")
+    said = (text_of(message.content) for message in reversed(request.messages) if message.role == "user")
+    asked = next(filter(None, said), "")
     last = request.messages[-1]
     answer = asked.removeprefix(text_of(last.content)) if last.role == "assistant" else asked
     found = [(at, stop) for stop in request.stop if (at := answer.find(stop)) >= 0]
