@@ -207,6 +207,13 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Routed:
+    """Which model answers, where the request names several; comes before any of its events."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """A whole answer."""
 
