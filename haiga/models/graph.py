@@ -5,7 +5,6 @@ kernels (fused norm, rotary embedding and compressed matrix product) is said her
 Shapes: T tokens of all sequences of a step laid end to end, S sequences, R sampled positions.
 """
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,20 +13,12 @@ import openvino.opset15 as op
 from numpy.typing import ArrayLike
 from openvino.op import _PagedAttentionExtension as PagedAttention
 
+from haiga.models.geometry import Heads
 from haiga.models.rope import Rope
 from haiga.models.weights import Stored, Weights
 
 Node: TypeAlias = Any  # openvino's node factories are untyped
 _TYPES = {"f32": ov.Type.f32, "bf16": ov.Type.bf16, "i8": ov.Type.i8, "i4": ov.Type.i4}
-
-
-@dataclass(frozen=True, slots=True)
-class Heads:
-    """The attention geometry: `query` heads share `key_value` heads of `size` numbers each."""
-
-    query: int
-    key_value: int
-    size: int
 
 
 def constant(value: ArrayLike, dtype: type) -> Node:

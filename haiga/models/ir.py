@@ -22,12 +22,17 @@ def is_ir(directory: Path) -> bool:
     return any((directory / name).is_file() for name in _NAMES)
 
 
+def ir_file(directory: Path) -> Path:
+    """The directory's graph file; its weights lie beside it in the .bin."""
+    return next(directory / name for name in _NAMES if (directory / name).is_file())
+
+
 def read_ir(directory: Path) -> ov.Model:
     """The directory's model with paged attention and the inputs that models/graph.py names.
 
     Raises Invalid when the files cannot be read or the model is not stateful.
     """
-    file = next(directory / name for name in _NAMES if (directory / name).is_file())
+    file = ir_file(directory)
     try:
         model = ov.Core().read_model(file)
         paged_attention_transformation(model)

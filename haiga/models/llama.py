@@ -10,7 +10,8 @@ import openvino.opset15 as op
 
 from haiga.core.errors import Invalid
 from haiga.models.fields import Fields
-from haiga.models.graph import Graph, Heads, Node
+from haiga.models.geometry import Geometry, read_geometry
+from haiga.models.graph import Graph, Node
 from haiga.models.rope import Rope, read_rope
 from haiga.models.weights import Checkpoint, Weights
 
@@ -23,11 +24,8 @@ class Llama:
     """What a member of the family is. windows: per layer, how many positions a token sees (0: all);
     roped: per layer, whether queries and keys are rotated."""
 
-    vocabulary: int
-    hidden: int
+    geometry: Geometry
     inner: int
-    layers: int
-    heads: Heads
     eps: float
     activation: str
     rope: Rope
@@ -41,29 +39,24 @@ class Llama:
 
 
 def read_llama(config: Fields, architecture: str, context: int) -> Llama:
-    """Read config.json of any member; raises Invalid naming the field."""
-    hidden, query = config.integer("hidden_size"), config.integer("num_attention_heads")
-    layers = config.integer("num_hidden_layers")
-    size = config.integer("head_dim", 128 if architecture == "Qwen3ForCausalLM" else hidden // query)
-    heads = Heads(query, config.integer("num_key_value_heads", query), size)
-    if query % heads.key_value:
-        raise config.refuse("num_attention_heads", f"({query}) is no multiple of num_key_value_heads")
+    """Read config.json of any member, to be loaded for `context` tokens (0: its own).
+
+    Raises Invalid naming the field.
+    """
+    geometry = read_geometry(config, architecture)
     activation = config.text("hidden_act", "silu")
     if activation not in _ACTIVATIONS:
         raise config.refuse("hidden_act", f"{activation!r} is not supported; supported: {', '.join(_ACTIVATIONS)}")
-    bias = config.flag("attention_bias", False)
-    qwen2 = architecture == "Qwen2ForCausalLM"
+    theta = _THETA.get(architecture, 10_000.0)
+    bias, qwen2 = config.flag("attention_bias", False), architecture == "Qwen2ForCausalLM"
     return Llama(
-        vocabulary=config.integer("vocab_size"),
-        hidden=hidden,
+        geometry=geometry,
         inner=config.integer("intermediate_size"),
-        layers=layers,
-        heads=heads,
         eps=config.number("rms_norm_eps", 1e-6),
         activation=activation,
-        rope=read_rope(config, size, context, _THETA.get(architecture, 10_000.0)),
-        windows=_windows(config, architecture, layers),
-        roped=_roped(config, architecture, layers),
+        rope=read_rope(config, geometry.heads.size, context or geometry.context, theta),
+        windows=_windows(config, architecture, geometry.layers),
+        roped=_roped(config, architecture, geometry.layers),
         qkv_bias=qwen2 or bias,
         output_bias=not qwen2 and bias,
         mlp_bias=config.flag("mlp_bias", False),
@@ -75,27 +68,27 @@ def read_llama(config: Fields, architecture: str, context: int) -> Llama:
 def build_llama(weights: Weights, architecture: str, context: int) -> ov.Model:
     """The paged graph of a checkpoint. Raises Invalid for what does not fit, naming the field or the tensor."""
     shape = read_llama(weights.checkpoint.config, architecture, context)
-    names = find_names(weights.checkpoint)
+    names, hidden = find_names(weights.checkpoint), shape.geometry.hidden
     graph = Graph(weights)
-    x = graph.embed(names.embedding, shape.vocabulary, shape.hidden)
+    x = graph.embed(names.embedding, shape.geometry.vocabulary, hidden)
     angles = graph.angles(shape.rope)
-    for layer in range(shape.layers):
+    for layer in range(shape.geometry.layers):
         at = f"{names.prefix}layers.{layer}."
-        normed = graph.rms_norm(x, at + "input_layernorm.weight", shape.hidden, shape.eps)
+        normed = graph.rms_norm(x, at + "input_layernorm.weight", hidden, shape.eps)
         x = op.add(x, _attention(graph, shape, at + "self_attn.", layer, normed, angles))
-        normed = graph.rms_norm(x, at + "post_attention_layernorm.weight", shape.hidden, shape.eps)
+        normed = graph.rms_norm(x, at + "post_attention_layernorm.weight", hidden, shape.eps)
         x = op.add(x, _mlp(graph, shape, at + "mlp.", normed))
-    x = graph.rms_norm(graph.sample(x), names.prefix + "norm.weight", shape.hidden, shape.eps)
-    logits = graph.head(x, _head(weights.checkpoint, names, shape), shape.hidden, shape.vocabulary)
+    x = graph.rms_norm(graph.sample(x), names.prefix + "norm.weight", hidden, shape.eps)
+    logits = graph.head(x, _head(weights.checkpoint, names, shape), hidden, shape.geometry.vocabulary)
     return graph.model(logits, architecture)
 
 
 def _attention(graph: Graph, shape: Llama, at: str, layer: int, x: Node, angles: tuple[Node, Node]) -> Node:
-    heads = shape.heads
+    heads, hidden = shape.geometry.heads, shape.geometry.hidden
     wide, narrow = heads.query * heads.size, heads.key_value * heads.size
 
     def project(name: str, outer: int, count: int) -> Node:
-        mixed = graph.linear(x, at + name + "_proj", shape.hidden, outer, shape.qkv_bias)
+        mixed = graph.linear(x, at + name + "_proj", hidden, outer, shape.qkv_bias)
         split = graph.split_heads(mixed, count, heads.size)
         if shape.qk_norm:
             split = graph.rms_norm(split, f"{at}{name}_norm.weight", heads.size, shape.eps)
@@ -104,16 +97,17 @@ def _attention(graph: Graph, shape: Llama, at: str, layer: int, x: Node, angles:
         return graph.join_heads(split, count, heads.size)
 
     q, k = project("q", wide, heads.query), project("k", narrow, heads.key_value)
-    v = graph.linear(x, at + "v_proj", shape.hidden, narrow, shape.qkv_bias)
+    v = graph.linear(x, at + "v_proj", hidden, narrow, shape.qkv_bias)
     mixed = graph.attend(layer, q, k, v, heads, shape.windows[layer])
-    return graph.linear(mixed, at + "o_proj", wide, shape.hidden, shape.output_bias)
+    return graph.linear(mixed, at + "o_proj", wide, hidden, shape.output_bias)
 
 
 def _mlp(graph: Graph, shape: Llama, at: str, x: Node) -> Node:
-    gate = graph.linear(x, at + "gate_proj", shape.hidden, shape.inner, shape.mlp_bias)
-    up = graph.linear(x, at + "up_proj", shape.hidden, shape.inner, shape.mlp_bias)
+    hidden = shape.geometry.hidden
+    gate = graph.linear(x, at + "gate_proj", hidden, shape.inner, shape.mlp_bias)
+    up = graph.linear(x, at + "up_proj", hidden, shape.inner, shape.mlp_bias)
     gated = op.multiply(_activate(gate, shape.activation), up)
-    return graph.linear(gated, at + "down_proj", shape.inner, shape.hidden, shape.mlp_bias)
+    return graph.linear(gated, at + "down_proj", shape.inner, hidden, shape.mlp_bias)
 
 
 def _activate(x: Node, name: str) -> Node:

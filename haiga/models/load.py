@@ -31,6 +31,7 @@ from haiga.models.weights import (
 from haiga.models.weights.checkpoint import weight_files
 
 CacheType = Literal["f32", "bf16", "u8", "u4"]
+BLOCK = 32  # tokens per KV block, the CPU plugin's own
 _FORMAT = "1"  # raise it when packing changes, so that old cached files are not met
 
 
@@ -66,7 +67,7 @@ def load(directory: Path, settings: Settings, cache_dir: Path | None = None) -> 
     if is_ir(directory):
         return Loaded(_compile(read_ir(directory), settings), None)
     with _weights(directory, settings, cache_dir) as weights:
-        model = build(weights, settings.context or _context(weights.checkpoint))
+        model = build(weights, settings.context)
     return Loaded(_compile(model, settings), weights)
 
 
@@ -75,7 +76,7 @@ def prepare(directory: Path, settings: Settings, cache_dir: Path, progress: Prog
     of weights packed since its last call; `count_weights` gives the whole."""
     if not is_ir(directory):
         with _weights(directory, settings, cache_dir, progress) as weights:
-            build(weights, settings.context or _context(weights.checkpoint))
+            build(weights, settings.context)
 
 
 def count_weights(checkpoint: Checkpoint) -> int:
@@ -91,10 +92,6 @@ def cache_file(directory: Path, weights: Packing, cache_dir: Path) -> Path:
         stat = file.stat()
         digest.update(f"{file.name} {stat.st_size} {stat.st_mtime_ns}".encode())
     return cache_dir / f"{directory.name}-{weights}-{digest.hexdigest()[:16]}.safetensors"
-
-
-def _context(checkpoint: Checkpoint) -> int:
-    return checkpoint.config.integer("max_position_embeddings", 2048)
 
 
 @contextmanager

@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 
 from haiga.core.errors import Failed, Invalid
 from haiga.core.ports import Row
-from haiga.models.load import CacheType, Loaded, Settings, load
+from haiga.models.load import BLOCK, CacheType, Loaded, Settings, load
 from haiga.models.weights import Packing
-
-BLOCK = 32  # tokens per KV block, the CPU plugin's own
 
 
 @dataclass(frozen=True, slots=True)

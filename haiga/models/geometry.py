@@ -1,0 +1,48 @@
+"""The sizes that config.json gives in every decoder family, read in one place.
+
+Rule: what the graph is built from and what is said about a model before it is loaded come from the same lines.
+"""
+
+from dataclasses import dataclass
+
+from haiga.models.fields import Fields
+
+_HEAD_SIZES = {"Qwen3ForCausalLM": 128}  # where a config without head_dim does not mean hidden_size / heads
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The attention geometry: `query` heads share `key_value` heads of `size` numbers each."""
+
+    query: int
+    key_value: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """vocabulary: rows of the embedding table; hidden: width of a token's state; context: tokens trained for."""
+
+    vocabulary: int
+    hidden: int
+    layers: int
+    heads: Heads
+    context: int
+
+
+def read_geometry(config: Fields, architecture: str) -> Geometry:
+    """Read config.json; raises Invalid naming the field."""
+    hidden, query = config.integer("hidden_size"), config.integer("num_attention_heads")
+    size = config.integer("head_dim", _HEAD_SIZES.get(architecture, hidden // query))
+    shared = config.integer("num_key_value_heads", query)
+    if query % shared:
+        raise config.refuse("num_attention_heads", f"({query}) is no multiple of num_key_value_heads ({shared})")
+    if size % 2:
+        raise config.refuse("head_dim", f"({size}) is odd: rotary embedding turns pairs")
+    return Geometry(
+        vocabulary=config.integer("vocab_size"),
+        hidden=hidden,
+        layers=config.integer("num_hidden_layers"),
+        heads=Heads(query, shared, size),
+        context=config.integer("max_position_embeddings", 2048),
+    )
