@@ -1,25 +1,133 @@
-"""Logits agree with transformers on tiny random checkpoints of every family."""
+"""Logits agree with transformers at every position, for every member of the family, however the work is cut up.
 
+Prompts are longer than the sliding windows and the original rope lengths that the cases set.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from haiga.core.ports import Row
 from haiga.engines.native.runner import OpenVINORunner
-from tests.checkpoints import load_reference, make_checkpoint
+from tests.checkpoints import load_reference, make_checkpoint, random_tokens, reference_logits
+
+LENGTH = 150
 
 
-@pytest.mark.parametrize("kind", ["llama", "mistral", "qwen2", "qwen3", "smollm3"])
-def test_prefill_and_continuation_agree_with_transformers(kind: str, tmp_path: Path) -> None:
-    directory = make_checkpoint(tmp_path, kind)
-    tokens = np.random.default_rng(0).integers(3, 300, 70).tolist()
-    with torch.no_grad():
-        expected = load_reference(directory)(torch.tensor([tokens])).logits[0].numpy()
-    runner = OpenVINORunner.load(directory, "f32", "f32", blocks=16)
-    first, second = list(range(8)), list(range(8, 16))
-    logits = runner.step([Row(tokens[:50], 0, first, 1), Row(tokens[:20], 0, second, 20)])
-    np.testing.assert_allclose(logits, expected[[49, *range(20)]], atol=1e-4)
-    logits = runner.step([Row(tokens[50:], 50, first, 1), Row(tokens[20:21], 20, second, 1)])
-    np.testing.assert_allclose(logits, expected[[69, 20]], atol=1e-4)
+@dataclass(frozen=True)
+class Case:
+    """A checkpoint to make, and the context to load it for (0: its own)."""
+
+    kind: str
+    config: dict[str, Any] = field(default_factory=dict)
+    context: int = 0
+
+
+def rope(kind: str, **more: Any) -> dict[str, Any]:
+    return {"rope_parameters": {"rope_type": kind, "rope_theta": 10000.0, **more}}
+
+
+LONG = {"long_factor": [1.0 + i for i in range(8)], "short_factor": [1.0 + i / 10 for i in range(8)]}
+LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+
+CASES = {
+    "llama 2, no shared heads, untied": Case("llama", {"num_key_value_heads": 4}),
+    "llama 3, tied": Case("llama", {**rope("llama3", **LLAMA3), "tie_word_embeddings": True}),
+    "linear": Case("llama", rope("linear", factor=4.0)),
+    "dynamic": Case("llama", {**rope("dynamic", factor=2.0), "max_position_embeddings": 64}, context=LENGTH),
+    "yarn": Case("llama", rope("yarn", factor=4.0, original_max_position_embeddings=32)),
+    "yarn with mscale, not truncated": Case(
+        "llama",
+        rope("yarn", factor=4.0, original_max_position_embeddings=32, mscale=0.7, mscale_all_dim=0.4, truncate=False),
+    ),
+    "longrope, long": Case("llama", rope("longrope", factor=8.0, original_max_position_embeddings=64, **LONG)),
+    "longrope, short": Case(
+        "llama", rope("longrope", factor=2.0, original_max_position_embeddings=256, **LONG), context=256
+    ),
+    "biases, gelu, head size of its own": Case(
+        "llama", {"attention_bias": True, "mlp_bias": True, "hidden_act": "gelu", "head_dim": 32}
+    ),
+    "mistral, sliding window": Case("mistral", {"sliding_window": 40}),
+    "mistral, no window": Case("mistral", {"sliding_window": None, "head_dim": 32}),
+    "qwen 2": Case("qwen2"),
+    "qwen 2, window from the second layer on": Case(
+        "qwen2", {"use_sliding_window": True, "sliding_window": 40, "max_window_layers": 1}
+    ),
+    "qwen 3": Case("qwen3", {"head_dim": 32}),
+    "qwen 3, biases, window by layer type": Case(
+        "qwen3",
+        {
+            "attention_bias": True,
+            "use_sliding_window": True,
+            "sliding_window": 40,
+            "layer_types": ["sliding_attention", "full_attention"],
+        },
+    ),
+    "smollm 3": Case("smollm3", {"no_rope_layers": [1, 0], "attention_bias": True, "mlp_bias": True}),
+    "smollm 3, every fourth layer without rope": Case("smollm3", {"num_hidden_layers": 4}),
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    directory: Path
+    context: int
+    first: list[int]
+    second: list[int]
+    expected_first: np.ndarray[Any, np.dtype[np.float32]]
+    expected_second: np.ndarray[Any, np.dtype[np.float32]]
+
+
+@pytest.fixture(scope="module", params=CASES.values(), ids=CASES.keys())
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    case: Case = request.param
+    directory = make_checkpoint(tmp_path_factory.mktemp("model"), case.kind, **case.config)
+    first, second = random_tokens(LENGTH, 1), random_tokens(LENGTH, 2)
+    # a model for each: a dynamic rope remembers the longest sequence it saw
+    logits = (reference_logits(load_reference(directory), tokens) for tokens in (first, second))
+    return Made(directory, case.context, first, second, *logits)
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["exact", "fast"])
+def runner(made: Made, request: pytest.FixtureRequest) -> Iterator[OpenVINORunner]:
+    loaded = OpenVINORunner.load(made.directory, "f32", "f32", blocks=16, context=made.context, exact=request.param)
+    yield loaded
+    loaded.close()
+
+
+FIRST, SECOND = list(range(5)), list(range(15, 10, -1))
+
+
+def test_whole_prompts_side_by_side_agree(made: Made, runner: OpenVINORunner) -> None:
+    logits = runner.step([Row(made.first, 0, FIRST, LENGTH), Row(made.second, 0, SECOND, LENGTH)])
+    np.testing.assert_allclose(logits, np.concatenate([made.expected_first, made.expected_second]), atol=1e-4)
+
+
+def test_chunks_and_single_tokens_in_mixed_batches_agree(made: Made, runner: OpenVINORunner) -> None:
+    plan = [(37, 0), (50, 90), (1, 55), (60, 1), (1, 1), (1, 3)]
+    at = [0, 0]
+    for counts in plan:
+        rows, expected = [], []
+        for which, (tokens, table, logits) in enumerate(
+            ((made.first, FIRST, made.expected_first), (made.second, SECOND, made.expected_second))
+        ):
+            begin, end = at[which], at[which] + counts[which]
+            if end > begin:
+                rows.append(Row(tokens[begin:end], begin, table, end - begin))
+                expected.append(logits[begin:end])
+            at[which] = end
+        np.testing.assert_allclose(runner.step(rows), np.concatenate(expected), atol=1e-4)
+    assert [LENGTH, LENGTH] == at
+
+
+def test_a_shared_prefix_of_blocks_is_as_good_as_an_own_one(made: Made, runner: OpenVINORunner) -> None:
+    runner.step([Row(made.first[:64], 0, FIRST, 0)])
+    shared = [*FIRST[:2], 8, 9, 10]
+    logits = runner.step([Row(made.first[64:], 64, shared, 86), Row(made.first[64:70], 64, FIRST, 1)])
+    np.testing.assert_allclose(
+        logits, np.concatenate([made.expected_first[64:], made.expected_first[69:70]]), atol=1e-4
+    )
