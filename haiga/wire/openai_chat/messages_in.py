@@ -110,7 +110,7 @@ def _placed_parts(path: str, parts: Iterable[shapes.AnyPart]) -> list[Placed]:
 
 
 def _part(part: shapes.AnyPart) -> Block:
-    extra, mark = part.model_extra or {}, _mark(part)
+    extra, mark = part.model_extra or {}, part_mark(part)
     match part:
         case shapes.TextPart():
             return Text(part.text, cache=mark, extra=extra)
@@ -124,7 +124,7 @@ def _part(part: shapes.AnyPart) -> Block:
     raise TypeError(f"refused before: {part.type}")
 
 
-def _mark(part: shapes.Part) -> CacheMark | None:
+def part_mark(part: shapes.Part) -> CacheMark | None:
     """Lifetimes round to the next one there is: 30 minutes and 12 hours are kept for an hour."""
     if part.prompt_cache_breakpoint:
         return CacheMark("1h" if part.prompt_cache_breakpoint.ttl else "5m")
