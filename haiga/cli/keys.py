@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from haiga.cli.options import DataDir, settings_from
+from haiga.cli.table import show_table
 from haiga.config import Settings, parse_seconds
 from haiga.core.access import ApiKey
 
@@ -43,14 +44,8 @@ def list_keys(context: typer.Context, data_dir: DataDir = None) -> None:
     if not found:
         typer.echo("no keys; make one with `haiga keys create NAME`", err=True)
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("id", "name", "key", "workspace", "admin", "created", "state", box=None, pad_edge=False)
-    for key in found:
-        admin = "yes" if key.admin else ""
-        table.add_row(key.id, key.name, key.hint, key.workspace, admin, _day(key.created_at), _state(key))
-    Console().print(table, soft_wrap=True)
+    columns = ("id", "name", "key", "workspace", "admin", "created", "state")
+    show_table(columns, [_row(key) for key in found])
 
 
 @keys.command()
@@ -81,6 +76,11 @@ def _lifetime(text: str | None) -> float | None:
         return None if text is None else parse_seconds(text)
     except ValueError as problem:
         raise typer.BadParameter(f"{problem}, not {text!r}", param_hint="--expires") from None
+
+
+def _row(key: ApiKey) -> tuple[str, ...]:
+    admin = "yes" if key.admin else ""
+    return (key.id, key.name, key.hint, key.workspace, admin, _day(key.created_at), _state(key))
 
 
 def _state(key: ApiKey) -> str:

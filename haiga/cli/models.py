@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from haiga.cli.options import DataDir, Offline, Weights, settings_from
+from haiga.cli.table import show_table
 from haiga.config import Settings
 from haiga.core.library import AddedModel
 
@@ -50,13 +51,8 @@ def list_models(context: typer.Context, data_dir: DataDir = None) -> None:
     if not found:
         typer.echo("no models; add one with `haiga models add SOURCE`", err=True)
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "weights", "size", "added", "source", box=None, pad_edge=False)
-    for model in found:
-        table.add_row(model.name, model.weights or "auto", _size(model), _day(model), model.source)
-    Console().print(table, soft_wrap=True)
+    rows = [(model.name, model.weights or "auto", _size(model), _day(model), model.source) for model in found]
+    show_table(("name", "weights", "size", "added", "source"), rows)
 
 
 @models.command()

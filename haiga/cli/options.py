@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from haiga.config import TABLE, Settings, read_settings
+from haiga.core.errors import Invalid
 
 
 def option(name: str) -> Any:
@@ -16,8 +17,12 @@ def option(name: str) -> Any:
 
 
 def settings_from(context: typer.Context) -> Settings:
-    """The settings under the flags of the command that runs. Raises Invalid naming the flag or variable."""
-    return read_settings({name: _text(name, value) for name, value in context.params.items()}, os.environ)
+    """The settings under the flags of the command that runs; a bad one ends the program with exit code 2."""
+    try:
+        return read_settings({name: _text(name, value) for name, value in context.params.items()}, os.environ)
+    except Invalid as error:
+        typer.echo(f"haiga: {error}", err=True)
+        raise typer.Exit(2) from None
 
 
 def _text(name: str, value: object) -> str | None:

@@ -46,11 +46,10 @@ def _app(settings: Settings, access: Access, offered: Offer, door: bool) -> uvic
 
 
 async def _access(settings: Settings, database: AsyncEngine) -> Access:
-    """Keys, and whether a server without any is open. Raises Invalid for a public address without a key."""
-    local = is_loopback(settings.host)
-    access = Access(DatabaseKeys(database), open_when_empty=local)
-    if not local:
-        await access.require_keys(settings.host)
+    """Keys; a server that only this machine reaches is open while it has none. Raises Invalid when nobody could
+    be let in."""
+    access = Access(DatabaseKeys(database), open_when_empty=is_loopback(settings.host))
+    await access.require_keys(settings.host)
     return access
 
 

@@ -52,11 +52,12 @@ class Access:
         return self._open_when_empty and not await self._current()
 
     async def require_keys(self, host: str) -> None:
-        """Raise Invalid when `host` is public and no key would be accepted there."""
-        if not any(key.usable(self._clock()) for key in await self._keys.all()):
+        """Raise Invalid when a server on `host` would let nobody in: it is not open, and no key works."""
+        known = await self._current()
+        is_open = self._open_when_empty and not known
+        if not is_open and not any(key.usable(self._clock()) for key in known.values()):
             raise Invalid(
-                f"refusing to listen on {host} without an API key: make one with `haiga keys create NAME`,"
-                " or listen on 127.0.0.1"
+                f"refusing to listen on {host} without an API key that works: make one with `haiga keys create NAME`"
             )
 
     async def create_key(

@@ -152,15 +152,18 @@ async def test_revoking_is_by_id_or_by_a_name_that_only_one_key_bears() -> None:
         await access.revoke("a")
 
 
-async def test_a_public_address_needs_a_key_that_still_works() -> None:
-    access = Access(Shelf())
+async def test_a_server_that_would_let_nobody_in_is_refused() -> None:
+    shelf = Shelf()
+    public, local = Access(shelf), Access(shelf, open_when_empty=True)
     with pytest.raises(Invalid, match=r"refusing to listen on 0\.0\.0\.0 without an API key"):
-        await access.require_keys("0.0.0.0")
-    await access.create_key("ci")
-    await access.require_keys("0.0.0.0")
-    await access.revoke("ci")
-    with pytest.raises(Invalid, match="haiga keys create"):
-        await access.require_keys("0.0.0.0")
+        await public.require_keys("0.0.0.0")
+    await local.require_keys("127.0.0.1")
+    await public.create_key("ci")
+    await public.require_keys("0.0.0.0")
+    await public.revoke("ci")
+    for access in (public, Access(shelf, open_when_empty=True)):
+        with pytest.raises(Invalid, match="haiga keys create"):
+            await access.require_keys("127.0.0.1")
 
 
 @pytest.mark.parametrize(("name", "workspace", "field"), [(" ", "w", "name"), ("n", "", "workspace")])
