@@ -1,8 +1,11 @@
-"""The Jinja environment that chat templates run in: sandboxed, and what transformers gives them besides."""
+"""The Jinja environment that chat templates run in: sandboxed, bounded, with what transformers gives them besides.
+
+Rule: a template sees plain values alone, and can do nothing but text; budget.py says what it may spend.
+"""
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -10,7 +13,8 @@ import jinja2
 import jinja2.ext
 import jinja2.nodes
 import jinja2.parser
-import jinja2.sandbox
+
+from haiga.text.budget import BoundedEnvironment
 
 _PLAIN_OR_PRIVATE = re.compile("[^\x00-\x7f\ue000-\uf8ff\U000f0000-\U0010ffff]")
 
@@ -26,12 +30,10 @@ class _Generation(jinja2.ext.Extension):
         return jinja2.nodes.Scope(body, lineno=line)
 
 
-def environment(now: Callable[[], datetime]) -> jinja2.sandbox.ImmutableSandboxedEnvironment:
+def environment(now: Callable[[], datetime]) -> BoundedEnvironment:
     """An environment for one template; `now` is the clock behind `strftime_now`."""
-    made = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, jinja2.ext.loopcontrols]
-    )
-    made.filters["tojson"] = to_json
+    made = BoundedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, jinja2.ext.loopcontrols])
+    made.filters["tojson"] = made.counted("tojson", to_json)
     made.globals["raise_exception"] = _refuse
     made.globals["strftime_now"] = lambda pattern: now().strftime(pattern)
     return made
@@ -55,8 +57,3 @@ def _escape(match: re.Match[str]) -> str:
 
 def _refuse(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
-
-
-def render(template: jinja2.Template, values: Mapping[str, Any]) -> str:
-    """The template's text. Raises jinja2.TemplateError and whatever its expressions raise."""
-    return template.render(values)

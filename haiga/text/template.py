@@ -13,6 +13,7 @@ import jinja2
 
 from haiga.core.errors import Invalid
 from haiga.text import sandbox
+from haiga.text.budget import Spent
 from haiga.text.tokenizer import read_json
 
 Turn: TypeAlias = dict[str, Any]
@@ -48,6 +49,10 @@ class Abilities:
     user_after_result: bool = True
 
 
+class Boundless(Invalid):
+    """A template spent more than any conversation needs: it does not come to an end, or makes too much text."""
+
+
 class ChatTemplate:
     """A compiled chat template. `tool_source` is the one for requests with tools, where the model has two."""
 
@@ -62,9 +67,9 @@ class ChatTemplate:
         self.source = source
         self.tool_source = tool_source or source
         self._special = dict(special or {})
-        made = sandbox.environment(now)
-        self._plain = _compile(made, source)
-        self._tools = _compile(made, tool_source) if tool_source else self._plain
+        self._environment = sandbox.environment(now)
+        self._plain = self._compile(source)
+        self._tools = self._compile(tool_source) if tool_source else self._plain
         self.abilities = _Probe(self).abilities()
 
     @classmethod
@@ -76,6 +81,12 @@ class ChatTemplate:
         source = named.get("default") or next(iter(named.values()), None)
         return cls(source, special, tool_source=named.get("tool_use"), now=now) if source else None
 
+    def _compile(self, source: str) -> jinja2.Template:
+        try:
+            return self._environment.bounded(source)
+        except jinja2.TemplateSyntaxError as error:
+            raise Invalid(f"chat template, line {error.lineno}: {error.message}") from error
+
     def render(
         self,
         turns: Sequence[Turn],
@@ -86,7 +97,8 @@ class ChatTemplate:
     ) -> str:
         """The conversation as the model reads it; with `generate` up to where its answer begins.
 
-        Raises Invalid with the template's own message when it refuses the conversation.
+        Raises Invalid with the template's own message when it refuses the conversation, Boundless when it does not
+        come to an end.
         """
         chosen = self._tools if tools else self._plain
         values = {
@@ -97,19 +109,25 @@ class ChatTemplate:
             "documents": None,
             "add_generation_prompt": generate,
         }
+        self._environment.grant(_size(turns) + _size(tools))
         try:
-            return sandbox.render(chosen, values)
+            return chosen.render(values)
+        except (Spent, RecursionError, MemoryError) as error:
+            raise Boundless(f"the model's chat template is refused: {error}", field="messages") from error
         except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise Invalid(f"the model's chat template refuses this conversation: {error}", field="messages") from error
-        except (RecursionError, MemoryError) as error:
-            raise Invalid("the model's chat template does not come to an end", field="messages") from error
 
 
-def _compile(made: jinja2.Environment, source: str) -> jinja2.Template:
-    try:
-        return made.from_string(source)
-    except jinja2.TemplateSyntaxError as error:
-        raise Invalid(f"chat template, line {error.lineno}: {error.message}") from error
+def _size(value: Any) -> int:
+    """Characters in the texts of nested lists and mappings."""
+    match value:
+        case str():
+            return len(value)
+        case Mapping():
+            return sum(_size(each) for each in value.values())
+        case list() | tuple():
+            return sum(_size(each) for each in value)
+    return 1
 
 
 def _sources(directory: Path) -> dict[str, str]:
@@ -182,6 +200,8 @@ class _Probe:
     ) -> bool:
         try:
             shown = self._template.render(as_parts(turns) if self._parts else turns, tools=tools)
+        except Boundless:
+            raise
         except Invalid:
             return False
         return all(word in shown for word in words) and (hidden is None or hidden not in shown)
