@@ -7,7 +7,7 @@ the length of a text happens here per token, and the callback must not either: i
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -16,10 +16,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from haiga.batching.sampler import Choice, Draw, Ids, sample
+from haiga.batching.sampler import Choice, Draw, Floats, Ids, Sampler, check
 from haiga.batching.scheduler import Advance, Plan, Scheduler
-from haiga.batching.sequence import Request
-from haiga.core.errors import Busy, Cancelled, Dead, Failed, HaigaError, Invalid
+from haiga.batching.sequence import Request, Sequence
+from haiga.core.errors import Busy, Cancelled, Dead, Failed, HaigaError
 from haiga.core.generation import Sampling, StopReason, Usage
 from haiga.core.ports import Runner
 
@@ -83,14 +83,14 @@ class _Live:
     output: list[int] = field(default_factory=list)
     admitted: bool = False
 
-    def draw(self) -> Draw:
+    def choose(self, sampler: Sampler, logits: Floats) -> Choice:
         mask = self.constraint.mask() if self.constraint else None
-        return Draw(self.sampling, self.seed, len(self.output), self.prompt, self.output, mask)
-
-    def accept(self, token: int) -> None:
-        self.output.append(token)
+        draw = Draw(self.sampling, self.seed, len(self.output), self.prompt, self.output, mask)
+        choice = sampler.choose(logits, draw)
+        self.output.append(choice.token)
         if self.constraint:
-            self.constraint.accept(token)
+            self.constraint.accept(choice.token)
+        return choice
 
 
 class Loop:
@@ -107,6 +107,7 @@ class Loop:
         self._scheduler = scheduler
         self._deliver = deliver
         self._clock = clock
+        self._sampler = Sampler(runner.vocabulary)
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._live: dict[str, _Live] = {}
         self._outbox: list[Output] = []
@@ -191,7 +192,9 @@ class Loop:
 
     def _submit(self, request: Request, sampling: Sampling, constraint: Constraint | None) -> None:
         try:
-            self._check(sampling)
+            if not self._open:
+                raise Busy("the engine is shutting down")
+            check(sampling, self._runner.vocabulary)
             self._scheduler.add(request)
         except HaigaError as error:
             self._outbox.append(Output(request.id, error=error))
@@ -200,13 +203,6 @@ class Loop:
         repeats = request.prompt if sampling.repetition_penalty != 1 else ()
         prompt = np.unique(np.asarray(repeats, np.intp))
         self._live[request.id] = _Live(request, sampling, seed, constraint, prompt)
-
-    def _check(self, sampling: Sampling) -> None:
-        if not self._open:
-            raise Busy("the engine is shutting down")
-        unknown = [token for token in sampling.logit_bias if not 0 <= token < self._runner.vocabulary]
-        if unknown:
-            raise Invalid(f"there is no token {unknown[0]}", field="logit_bias")
 
     def _shut(self, drain: bool) -> None:
         self._open = False
@@ -226,40 +222,42 @@ class Loop:
         began = self._clock()
         plan = self._scheduler.plan(began)
         try:
-            choices = self._run(plan)
+            logits = self._runner.step(plan.rows)
         except Exception as error:  # a runner may raise anything; the requests of this step alone pay for it
             self._fail(plan, error)
             return
         self._failures = 0
+        chosen = [self._choose(*pair) for pair in zip(plan.sampled, logits, strict=True)]
         ended = self._clock()
-        self._finish(plan, choices, ended)
+        self._finish(plan, chosen, ended)
         self._busy += ended - began
 
-    def _run(self, plan: Plan) -> list[Choice]:
-        logits = self._runner.step(plan.rows)
-        live = [self._live[sequence.request.id] for sequence in plan.sampled]
-        choices = sample(logits, [each.draw() for each in live])
-        for each, choice in zip(live, choices, strict=True):
-            each.accept(choice.token)
-        return choices
+    def _choose(self, sequence: Sequence, logits: Floats) -> tuple[Choice, ...]:
+        """The next token, or none and the request has failed: one bad grammar does not stop the others."""
+        try:
+            return (self._live[sequence.request.id].choose(self._sampler, logits),)
+        except Exception as error:
+            reason = error if isinstance(error, HaigaError) else Failed(f"no token could be chosen: {error}")
+            self._end(sequence.request.id, reason)
+            return ()
 
-    def _finish(self, plan: Plan, choices: list[Choice], now: float) -> None:
-        advances = self._scheduler.commit(plan, [(choice.token,) for choice in choices], now)
-        following = iter(choices)
-        self._outbox += [self._output(advance, following) for advance in advances]
+    def _finish(self, plan: Plan, chosen: list[tuple[Choice, ...]], now: float) -> None:
+        advances = self._scheduler.commit(plan, [[choice.token for choice in each] for each in chosen], now)
+        choices = {sequence.request.id: each for sequence, each in zip(plan.sampled, chosen, strict=True)}
+        self._outbox += [self._output(advance, choices.get(advance.id, ())) for advance in advances]
         self._counts["steps"] += 1
         self._counts["computed_tokens"] += sum(len(row.tokens) for row in plan.rows)
-        self._counts["generated_tokens"] += len(choices)
+        self._counts["generated_tokens"] += sum(len(advance.tokens) for advance in advances)
 
-    def _output(self, advance: Advance, following: Iterator[Choice]) -> Output:
+    def _output(self, advance: Advance, choices: tuple[Choice, ...]) -> Output:
         live = self._live[advance.id]
         if not live.admitted:
             live.admitted = True
             self._counts["reused_tokens"] += advance.usage.cache_read
         if advance.stop:
             del self._live[advance.id]
-        choices = tuple(next(following) for _ in advance.tokens)
-        return Output(advance.id, choices, advance.stop, None, advance.usage, advance.prefilled)
+        accepted = choices[: len(advance.tokens)]
+        return Output(advance.id, accepted, advance.stop, None, advance.usage, advance.prefilled)
 
     def _fail(self, plan: Plan, error: Exception) -> None:
         self._failures += 1

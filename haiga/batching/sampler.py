@@ -14,7 +14,8 @@ position alone, never on what else is in the batch. What happens to a row, in th
     whose share reaches top_p; those with at least min_p times the largest probability. Of equals, lower ids come first
 8.  one uniform number picks from what is left, in the order of ids
 
-Nothing is sorted but values: for top_p those within reach of the largest, and only when their mass does not do, all.
+Nothing is sorted but values: for top_p those near the largest, and only when their mass does not do, all. Arrays as
+wide as the vocabulary live in scratch memory: allocating them anew costs more than the arithmetic (page faults).
 """
 
 import math
@@ -25,14 +26,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from haiga.core.errors import Failed
+from haiga.core.errors import Failed, Invalid
 from haiga.core.generation import Sampling
 
 Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
 Ids = NDArray[np.intp]
 
 _GREEDY_BELOW = 1e-5
-_REACH = np.float32(8)  # natural log units below the largest
+_NEAR = np.float32(8)  # natural log units below the largest
 _CHUNK = 256
 _WORD = (1 << 64) - 1
 _NO_IDS: Ids = np.empty(0, np.intp)
@@ -65,42 +67,142 @@ class Choice:
     top: tuple[tuple[int, float], ...] = ()
 
 
-def sample(logits: Floats, draws: Sequence[Draw]) -> list[Choice]:
-    """One token per row of `logits` [rows, vocabulary]. Raises Failed when a row leaves nothing to choose from."""
-    return [_choose(row, draw) for row, draw in zip(logits, draws, strict=True)]
+def check(sampling: Sampling, vocabulary: int) -> None:
+    """Raises Invalid, with the field, for settings that `Sampler` cannot work with."""
+    ranges = {
+        "temperature": (0.0, math.inf),
+        "top_p": (0.0, 1.0),
+        "min_p": (0.0, 1.0),
+        "repetition_penalty": (1e-3, 1e3),
+        "frequency_penalty": (-1e3, 1e3),
+        "presence_penalty": (-1e3, 1e3),
+    }
+    for name, (low, high) in ranges.items():
+        value = getattr(sampling, name)
+        if not low <= value <= high:
+            raise Invalid(f"{value} is not between {low:g} and {high:g}", field=name)
+    for token, bias in sampling.logit_bias.items():
+        if not 0 <= token < vocabulary:
+            raise Invalid(f"there is no token {token}", field="logit_bias")
+        if not abs(bias) <= 1e6:
+            raise Invalid(f"the bias {bias} of token {token} is out of range", field="logit_bias")
 
 
-def _choose(logits: Floats, draw: Draw) -> Choice:
-    adjusted = _adjust(logits, draw)
-    best = int(adjusted.argmax())  # a NaN counts as the largest
-    if not math.isfinite(adjusted[best]):
-        raise Failed("no token can be chosen: the logits are not finite or the grammar allows none")
-    greedy = draw.sampling.temperature < _GREEDY_BELOW
-    token = best if greedy else _draw(adjusted, best, draw)
-    return Choice(token) if draw.sampling.logprobs is None else _explain(logits, token, draw.sampling.logprobs)
+class Sampler:
+    """Chooses tokens, one row of logits [vocabulary] at a time. Its scratch memory makes it one thread's own."""
 
+    def __init__(self, vocabulary: int) -> None:
+        self._adjusted, self._scaled, self._weights, self._sorted, self._spare = np.empty((5, vocabulary), np.float32)
+        self._kept = np.empty(vocabulary, np.bool_)
 
-def _adjust(logits: Floats, draw: Draw) -> Floats:
-    """Steps 2 to 5. The runner's logits are not written to."""
-    s = draw.sampling
-    penalised = s.repetition_penalty != 1 or s.frequency_penalty != 0 or s.presence_penalty != 0
-    if draw.mask is None and not penalised and not s.logit_bias:
-        return logits
-    logits = logits.copy() if draw.mask is None else np.minimum(logits, _ceiling(draw.mask, len(logits)))
-    if penalised:
-        _penalise(logits, draw)
-    for token, bias in s.logit_bias.items():
-        logits[token] += bias
-    return logits
+    def choose(self, logits: Floats, draw: Draw) -> Choice:
+        """The next token. `logits` is not written to. Raises Failed when it leaves nothing to choose from."""
+        adjusted = self._adjust(logits, draw)
+        best = int(adjusted.argmax())  # a NaN counts as the largest
+        if not math.isfinite(adjusted[best]):
+            raise Failed("no token can be chosen: the logits are not finite, or the grammar allows none")
+        greedy = draw.sampling.temperature < _GREEDY_BELOW
+        token = best if greedy else self._draw(adjusted, best, draw)
+        return Choice(token) if draw.sampling.logprobs is None else self._explain(logits, token, draw.sampling.logprobs)
 
+    def _adjust(self, logits: Floats, draw: Draw) -> Floats:
+        """Steps 2 to 5."""
+        s = draw.sampling
+        penalised = s.repetition_penalty != 1 or s.frequency_penalty != 0 or s.presence_penalty != 0
+        if draw.mask is None and not penalised and not s.logit_bias:
+            return logits
+        np.copyto(self._adjusted, logits)
+        if draw.mask is not None:
+            np.minimum(self._adjusted, self._ceiling(draw.mask), out=self._adjusted)
+        if penalised:
+            _penalise(self._adjusted, draw)
+        for token, bias in s.logit_bias.items():
+            self._adjusted[token] += bias
+        return self._adjusted
 
-def _ceiling(mask: NDArray[np.int32], vocabulary: int) -> Floats:
-    """Infinity where a token is allowed and minus infinity where not (a boolean index takes ten times as long)."""
-    bits = np.unpackbits(mask.view(np.uint8), count=vocabulary, bitorder="little")
-    return (bits.astype(np.float32) - np.float32(0.5)) * np.float32(np.inf)
+    def _ceiling(self, mask: NDArray[np.int32]) -> Floats:
+        """Infinity where a token is allowed, minus infinity where not (a boolean index takes ten times as long)."""
+        bits = np.unpackbits(mask.view(np.uint8), count=len(self._spare), bitorder="little")
+        np.subtract(bits, np.float32(0.5), out=self._spare)
+        return np.multiply(self._spare, np.float32(np.inf), out=self._spare)
+
+    def _draw(self, logits: Floats, best: int, draw: Draw) -> int:
+        """Steps 6 to 8."""
+        np.subtract(logits, logits[best], out=self._scaled)
+        np.divide(self._scaled, np.float32(draw.sampling.temperature), out=self._scaled)
+        np.exp(self._scaled, out=self._weights)
+        s = draw.sampling
+        if s.top_k > 0 or s.top_p < 1 or s.min_p > 0:
+            np.multiply(self._weights, self._survivors(s), out=self._weights)
+        return _pick(self._weights, uniform(draw.seed, draw.position))
+
+    def _survivors(self, sampling: Sampling) -> Flags:
+        """Step 7: which tokens may be drawn. The largest of `_scaled` is 0, and `_weights` is its exp.
+
+        Each filter keeps a head of the falling order, so together they come down to the smallest value that is kept
+        and how many are, which decides between equals of that value.
+        """
+        floor = np.float32(math.log(sampling.min_p) if sampling.min_p else -np.inf)
+        head = self._head(sampling)
+        if head is None:
+            return np.greater_equal(self._scaled, floor, out=self._kept)
+        if sampling.min_p:
+            head = head[head >= floor]
+        smallest = head.min()
+        np.greater_equal(self._scaled, smallest, out=self._kept)
+        excess = np.count_nonzero(self._kept) - len(head)
+        if excess:
+            self._kept[np.flatnonzero(self._scaled == smallest)[-excess:]] = False
+        return self._kept
+
+    def _head(self, sampling: Sampling) -> Floats | None:
+        """The values that top_k and then top_p keep; None when neither is asked for."""
+        largest = self._largest(self._scaled, sampling.top_k) if 0 < sampling.top_k < len(self._scaled) else None
+        if sampling.top_p >= 1:
+            return largest
+        enough = sampling.top_p * float((self._weights if largest is None else np.exp(largest)).sum())
+        return self._nucleus(self._drops(enough) if largest is None else np.sort(-largest), enough)
+
+    def _largest(self, values: Floats, count: int) -> Floats:
+        """The `count` largest values, the smallest of them first; they stay until the next sort."""
+        np.copyto(self._sorted, values)
+        self._sorted.partition(len(values) - count)
+        return self._sorted[-count:]
+
+    def _drops(self, enough: float) -> Floats:
+        """How far below the largest the next ones are, in rising order, for weights of at least `enough` in sum."""
+        near = self._scaled.compress(np.greater_equal(self._scaled, -_NEAR, out=self._kept))
+        if float(np.exp(near).sum()) >= enough:
+            return np.sort(-near)
+        np.negative(self._scaled, out=self._sorted)
+        self._sorted.sort()
+        return self._sorted
+
+    def _nucleus(self, drops: Floats, enough: float) -> Floats:
+        """The fewest of the largest values whose weights sum to `enough`."""
+        weights = np.negative(drops, out=self._spare[: len(drops)])
+        np.exp(weights, out=weights)
+        return -drops[: 1 + _crossing(weights, _running_sum(weights), enough, "left")]
+
+    def _explain(self, logits: Floats, token: int, count: int) -> Choice:
+        """Step 1, done last: the model's own log softmax at the token and at the `count` largest logits."""
+        top = logits.max()
+        np.subtract(logits, top, out=self._scaled)
+        norm = float(top) + math.log(float(np.exp(self._scaled, out=self._weights).sum(dtype=np.float64)))
+        pairs = tuple((int(index), float(logits[index]) - norm) for index in self._best(logits, count))
+        return Choice(token, float(logits[token]) - norm, pairs)
+
+    def _best(self, logits: Floats, count: int) -> Ids:
+        """The ids of the `count` largest, largest first, the lower id first of equals."""
+        if not count:
+            return _NO_IDS
+        smallest = self._largest(logits, min(count, len(logits)))[0]
+        ids = np.flatnonzero(np.greater_equal(logits, smallest, out=self._kept))
+        return ids[np.argsort(-logits[ids], kind="stable")][:count]
 
 
 def _penalise(logits: Floats, draw: Draw) -> None:
+    """Steps 3 and 4, in place."""
     s = draw.sampling
     ids, counts = np.unique(np.asarray(draw.output, np.intp), return_counts=True)
     if s.repetition_penalty != 1:
@@ -108,54 +210,6 @@ def _penalise(logits: Floats, draw: Draw) -> None:
         values, factor = logits[seen], np.float32(s.repetition_penalty)
         logits[seen] = np.where(values > 0, values / factor, values * factor)
     logits[ids] -= (s.frequency_penalty * counts + s.presence_penalty).astype(np.float32)
-
-
-def _draw(logits: Floats, best: int, draw: Draw) -> int:
-    """Steps 6 to 8."""
-    scaled = (logits - logits[best]) / np.float32(draw.sampling.temperature)
-    weights = np.exp(scaled)
-    kept = survivors(scaled, weights, draw.sampling)
-    return _pick(weights if kept is None else weights * kept, uniform(draw.seed, draw.position))
-
-
-def survivors(scaled: Floats, weights: Floats, sampling: Sampling) -> NDArray[np.bool_] | None:
-    """Step 7: which tokens may be drawn; None for all. The largest of `scaled` is 0, `weights` is its exp.
-
-    Each filter keeps a head of the falling order, so together they come down to the smallest value kept and how many
-    are, which decides between equals of that value.
-    """
-    if not (sampling.top_k or sampling.top_p < 1 or sampling.min_p):
-        return None
-    falling = _falling(scaled, weights, sampling)
-    if sampling.min_p:
-        falling = falling[falling >= np.float32(math.log(sampling.min_p))]
-    kept: NDArray[np.bool_] = scaled >= falling[-1]
-    excess = np.count_nonzero(kept) - len(falling)
-    if excess:
-        kept[np.flatnonzero(scaled == falling[-1])[-excess:]] = False
-    return kept
-
-
-def _falling(scaled: Floats, weights: Floats, sampling: Sampling) -> Floats:
-    """The values that top_k and then top_p keep, largest first (all, in no order, when neither is asked for)."""
-    values, total = scaled, float(weights.sum())
-    if 0 < sampling.top_k < len(scaled):
-        values = np.partition(scaled, len(scaled) - sampling.top_k)[-sampling.top_k :]
-        total = float(np.exp(values).sum())
-    if sampling.top_p < 1:
-        return _nucleus(values, sampling.top_p * total)
-    return values
-
-
-def _nucleus(values: Floats, enough: float) -> Floats:
-    """The fewest of the largest values whose weights sum to `enough`, largest first."""
-    for head in (values[values >= -_REACH], values):
-        falling = np.sort(head)[::-1]
-        weights = np.exp(falling)
-        running = _running_sum(weights)
-        if running[-1] >= enough:
-            break
-    return falling[: 1 + _crossing(weights, running, enough, "left")]
 
 
 def _pick(weights: Floats, share: float) -> int:
@@ -193,19 +247,3 @@ def _scramble(word: int) -> int:
     word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9 & _WORD
     word = (word ^ (word >> 27)) * 0x94D049BB133111EB & _WORD
     return word ^ (word >> 31)
-
-
-def _explain(logits: Floats, token: int, count: int) -> Choice:
-    """Step 1, done last: the model's own log softmax at the token and at the `count` largest logits."""
-    top = logits.max()
-    norm = float(top) + math.log(float(np.exp(logits - top).sum(dtype=np.float64)))
-    pairs = tuple((int(index), float(logits[index]) - norm) for index in _largest(logits, min(count, len(logits))))
-    return Choice(token, float(logits[token]) - norm, pairs)
-
-
-def _largest(values: Floats, count: int) -> Ids:
-    """Where the `count` largest are, largest first, the lower index first of equals."""
-    if not count:
-        return _NO_IDS
-    head = np.flatnonzero(values >= np.partition(values, len(values) - count)[-count])
-    return head[np.argsort(-values[head], kind="stable")][:count]

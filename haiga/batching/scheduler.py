@@ -158,9 +158,9 @@ class Scheduler:
         return True
 
     def _victim(self, sequence: Sequence) -> Sequence | None:
+        """The latest of the lowest priority that runs, unless that is `sequence` itself."""
         last = (self._running[False] or self._running[True])[-1]
-        below = (sequence.urgent, -sequence.arrival) > (last.urgent, -last.arrival)
-        return last if below else None
+        return last if last is not sequence else None
 
     def _send_back(self, sequence: Sequence) -> None:
         """Preemption with recompute."""
@@ -266,12 +266,14 @@ class Scheduler:
 
     def commit(self, plan: Plan, chosen: Items[Items[int]], now: float) -> list[Advance]:
         """The plan was run: `chosen` holds, for each of `plan.sampled`, the tokens that follow. Computed blocks can
-        now be shared, sequences that end give theirs back."""
-        tokens = iter(chosen)
-        return [
-            self._advance(sequence, row, next(tokens) if row.sampled else (), now)
-            for row, sequence in zip(plan.rows, plan.sequences, strict=True)
-        ]
+        now be shared, sequences that end give theirs back. What was aborted since the plan is left out."""
+        following = iter(chosen)
+        advances = []
+        for row, sequence in zip(plan.rows, plan.sequences, strict=True):
+            tokens = next(following) if row.sampled else ()
+            if self._sequences.get(sequence.request.id) is sequence:
+                advances.append(self._advance(sequence, row, tokens, now))
+        return advances
 
     def _advance(self, sequence: Sequence, row: Row, tokens: Items[int], now: float) -> Advance:
         first = sequence.computed // self.pool.block_size

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hashing_runner import HashingRunner
-
 from haiga.batching.blocks import BlockPool
 from haiga.batching.scheduler import Advance, Plan, Scheduler
 from haiga.batching.sequence import Request
 from haiga.core.generation import Usage
+from tests.unit.batching.hashing_runner import HashingRunner
 
 
 @dataclass

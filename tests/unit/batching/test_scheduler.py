@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulation import Simulation
 
 from haiga.batching.scheduler import share
 from haiga.batching.sequence import Breakpoint, Request, bill
 from haiga.core.errors import Invalid
 from haiga.core.generation import Usage
+from tests.unit.batching.simulation import Simulation
 
 FIVE_MINUTES, ONE_HOUR = 300.0, 3600.0
 
@@ -91,9 +91,9 @@ def test_any_load_gives_the_answers_of_each_alone_and_leaks_nothing(
 
 
 @settings(max_examples=60, deadline=None)
-@given(load=st.lists(arrivals, min_size=1, max_size=6), budget=st.integers(4, 24))
+@given(load=st.lists(arrivals, min_size=1, max_size=6), budget=st.integers(6, 24))
 def test_what_is_reported_as_read_was_not_computed(load: list[tuple[int, Request]], budget: int) -> None:
-    simulation = Simulation(blocks=100, budget=budget)
+    simulation = Simulation(blocks=100, budget=budget, rows=6)
     for index, (_, each) in enumerate(load):
         simulation.add(replace(each, id=str(index)))
     simulation.drain(500)
