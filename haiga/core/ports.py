@@ -7,6 +7,7 @@ that somebody asks about.
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
 from haiga.core.access import ApiKey
@@ -188,3 +189,6 @@ class GenerationStore(Protocol):
 
     async def get(self, id: str, workspace: str) -> Generation | None:
         """The workspace's own one of that id; None when there is none, or none any more."""
+
+    async def spent(self, workspace: str, since: float) -> Decimal:
+        """US dollars for the workspace's requests that are remembered, from unix second `since` on."""

@@ -1,6 +1,6 @@
 """What tokens cost, and what is remembered of an answer after it was given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from haiga.core.generation import StopReason, Usage
@@ -49,11 +49,11 @@ class Generation:
     request_id: str
     asked_for: str
     streamed: bool
-    cancelled: bool
-    latency: float | None
-    duration: float
-    stop: StopReason | None
-    usage: Usage
+    cancelled: bool = False
+    latency: float | None = None
+    duration: float = 0.0
+    stop: StopReason | None = None
+    usage: Usage = field(default_factory=Usage)
     cost: Decimal = NOTHING
     discount: Decimal = NOTHING
     user: str | None = None

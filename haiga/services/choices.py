@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from haiga.core.errors import Failed
-from haiga.core.generation import Choice, Event, Finished, Folder, Reply, together
+from haiga.core.generation import Choice, Event, Finished, Folder, Reply, Routed, together
 
 AHEAD = 64  # events that the answers together may be ahead of their reader
 AT_ONCE = 16  # answers of one call under way; the rest wait, so that one caller cannot fill an engine's queue
@@ -78,7 +78,7 @@ async def _pass_on(
         await queue.put(error)
 
 
-async def replies(answers: AsyncGenerator[Choice | Finished, None]) -> list[Reply]:
+async def replies(answers: AsyncGenerator[Routed | Choice | Finished, None]) -> list[Reply]:
     """The whole answers, by index."""
     folders: dict[int, Folder] = {}
     async with aclosing(answers):

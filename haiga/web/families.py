@@ -9,16 +9,19 @@ from starlette.types import Scope
 from haiga.core.errors import HaigaError
 from haiga.wire import openai_errors
 from haiga.wire.anthropic import errors as anthropic_errors
+from haiga.wire.openrouter import errors as openrouter_errors
 from haiga.wire.reply import ErrorReply
 
-Family: TypeAlias = Literal["anthropic", "openai"]
+Family: TypeAlias = Literal["anthropic", "openai", "openrouter"]
 
 
 def family(scope: Scope) -> Family:
-    """/v1/messages is Anthropic's alone; elsewhere the version header decides."""
+    """/v1/messages is Anthropic's alone, /api/v1 OpenRouter's; elsewhere the version header decides."""
     path: str = scope["path"]
-    if path == "/v1/messages" or path.startswith("/v1/messages/"):
+    if path.removeprefix("/api") == "/v1/messages" or path.startswith("/v1/messages/"):
         return "anthropic"
+    if path.startswith("/api/v1/"):
+        return "openrouter"
     return "anthropic" if "anthropic-version" in Headers(scope=scope) else "openai"
 
 
@@ -30,7 +33,8 @@ def error_response(scope: Scope, error: HaigaError, status: int | None = None) -
     """`status` overrides the error class's own."""
     if family(scope) == "anthropic":
         return json_response(anthropic_errors.write_error(error, request_id(scope), status))
-    return json_response(openai_errors.write_error(error, status))
+    write = openrouter_errors.write_error if family(scope) == "openrouter" else openai_errors.write_error
+    return json_response(write(error, status))
 
 
 def json_response(reply: ErrorReply) -> Response:

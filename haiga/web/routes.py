@@ -6,6 +6,7 @@ from haiga.web import openapi
 from haiga.web.messages import Messages
 from haiga.web.models import Models
 from haiga.web.openai import OpenAI
+from haiga.web.openrouter import LIST, OpenRouter
 from haiga.web.services import Services
 from haiga.web.status import Status
 
@@ -21,6 +22,17 @@ def router(services: Services) -> APIRouter:
     add("/v1/completions", openai.complete, methods=["POST"])
     add("/v1/models", models.list, methods=["GET"], **openapi.LIST_MODELS)
     add("/v1/models/{id:path}", models.get, methods=["GET"], **openapi.GET_MODEL)
+
+    openrouter = OpenRouter(services)
+    add("/api/v1/chat/completions", openrouter.chat, methods=["POST"])
+    add("/api/v1/messages", openrouter.messages, methods=["POST"])
+    add(LIST, openrouter.models, methods=["GET"])
+    add(f"{LIST}/user", openrouter.models, methods=["GET"])
+    add(f"{LIST}/count", openrouter.count_models, methods=["GET"])
+    add(f"{LIST}/{{id:path}}/endpoints", openrouter.endpoints, methods=["GET"])
+    add("/api/v1/model/{id:path}", openrouter.model, methods=["GET"])
+    add("/api/v1/generation", openrouter.generation, methods=["GET"])
+    add("/api/v1/key", openrouter.key, methods=["GET"])
 
     for path, handler in {"/": status.hello, "/health": status.health, "/ready": status.ready}.items():
         add(path, handler, methods=["GET"])

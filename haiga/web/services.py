@@ -1,11 +1,14 @@
 """What the web layer stands on: given to `create_app`, never looked up."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from haiga.core.access import Caller
+from haiga.core.ports import GenerationStore
+from haiga.core.records import Price
+from haiga.services.generations import RecentGenerations
 from haiga.services.inference import Inference
 
 
@@ -38,6 +41,10 @@ class WebSettings:
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    """`prices` are by the model's name; one that is not there costs nothing."""
+
     access: Access
     inference: Inference
     settings: WebSettings = field(default_factory=WebSettings)
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    generations: GenerationStore = field(default_factory=RecentGenerations)

@@ -10,10 +10,12 @@ from haiga.wire.openai_body import missing
 from haiga.wire.openai_chat import shapes
 
 
-def check(body: shapes.ChatBody) -> None:
-    """Every rule, cheapest first. Raises Invalid or Unsupported."""
+def check(body: shapes.ChatBody, *, streamed_options: bool = True) -> None:
+    """Every rule, cheapest first. Raises Invalid or Unsupported. `streamed_options`: options of a stream are refused
+    where there is none (OpenRouter, where they have no effect, takes them)."""
     _check_features(body)
     _check_generation(body)
+    check_sampling(body, streamed_options)
     _check_tools(body)
     for i, message in enumerate(body.messages):
         _check_message(f"messages[{i}]", message)
@@ -48,12 +50,11 @@ def _check_generation(body: shapes.ChatBody) -> None:
         raise Invalid(
             "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.", field="max_tokens"
         )
-    check_sampling(body)
 
 
-def check_sampling(body: shapes.SamplingBody) -> None:
+def check_sampling(body: shapes.SamplingBody, streamed_options: bool = True) -> None:
     """What Completions, the older API, demands too."""
-    if body.stream_options is not None and not body.stream:
+    if streamed_options and body.stream_options is not None and not body.stream:
         raise Invalid(
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.", field="stream_options"
         )
