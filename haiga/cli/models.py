@@ -103,12 +103,13 @@ async def _library(settings: Settings) -> "AsyncIterator[Library]":
 
 @contextmanager
 def _progress() -> "Iterator[Progress]":
-    """A bar on stderr: what is being done, and how far it is when that is known."""
+    """A bar on a terminal's stderr: what is being done, and how far it is when that is known."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("looking", total=None)
         yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None)
 

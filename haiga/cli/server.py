@@ -28,10 +28,10 @@ from haiga.web.app import Services, WebSettings, create_app
 
 async def run_server(settings: Settings) -> None:
     """Serve until a signal; running requests may then go on for `drain` seconds. Raises core errors at the start."""
-    with listening(settings.host, settings.port) as listener:
-        async with connect(settings.data_dir / "haiga.db") as database:
-            access = await _access(settings, database)
-            library = await DatabaseModels(database).all()
+    async with connect(settings.data_dir / "haiga.db") as database:
+        access = await _access(settings, database)
+        library = await DatabaseModels(database).all()
+        with listening(settings.host, settings.port) as listener:
             async with offer(settings, library, lambda line: typer.echo(f"haiga: {line}", err=True)) as offered:
                 door = await access.is_open()
                 server = Server(_app(settings, access, offered, door), settings.drain)
