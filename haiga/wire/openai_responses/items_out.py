@@ -1,0 +1,234 @@
+"""Writes one output item, piece by piece: what opens it, what adds to it, what closes it.
+
+Rule: an item knows neither its place in the answer nor the numbers of its events; stream.py adds both.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from haiga.core.generation import Delta, InputDelta, SignatureDelta, TextDelta, ThinkingDelta, TokenLogprob
+from haiga.core.messages import Block, Text, Thinking, ToolUse
+from haiga.wire.openai_chat.messages_in import read_arguments
+from haiga.wire.openai_chat.write import argument_text, free_text, logprobs_body
+from haiga.wire.openai_responses.items_in import encode_thoughts
+from haiga.wire.openai_responses.read import Form
+
+Json: TypeAlias = dict[str, Any]
+
+
+class OpenItem(Protocol):
+    """An item under construction. Events lack `item_id`, `output_index` and `sequence_number`."""
+
+    id: str
+
+    def body(self, status: str) -> Json:
+        """The item as it stands."""
+
+    def opening(self) -> list[Json]:
+        """After the event that adds the empty item."""
+
+    def grow(self, delta: Delta) -> list[Json]:
+        """What a piece adds."""
+
+    def closing(self) -> list[Json]:
+        """Before the event that says the item is done."""
+
+
+def open_item(block: Block, form: Form, new_id: Callable[[str], str]) -> OpenItem | None:
+    """An empty item for a block that begins; None for a block that the API has no item for."""
+    match block:
+        case Text():
+            return MessageItem(new_id("msg"), form)
+        case Thinking():
+            return SummaryItem(new_id("rs"), form) if form.summary else ReasoningItem(new_id("rs"), form)
+        case ToolUse(name=name) if name in form.free_text:
+            return CustomCallItem(new_id("ctc"), block)
+        case ToolUse():
+            return CallItem(new_id("fc"), block)
+    return None
+
+
+class MessageItem:
+    """Text: a message with one part."""
+
+    def __init__(self, id: str, form: Form) -> None:
+        self.id = id
+        self._form = form
+        self._pieces: list[str] = []
+        self._logprobs: list[TokenLogprob] = []
+
+    def body(self, status: str) -> Json:
+        content = [self._part()] if status != "in_progress" else []
+        return {"id": self.id, "type": "message", "status": status, "role": "assistant", "content": content}
+
+    def opening(self) -> list[Json]:
+        return [{"type": "response.content_part.added", "content_index": 0, "part": self._part()}]
+
+    def grow(self, delta: Delta) -> list[Json]:
+        if not isinstance(delta, TextDelta):
+            return []
+        self._pieces.append(delta.text)
+        self._logprobs.extend(delta.logprobs)
+        return [
+            {
+                "type": "response.output_text.delta",
+                "content_index": 0,
+                "delta": delta.text,
+                "logprobs": self._entries(delta.logprobs),
+            }
+        ]
+
+    def closing(self) -> list[Json]:
+        text, logprobs = "".join(self._pieces), self._entries(self._logprobs)
+        return [
+            {"type": "response.output_text.done", "content_index": 0, "text": text, "logprobs": logprobs},
+            {"type": "response.content_part.done", "content_index": 0, "part": self._part()},
+        ]
+
+    def _part(self) -> Json:
+        part: Json = {"type": "output_text", "text": "".join(self._pieces), "annotations": []}
+        return part | {"logprobs": self._entries(self._logprobs)}
+
+    def _entries(self, logprobs: Sequence[TokenLogprob]) -> list[Json]:
+        entries: list[Json] = logprobs_body(logprobs)["content"] if self._form.logprobs else []
+        return entries
+
+
+class _Thoughts:
+    """What both forms of a reasoning item share."""
+
+    def __init__(self, id: str, form: Form) -> None:
+        self.id = id
+        self._form = form
+        self._pieces: list[str] = []
+        self._signature = ""
+
+    @property
+    def _text(self) -> str:
+        return "".join(self._pieces)
+
+    def _body(self, status: str, **said: list[Json]) -> Json:
+        body: Json = {"id": self.id, "type": "reasoning", "summary": [], "content": [], "status": status}
+        if self._form.encrypted:
+            done = status != "in_progress"
+            body["encrypted_content"] = encode_thoughts(self._text, self._signature) if done else None
+        return body | said
+
+    def _grow(self, delta: Delta, event: Json) -> list[Json]:
+        if isinstance(delta, SignatureDelta):
+            self._signature += delta.signature
+        if not isinstance(delta, ThinkingDelta):
+            return []
+        self._pieces.append(delta.thinking)
+        return [event | {"delta": delta.thinking}]
+
+
+class ReasoningItem(_Thoughts):
+    """Thoughts as they are."""
+
+    def body(self, status: str) -> Json:
+        return self._body(status, content=[] if status == "in_progress" else [self._part()])
+
+    def opening(self) -> list[Json]:
+        return [{"type": "response.content_part.added", "content_index": 0, "part": self._part()}]
+
+    def grow(self, delta: Delta) -> list[Json]:
+        return self._grow(delta, {"type": "response.reasoning_text.delta", "content_index": 0})
+
+    def closing(self) -> list[Json]:
+        return [
+            {"type": "response.reasoning_text.done", "content_index": 0, "text": self._text},
+            {"type": "response.content_part.done", "content_index": 0, "part": self._part()},
+        ]
+
+    def _part(self) -> Json:
+        return {"type": "reasoning_text", "text": self._text}
+
+
+class SummaryItem(_Thoughts):
+    """Thoughts where clients that ask for a summary look for it. They are whole: nothing here sums them up."""
+
+    def body(self, status: str) -> Json:
+        return self._body(status, summary=[] if status == "in_progress" else [self._part()])
+
+    def opening(self) -> list[Json]:
+        return [{"type": "response.reasoning_summary_part.added", "summary_index": 0, "part": self._part()}]
+
+    def grow(self, delta: Delta) -> list[Json]:
+        return self._grow(delta, {"type": "response.reasoning_summary_text.delta", "summary_index": 0})
+
+    def closing(self) -> list[Json]:
+        return [
+            {"type": "response.reasoning_summary_text.done", "summary_index": 0, "text": self._text},
+            {"type": "response.reasoning_summary_part.done", "summary_index": 0, "part": self._part()},
+        ]
+
+    def _part(self) -> Json:
+        return {"type": "summary_text", "text": self._text}
+
+
+class CallItem:
+    """A function call; its arguments are passed on as they come."""
+
+    def __init__(self, id: str, use: ToolUse) -> None:
+        self.id = id
+        self._use = use
+        self._pieces: list[str] = []
+
+    def body(self, status: str) -> Json:
+        arguments = "" if status == "in_progress" else self._arguments
+        head = {"id": self.id, "type": "function_call", "status": status}
+        return head | {"call_id": self._use.id, "name": self._use.name, "arguments": arguments}
+
+    def opening(self) -> list[Json]:
+        return []
+
+    def grow(self, delta: Delta) -> list[Json]:
+        if not isinstance(delta, InputDelta):
+            return []
+        self._pieces.append(delta.partial_json)
+        return [self._delta(delta.partial_json)]
+
+    def closing(self) -> list[Json]:
+        late = [] if self._pieces else [self._delta(self._arguments)]
+        done = {"type": "response.function_call_arguments.done", "name": self._use.name, "arguments": self._arguments}
+        return [*late, done]
+
+    @property
+    def _arguments(self) -> str:
+        return "".join(self._pieces) if self._pieces else argument_text(self._use.input)
+
+    def _delta(self, piece: str) -> Json:
+        return {"type": "response.function_call_arguments.delta", "delta": piece}
+
+
+class CustomCallItem:
+    """A call of free text, held back until the JSON around it is whole."""
+
+    def __init__(self, id: str, use: ToolUse) -> None:
+        self.id = id
+        self._use = use
+        self._pieces: list[str] = []
+
+    def body(self, status: str) -> Json:
+        head = {"id": self.id, "type": "custom_tool_call", "status": status}
+        text = "" if status == "in_progress" else self._text
+        return head | {"call_id": self._use.id, "name": self._use.name, "input": text}
+
+    def opening(self) -> list[Json]:
+        return []
+
+    def grow(self, delta: Delta) -> list[Json]:
+        if isinstance(delta, InputDelta):
+            self._pieces.append(delta.partial_json)
+        return []
+
+    def closing(self) -> list[Json]:
+        return [
+            {"type": "response.custom_tool_call_input.delta", "delta": self._text},
+            {"type": "response.custom_tool_call_input.done", "input": self._text},
+        ]
+
+    @property
+    def _text(self) -> str:
+        return free_text(read_arguments("".join(self._pieces)) if self._pieces else self._use.input)
