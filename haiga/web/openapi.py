@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from haiga.wire.anthropic.answers import CountAnswer, ErrorAnswer, MessageAnswer, ModelAnswer, ModelsAnswer
 from haiga.wire.anthropic.rules import VERSIONS
 from haiga.wire.anthropic.shapes import CountBody, MessageBody
-from haiga.wire.openai_models import OpenAIModel, OpenAIModels
+from haiga.wire.openai_models import OpenAIErrorAnswer, OpenAIModel, OpenAIModels
 
 BODIES: tuple[type[BaseModel], ...] = (MessageBody, CountBody)
 REFERENCE = "#/components/schemas/{model}"
@@ -51,16 +51,18 @@ SECURITY: dict[str, dict[str, Any]] = {
 SECURED: list[dict[str, list[str]]] = [{}, {"apiKey": []}, {"bearer": []}]
 
 
-def _operation(answer: Any, extra: dict[str, Any], streams: bool = False) -> dict[str, Any]:
+def _operation(
+    answer: Any, extra: dict[str, Any], *, error: Any = ErrorAnswer, streams: bool = False
+) -> dict[str, Any]:
     """Arguments of a route: its answers and what else the document says of it."""
     errors: dict[int | str, dict[str, Any]] = {
-        status: {"model": ErrorAnswer, "description": text} for status, text in ERRORS.items()
+        status: {"model": error, "description": text} for status, text in ERRORS.items()
     }
     success: dict[str, Any] = {"model": answer, "description": "The answer"}
     if streams:
         success["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
     # "default" also keeps FastAPI from announcing a 422 that is never sent.
-    responses = {200: success, **errors, "default": {"model": ErrorAnswer, "description": "Any other error"}}
+    responses = {200: success, **errors, "default": {"model": error, "description": "Any other error"}}
     return {"responses": responses, "openapi_extra": {"security": SECURED, **extra}}
 
 
@@ -73,8 +75,9 @@ CREATE_MESSAGE = _operation(
     MessageAnswer, {"requestBody": _body(MessageBody), "parameters": [VERSION, BETA]}, streams=True
 )
 COUNT_TOKENS = _operation(CountAnswer, {"requestBody": _body(CountBody), "parameters": [VERSION, BETA]})
-LIST_MODELS = _operation(ModelsAnswer | OpenAIModels, {"parameters": [OPTIONAL_VERSION]})
-GET_MODEL = _operation(ModelAnswer | OpenAIModel, {"parameters": [OPTIONAL_VERSION]})
+EITHER_ERROR = ErrorAnswer | OpenAIErrorAnswer
+LIST_MODELS = _operation(ModelsAnswer | OpenAIModels, {"parameters": [OPTIONAL_VERSION]}, error=EITHER_ERROR)
+GET_MODEL = _operation(ModelAnswer | OpenAIModel, {"parameters": [OPTIONAL_VERSION]}, error=EITHER_ERROR)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

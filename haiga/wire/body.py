@@ -16,7 +16,7 @@ MAX_MESSAGE = 2000
 WORDS = {
     "model_type": "Input should be a valid dictionary",
     "model_attributes_type": "Input should be a valid dictionary",
-    "union_tag_not_found": "Field required: `type`",
+    "union_tag_not_found": "Field required",
 }
 
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -61,5 +61,7 @@ def read_shape(shape: type[Shape], value: dict[str, Any]) -> Shape:
 
 def _complaint(error: ValidationError) -> Invalid:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    path = ".".join(str(part) for part in first["loc"])
+    # A tagged union whose tag is missing is reported at the union, not at the tag.
+    loc = (*first["loc"], "type") if first["type"] == "union_tag_not_found" else first["loc"]
+    path = ".".join(str(part) for part in loc)
     return Invalid(WORDS.get(first["type"], first["msg"][:MAX_MESSAGE]), field=path or None)

@@ -21,6 +21,19 @@ class OpenAIModels(BaseModel):
     data: list[OpenAIModel]
 
 
+class OpenAIError(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIErrorAnswer(BaseModel):
+    """Every error of the OpenAI family."""
+
+    error: OpenAIError
+
+
 def write_models(cards: Sequence[ModelCard]) -> bytes:
     return orjson.dumps({"object": "list", "data": [_model(card) for card in cards]})
 

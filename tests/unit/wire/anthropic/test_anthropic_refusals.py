@@ -92,6 +92,7 @@ def test_a_field_that_does_not_fit_is_named_with_the_reason(fields: Any, words: 
             {"type": "text", "text": "", "cache_control": EPHEMERAL},
             "messages.0.content.0.text: cache_control cannot be set for empty text blocks",
         ),
+        ({}, "messages.0.content.0.type: Field required"),
         ({"type": "hologram"}, "messages.0.content.0: Input tag 'hologram' found using 'type' does not match"),
         (
             {"type": "image", "source": {"type": "base64", "media_type": "image/bmp", "data": ""}},
