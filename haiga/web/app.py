@@ -1,5 +1,6 @@
 """The ASGI application: a factory over services given to it."""
 
+from functools import cache, partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -33,8 +34,7 @@ def create_app(services: Services) -> FastAPI:
         exception_handlers={HTTPException: _no_route, RequestValidationError: _bad_parameter},
     )
     app.include_router(router(services))
-    document = describe(app)
-    app.openapi = lambda: document  # type: ignore[method-assign]
+    app.openapi = cache(partial(describe, app))  # type: ignore[method-assign]
     return app
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from haiga.core.errors import Invalid
 
 MAX_DEPTH = 128
+MAX_CONTAINERS = 1_000_000
 MAX_MESSAGE = 2000
 # Where the validator would speak of its own classes.
 WORDS = {
@@ -24,7 +25,10 @@ Shape = TypeVar("Shape", bound=BaseModel)
 
 def read_object(body: bytes) -> dict[str, Any]:
     """The JSON object in `body`. Raises Invalid for anything else: bad UTF-8, NaN, numbers beyond a double, text after
-    the document, a list, more than `MAX_DEPTH` levels of nesting."""
+    the document, a list, more than `MAX_DEPTH` levels of nesting or `MAX_CONTAINERS` objects and lists."""
+    # Brackets within text count too: a text of a million of them is over any context.
+    if body.count(b"[") + body.count(b"{") > MAX_CONTAINERS:
+        raise Invalid(f"The request body holds more than {MAX_CONTAINERS} objects and lists")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:

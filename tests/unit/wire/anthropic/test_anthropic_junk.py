@@ -27,6 +27,7 @@ from tests.unit.wire.anthropic.bodies import EPHEMERAL, NEW, OLD
         b'{"model": "\\ud800"}',
         b'{"a": 1} {"b": 2}',
         b"[" * 100_000,
+        b'{"a": [' + b"[]," * 1_000_000 + b"1]}",
         b'{"a":' * 200 + b"1" + b"}" * 200,
         b'{"a":' * 1000 + b"1" + b"}" * 1000,
     ],
