@@ -11,12 +11,13 @@ from haiga.core.errors import HaigaError, Invalid, NotFound
 from haiga.core.library import AddedModel
 from haiga.engines.native.engine import NativeEngine
 from haiga.engines.native.opening import NativeOptions, open_engine
+from haiga.models.load import CacheType
 from haiga.models.weights import Packing
 from haiga.services.models import Models
 from haiga.starter import text_path
 
 STARTER = "starter"
-STARTER_CREATED = 1763769600  # 2025-11-22, the day this starter was first trained
+STARTER_CREATED = 1795305600  # 2026-11-22, the day this starter was trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def _check_aliases(settings: Settings, engines: dict[str, NativeEngine]) -> None
 def _options(settings: Settings, weights: str | None) -> NativeOptions:
     return NativeOptions(
         weights=cast(Packing | None, weights),
-        cache=settings.cache,
+        cache=cast(CacheType | None, settings.cache),
         kv_memory=settings.kv_memory,
         context=settings.context,
         cache_dir=settings.data_dir / "compiled",

@@ -26,6 +26,11 @@ class Inference:
     def __init__(self, models: Models) -> None:
         self._models = models
 
+    @property
+    def ready(self) -> bool:
+        """Whether a model has been loaded since the start."""
+        return self._models.ready
+
     def models(self, caller: Caller) -> list[ModelCard]:
         return self._models.cards()
 

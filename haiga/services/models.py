@@ -49,6 +49,8 @@ class Models:
         self._budget = budget
         self._changed = asyncio.Condition()
         self._clock = 0
+        self.ready = False
+        """Whether a model has been loaded since the start."""
 
     def cards(self) -> list[ModelCard]:
         return [seat.engine.card for seat in self._seats.values()]
@@ -124,6 +126,7 @@ class Models:
     async def _settle(self, seat: _Seat, state: Literal["cold", "ready"]) -> None:
         async with self._changed:
             seat.state = state
+            self.ready = self.ready or state == "ready"
             self._changed.notify_all()
 
     async def _make_room(self, seat: _Seat) -> None:

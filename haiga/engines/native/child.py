@@ -27,6 +27,7 @@ from haiga.core.generation import Usage
 from haiga.engines.native import protocol
 from haiga.engines.native.protocol import Logprob, Ready, Submission, Update
 from haiga.engines.native.runner import OpenVINORunner
+from haiga.models.load import CacheType
 from haiga.models.weights import Packing
 
 
@@ -37,7 +38,7 @@ class Plant:
 
     directory: str
     weights: Packing
-    cache: str
+    cache: CacheType
     blocks: int
     context: int
     budget: int = 512

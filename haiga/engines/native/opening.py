@@ -15,6 +15,7 @@ from haiga.engines.native.child import Plant
 from haiga.engines.native.engine import Model, NativeEngine
 from haiga.engines.native.process import child_command
 from haiga.models.description import Description, describe
+from haiga.models.load import CacheType
 from haiga.models.weights import Packing, check_vocabulary
 from haiga.text.prompt import Prompter
 from haiga.text.template import ChatTemplate
@@ -35,7 +36,7 @@ class NativeOptions:
     """
 
     weights: Packing | None = None
-    cache: str | None = None
+    cache: CacheType | None = None
     kv_memory: int | None = None
     context: int | None = None
     cache_dir: Path | None = None
@@ -60,8 +61,8 @@ def open_engine(name: str, directory: Path, options: NativeOptions, created: int
 
 def _plan(directory: Path, description: Description, options: NativeOptions) -> Plant:
     small = description.weight_bytes("f32") <= SMALL
-    weights = options.weights or ("f32" if small else "int4")
-    cache = options.cache or ("f32" if weights == "f32" else "u8")
+    weights: Packing = options.weights or ("f32" if small else "int4")
+    cache: CacheType = options.cache or ("f32" if weights == "f32" else "u8")
     context = min(options.context or description.context, description.context)
     return Plant(
         directory=str(directory),
