@@ -159,9 +159,11 @@ class Loop:
     def _take_commands(self) -> bool:
         """Carry out what is queued, sleeping while there is nothing else to do; False when all is over."""
         while True:
+            self._flush()  # first, so that what `deliver` asks for happens before the next step
             while not self._commands.empty():
                 self._commands.get()()
-            self._flush()
+            if self._outbox:
+                continue
             if self._live or not self._open:
                 return bool(self._live)
             self._sleep()

@@ -142,26 +142,27 @@ class Sampler:
         Each filter keeps a head of the falling order, so together they come down to the smallest value that is kept
         and how many are, which decides between equals of that value.
         """
-        floor = np.float32(math.log(sampling.min_p) if sampling.min_p else -np.inf)
-        head = self._head(sampling)
-        if head is None:
-            return np.greater_equal(self._scaled, floor, out=self._kept)
-        if sampling.min_p:
-            head = head[head >= floor]
-        smallest = head.min()
+        reach = np.float32(-math.log(sampling.min_p) if sampling.min_p else np.inf)
+        drops = self._head(sampling)
+        if drops is None:
+            return np.greater_equal(self._scaled, -reach, out=self._kept)
+        count = int(drops.searchsorted(reach, "right"))
+        smallest = -drops[count - 1]
         np.greater_equal(self._scaled, smallest, out=self._kept)
-        excess = np.count_nonzero(self._kept) - len(head)
+        excess = np.count_nonzero(self._kept) - count
         if excess:
             self._kept[np.flatnonzero(self._scaled == smallest)[-excess:]] = False
         return self._kept
 
     def _head(self, sampling: Sampling) -> Floats | None:
-        """The values that top_k and then top_p keep; None when neither is asked for."""
-        largest = self._largest(self._scaled, sampling.top_k) if 0 < sampling.top_k < len(self._scaled) else None
-        if sampling.top_p >= 1:
-            return largest
-        enough = sampling.top_p * float((self._weights if largest is None else np.exp(largest)).sum())
-        return self._nucleus(self._drops(enough) if largest is None else np.sort(-largest), enough)
+        """How far below the largest value those are that top_k and then top_p keep, in rising order; None for all."""
+        drops = None
+        if 0 < sampling.top_k < len(self._scaled):
+            drops = np.sort(-self._largest(self._scaled, sampling.top_k))
+        if sampling.top_p < 1:
+            enough = sampling.top_p * float((self._weights if drops is None else np.exp(-drops)).sum())
+            drops = self._nucleus(self._drops(enough) if drops is None else drops, enough)
+        return drops
 
     def _largest(self, values: Floats, count: int) -> Floats:
         """The `count` largest values, the smallest of them first; they stay until the next sort."""
@@ -171,18 +172,20 @@ class Sampler:
 
     def _drops(self, enough: float) -> Floats:
         """How far below the largest the next ones are, in rising order, for weights of at least `enough` in sum."""
-        near = self._scaled.compress(np.greater_equal(self._scaled, -_NEAR, out=self._kept))
-        if float(np.exp(near).sum()) >= enough:
-            return np.sort(-near)
+        np.greater_equal(self._scaled, -_NEAR, out=self._kept)
+        if np.count_nonzero(self._kept) < len(self._kept) // 8:
+            near = self._scaled.compress(self._kept)
+            if float(np.exp(near).sum()) >= enough:
+                return np.sort(-near)
         np.negative(self._scaled, out=self._sorted)
         self._sorted.sort()
         return self._sorted
 
     def _nucleus(self, drops: Floats, enough: float) -> Floats:
-        """The fewest of the largest values whose weights sum to `enough`."""
+        """The first of `drops` whose weights sum to `enough`."""
         weights = np.negative(drops, out=self._spare[: len(drops)])
         np.exp(weights, out=weights)
-        return -drops[: 1 + _crossing(weights, _running_sum(weights), enough, "left")]
+        return drops[: 1 + _crossing(weights, _running_sum(weights), enough, "left")]
 
     def _explain(self, logits: Floats, token: int, count: int) -> Choice:
         """Step 1, done last: the model's own log softmax at the token and at the `count` largest logits."""

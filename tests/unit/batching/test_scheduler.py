@@ -206,6 +206,17 @@ def test_batch_work_gives_way_within_one_step() -> None:
     simulation.drain(100)
 
 
+def test_batch_work_takes_no_blocks_that_an_interactive_request_waits_for() -> None:
+    simulation = Simulation(blocks=12, budget=16, rows=4)
+    simulation.add(request("first", 24, max_tokens=9))
+    simulation.step()
+    simulation.add(request("second", 32, start=100))
+    simulation.add(request("batch", 4, start=500, priority="batch"))
+    while "second" not in (running := {sequence.request.id for sequence in simulation.step().sequences}):
+        assert {"first"} == running
+    simulation.drain(20)
+
+
 def test_batch_prefill_takes_an_eighth_beside_interactive_work() -> None:
     simulation = Simulation(blocks=64, budget=32)
     simulation.add(request("chat", 8, max_tokens=20))
@@ -341,6 +352,31 @@ def test_a_pinned_prefix_lives_for_its_time_after_each_use_and_no_longer() -> No
         simulation.drain(20)
         reads.append(simulation.records[name].usage.cache_read)
     assert [0, 12, 12, 0] == reads
+
+
+def test_a_breakpoint_pins_what_is_cached_already() -> None:
+    simulation = Simulation(blocks=16)
+    simulation.add(request("plain", 14))
+    simulation.drain(20)
+    simulation.add(request("marked", 14, breakpoints=(Breakpoint(12, FIVE_MINUTES),)))
+    simulation.drain(20)
+    churn(simulation, start=1000)
+    simulation.add(request("again", 14))
+    simulation.drain(20)
+    assert 12 == simulation.records["again"].usage.cache_read
+
+
+def test_a_long_answer_does_not_make_its_prompts_pin_longer() -> None:
+    simulation = Simulation(blocks=24)
+    simulation.add(request("long", 9, max_tokens=20, breakpoints=(Breakpoint(8, FIVE_MINUTES),)))
+    while simulation.busy:
+        simulation.step()
+        simulation.now += 30
+    churn(simulation, start=1000)
+    churn(simulation, start=2000)
+    simulation.add(request("again", 9))
+    simulation.drain(20)
+    assert 0 == simulation.records["again"].usage.cache_read
 
 
 def test_pins_never_keep_a_request_from_running() -> None:
