@@ -3,10 +3,12 @@
 from fastapi import APIRouter
 
 from haiga.web import openapi
+from haiga.web.conversations import Conversations
 from haiga.web.messages import Messages
 from haiga.web.models import Models
 from haiga.web.openai import OpenAI
 from haiga.web.openrouter import LIST, OpenRouter
+from haiga.web.responses import Responses
 from haiga.web.services import Services
 from haiga.web.status import Status
 
@@ -22,6 +24,26 @@ def router(services: Services) -> APIRouter:
     add("/v1/completions", openai.complete, methods=["POST"])
     add("/v1/models", models.list, methods=["GET"], **openapi.LIST_MODELS)
     add("/v1/models/{id:path}", models.get, methods=["GET"], **openapi.GET_MODEL)
+
+    if services.responses is not None:
+        responses = Responses(services, services.responses)
+        add("/v1/responses", responses.create, methods=["POST"])
+        add("/v1/responses/input_tokens", responses.count, methods=["POST"])
+        add("/v1/responses/compact", responses.compact, methods=["POST"])
+        add("/v1/responses/{id}", responses.get, methods=["GET"])
+        add("/v1/responses/{id}", responses.delete, methods=["DELETE"])
+        add("/v1/responses/{id}/cancel", responses.cancel, methods=["POST"])
+        add("/v1/responses/{id}/input_items", responses.input_items, methods=["GET"])
+
+        conversations = Conversations(services, services.responses.conversations)
+        add("/v1/conversations", conversations.create, methods=["POST"])
+        add("/v1/conversations/{id}", conversations.get, methods=["GET"])
+        add("/v1/conversations/{id}", conversations.update, methods=["POST"])
+        add("/v1/conversations/{id}", conversations.delete, methods=["DELETE"])
+        add("/v1/conversations/{id}/items", conversations.items, methods=["GET"])
+        add("/v1/conversations/{id}/items", conversations.add, methods=["POST"])
+        add("/v1/conversations/{id}/items/{item}", conversations.item, methods=["GET"])
+        add("/v1/conversations/{id}/items/{item}", conversations.remove, methods=["DELETE"])
 
     openrouter = OpenRouter(services)
     add("/api/v1/chat/completions", openrouter.chat, methods=["POST"])

@@ -10,6 +10,7 @@ from haiga.core.ports import GenerationStore
 from haiga.core.records import Price
 from haiga.services.generations import RecentGenerations
 from haiga.services.inference import Inference
+from haiga.services.responses import Responses
 
 
 class Access(Protocol):
@@ -41,10 +42,12 @@ class WebSettings:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`prices` are by the model's name; one that is not there costs nothing."""
+    """`prices` are by the model's name; one that is not there costs nothing. Without `responses` the Responses and
+    Conversations APIs are not there."""
 
     access: Access
     inference: Inference
     settings: WebSettings = field(default_factory=WebSettings)
     prices: Mapping[str, Price] = field(default_factory=dict)
     generations: GenerationStore = field(default_factory=RecentGenerations)
+    responses: Responses | None = None

@@ -1,0 +1,8 @@
+"""Answers that are kept, made in the background, followed and continued; conversations that they are added to."""
+
+from haiga.services.responses.conversations import Conversations
+from haiga.services.responses.run import Run, Step, Transcript
+from haiga.services.responses.service import Responses
+from haiga.services.responses.truncation import drop_oldest
+
+__all__ = ["Conversations", "Responses", "Run", "Step", "Transcript", "drop_oldest"]

@@ -1,0 +1,205 @@
+"""Handlers of the OpenAI Responses API."""
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Annotated, Literal, TypeAlias
+
+from fastapi import Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from haiga.core.access import Caller
+from haiga.core.errors import HaigaError, Unsupported
+from haiga.core.generation import Finished, Progress, Usage
+from haiga.core.responses import Item
+from haiga.services.responses import Responses as Kept
+from haiga.services.responses import Run, Step
+from haiga.web.credentials import authenticate
+from haiga.web.families import request_id
+from haiga.web.services import Services
+from haiga.web.streaming import stream_reply, while_connected
+from haiga.wire.openai_chat.stream import progress_comment
+from haiga.wire.openai_responses import write
+from haiga.wire.openai_responses.read import Prompt, ResponseRequest, read_response
+from haiga.wire.openai_responses.stream import ResponseWriter
+from haiga.wire.sse import comment, frame
+
+Order: TypeAlias = Literal["asc", "desc"]
+END = Finished("end_turn", Usage())
+
+
+class Responses:
+    """`clock` gives unix seconds."""
+
+    def __init__(self, services: Services, kept: Kept, clock: Callable[[], float] = time.time) -> None:
+        self._services = services
+        self._kept = kept
+        self._clock = clock
+
+    async def create(self, request: Request) -> Response:
+        """Create a response: whole, as server-sent events, or in the background."""
+        began = self._clock()
+        caller = await self._caller(request)
+        asked = read_response(await request.body(), self._services.settings.new_id)
+        run, prompt = await self._run(caller, asked, int(began))
+        try:
+            response = await self._respond(request, asked, run)
+        except HaigaError as error:
+            raise prompt.placed(error) from None
+        response.headers["openai-processing-ms"] = str(round((self._clock() - began) * 1000))
+        return response
+
+    async def _run(self, caller: Caller, asked: ResponseRequest, created: int) -> tuple[Run, Prompt]:
+        """What is to be made. Raises Invalid, NotFound and Unsupported."""
+        prompt, own = await self._prompt(caller, asked)
+        request, cut = prompt.request, 0
+        try:
+            if asked.body.truncation == "auto":
+                request, cut = await self._kept.fitted(caller, request)
+            elif asked.body.background:  # what is wrong with the request is told now, not to whoever looks later
+                await self._services.inference.count(caller, request)
+        except HaigaError as error:
+            raise prompt.placed(error) from None
+        new_id = self._services.settings.new_id
+        id, model = new_id("resp"), self._services.inference.model(caller, request.model).name
+        dropped = [item for made_of in prompt.sources[:cut] for item in made_of]
+        head = write.head(asked, id=id, created=created, model=model, dropped=dropped)
+        run = Run(
+            id=id,
+            caller=caller,
+            request=request,
+            transcript=ResponseWriter(head, asked.form, new_id, self._clock),
+            input=own,
+            created_at=created,
+            kept=asked.kept,
+            background=bool(asked.body.background),
+            followed=bool(asked.body.background or asked.body.stream),
+            previous=asked.body.previous_response_id,
+            conversation=asked.conversation,
+        )
+        return run, replace(prompt, origins=prompt.origins[cut:])
+
+    async def _prompt(self, caller: Caller, asked: ResponseRequest) -> tuple[Prompt, list[Item]]:
+        """The request after what it continues, and its own items."""
+        card = self._services.inference.model(caller, asked.body.model)
+        past = await self._kept.past(caller, asked.body.previous_response_id, asked.conversation)
+        own = await self._kept.resolved(caller, asked.items)
+        return asked.prompt(past, own, card), own
+
+    async def _respond(self, request: Request, asked: ResponseRequest, run: Run) -> Response:
+        if run.background:
+            await self._kept.launch(run)
+            if asked.body.stream:
+                return await self._stream(request, _followed(run.follow(0)), Frames(run))
+        elif asked.body.stream:
+            return await self._stream(request, _told(self._kept.answer(run)), Frames(run))
+        else:
+            await while_connected(request, _drained(self._kept.answer(run)))
+        return _json(write.write_body(run.transcript.response()))
+
+    async def _stream(
+        self, request: Request, frames: "AsyncGenerator[bytes | Finished, None]", writer: "Frames"
+    ) -> Response:
+        settings, rid = self._services.settings, request_id(request.scope)
+        return await stream_reply(request, frames, writer, id=rid, patience=settings.patience, ping=settings.ping)
+
+    async def count(self, request: Request) -> Response:
+        """Count the tokens that a response would be given."""
+        caller = await self._caller(request)
+        asked = read_response(await request.body(), self._services.settings.new_id)
+        prompt, _ = await self._prompt(caller, asked)
+        try:
+            tokens = await while_connected(request, self._services.inference.count(caller, prompt.request))
+        except HaigaError as error:
+            raise prompt.placed(error) from None
+        return _json(write.write_count(tokens))
+
+    async def compact(self, request: Request) -> Response:
+        """Not offered: nothing here can sum a conversation up without loss, nor encrypt what it was."""
+        await self._caller(request)
+        raise Unsupported("Compaction is not supported by this server.", code="unsupported_endpoint")
+
+    # --- kept responses ---
+
+    async def get(
+        self,
+        request: Request,
+        id: str,
+        stream: bool = False,
+        starting_after: Annotated[int | None, Query(ge=0, le=2**53)] = None,
+    ) -> Response:
+        """A response as it stands, or the events of its stream from any point on."""
+        caller = await self._caller(request)
+        if not stream:
+            return _json(write.write_body((await self._kept.get(caller, id)).body))
+        frames = await self._kept.frames(caller, id, starting_after)
+        return await self._stream(request, _followed(frames), Frames(None))
+
+    async def delete(self, request: Request, id: str) -> Response:
+        """Delete a response."""
+        await self._kept.delete(await self._caller(request), id)
+        return _json(write.write_deleted(id, "response"))
+
+    async def cancel(self, request: Request, id: str) -> Response:
+        """Cancel a response that is made in the background."""
+        return _json(write.write_body((await self._kept.cancel(await self._caller(request), id)).body))
+
+    async def input_items(
+        self,
+        request: Request,
+        id: str,
+        after: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        order: Order = "desc",
+    ) -> Response:
+        """The items that a response was given, page by page."""
+        items = await self._kept.input(await self._caller(request), id)
+        return _json(write.write_items(*write.page(items, after=after, limit=limit, order=order)))
+
+    async def _caller(self, request: Request) -> Caller:
+        return await authenticate(self._services.access, request)
+
+
+class Frames:
+    """Frames that are written already; `run` is the answer they tell of, where it is made for this stream."""
+
+    def __init__(self, run: Run | None) -> None:
+        self._run = run
+
+    def write(self, item: bytes | Finished) -> bytes:
+        return item if isinstance(item, bytes) else b""
+
+    def idle(self) -> bytes:
+        return comment("keep-alive")
+
+    def error(self, error: HaigaError, request_id: str) -> bytes:
+        """The last frames after a failure that the answer itself does not tell of."""
+        if self._run is None:
+            return b""
+        return b"".join(frame(event) for event in self._run.transcript.fail(error))
+
+
+async def _told(steps: AsyncGenerator[Step, None]) -> "AsyncGenerator[bytes | Finished, None]":
+    async with aclosing(steps):
+        async for step in steps:
+            yield progress_comment(step.event) if isinstance(step.event, Progress) else b"".join(step.frames)
+    yield END
+
+
+async def _followed(frames: AsyncGenerator[bytes, None]) -> "AsyncGenerator[bytes | Finished, None]":
+    async with aclosing(frames):
+        async for each in frames:
+            yield each
+    yield END
+
+
+async def _drained(steps: AsyncGenerator[Step, None]) -> None:
+    async with aclosing(steps):
+        async for _ in steps:
+            pass
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
