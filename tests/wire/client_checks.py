@@ -128,6 +128,16 @@ def check_errors(url: str) -> None:
     assert "prompt is too long: 5001 tokens > 4096 maximum" in str(long)
 
 
+def check_sampling_belongs_to_the_old_version(url: str) -> None:
+    """The SDK before 1.0 sends version 2023-06-01, the one since 2.0 the new one."""
+    create = client(url).messages.create
+    if anthropic.__version__.startswith("0."):
+        assert create(model="fake", max_tokens=9, messages=HI, temperature=0.5)
+    else:
+        error = raised(anthropic.BadRequestError, create, extra_body={"temperature": 1.0})
+        assert error.body["error"]["message"].startswith("temperature: "), error.body
+
+
 def check_a_wrong_key_is_refused(url: str) -> None:
     error = raised(anthropic.AuthenticationError, client(url, api_key="sk-wrong").messages.create)
     assert error.body["error"]["type"] == "authentication_error"

@@ -37,7 +37,7 @@ def check(body: shapes.CountBody, version: str) -> None:
 
 def _check_features(body: shapes.CountBody) -> None:
     """Known features that would change the answer and are not offered here are refused by name."""
-    if body.thread:
+    if body.thread is not None:
         # The SDK's tool runner recognises this code and falls back to sending the whole history.
         raise Unsupported("message threads are not supported", code="thread_unsupported_request")
     if body.mcp_servers:

@@ -317,8 +317,12 @@ class OutputConfig(Shape):
 class CountBody(Shape):
     """The body of POST /v1/messages/count_tokens: what a message would be, with nothing generated."""
 
-    model: str = Field(min_length=1, max_length=256)
-    messages: list[MessageParam] = Field(max_length=MAX_MESSAGES, fail_fast=True)
+    model: str = Field(min_length=1, max_length=256, description="A model's name or alias; GET /v1/models lists them.")
+    messages: list[MessageParam] = Field(
+        max_length=MAX_MESSAGES,
+        fail_fast=True,
+        description="The conversation, oldest first. A last message from the assistant is continued by the answer.",
+    )
     system: Annotated[
         list[TextBlock] | None,
         Field(fail_fast=True),
@@ -332,26 +336,30 @@ class CountBody(Shape):
         ]
         | None
     ) = None
-    cache_control: CacheControl | None = None
-    output_config: OutputConfig | None = None
-    output_format: JsonFormat | None = None
-    context_management: dict[str, Any] | None = None
-    mcp_servers: list[dict[str, Any]] | None = None
-    thread: dict[str, Any] | None = None
-    container: Any = None
-    speed: Literal["standard", "fast"] | None = None
+    cache_control: CacheControl | None = Field(default=None, description="Marks the last block that can be cached.")
+    output_config: OutputConfig | None = Field(default=None, description="`effort` is accepted without effect.")
+    output_format: JsonFormat | None = Field(default=None, description="The older name of `output_config.format`.")
+    context_management: dict[str, Any] | None = Field(
+        default=None, description="Accepted without effect; the answer says that no edit was made."
+    )
+    mcp_servers: list[dict[str, Any]] | None = Field(default=None, description="Refused: not supported here.")
+    thread: dict[str, Any] | None = Field(default=None, description="Refused: send the whole history instead.")
+    container: Any = Field(default=None, description="Refused: not supported here.")
+    speed: Literal["standard", "fast"] | None = Field(default=None, description="`fast` is refused.")
 
 
 class MessageBody(CountBody):
     """The body of POST /v1/messages. temperature, top_p and top_k belong to version 2023-06-01 alone."""
 
-    max_tokens: int = Field(ge=0)
-    stream: bool | None = None
-    stop_sequences: list[str] | None = Field(default=None, fail_fast=True)
+    max_tokens: int = Field(ge=0, description="The most tokens to generate; 0 only reads the prompt into the cache.")
+    stream: bool | None = Field(default=None, description="Answer with server-sent events.")
+    stop_sequences: list[str] | None = Field(
+        default=None, fail_fast=True, description="Strings that end the answer and are not part of it."
+    )
     metadata: Metadata | None = None
     service_tier: Literal["auto", "standard_only"] | None = None
-    temperature: float | None = Field(default=None, ge=0, le=1)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    top_k: int | None = Field(default=None, ge=0)
-    inference_geo: str | None = None
-    diagnostics: dict[str, Any] | None = None
+    temperature: float | None = Field(default=None, ge=0, le=1, description="Version 2023-06-01 only.")
+    top_p: float | None = Field(default=None, ge=0, le=1, description="Version 2023-06-01 only.")
+    top_k: int | None = Field(default=None, ge=0, description="Version 2023-06-01 only.")
+    inference_geo: str | None = Field(default=None, description="Accepted without effect: this server is where it is.")
+    diagnostics: dict[str, Any] | None = Field(default=None, description="Accepted without effect.")
