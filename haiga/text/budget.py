@@ -17,7 +17,7 @@ from jinja2 import nodes, sandbox
 from jinja2.runtime import Context
 from jinja2.visitor import NodeTransformer
 
-STEPS = 500_000
+STEPS = 200_000
 CHARACTERS = 64_000_000
 WIDEST = 1_000
 LARGEST = 10**30

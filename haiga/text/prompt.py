@@ -11,6 +11,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from haiga.core.errors import Invalid
 from haiga.core.generation import TextRequest
@@ -18,7 +19,7 @@ from haiga.core.messages import Text
 from haiga.text.conversation import tools_of, turns_of
 from haiga.text.guard import Guard, private_characters
 from haiga.text.marks import Path, Place, marked, places
-from haiga.text.template import BlankLines, ChatTemplate
+from haiga.text.template import BlankLines, ChatTemplate, Turn
 from haiga.text.tokenizer import Encoded, Tokenizer
 
 
@@ -123,6 +124,17 @@ class _Rendering:
     def _render(self, request: TextRequest, generate: bool) -> str:
         turns = self._guard.broken(turns_of(request, self._template.abilities), self.split)
         tools = self._guard.broken(tools_of(request), self.split)
+        text = self._written(turns, tools, request, generate)
+        edged = [self._guard.edged(each, self.split) for each in (turns, tools)]
+        if edged == [turns, tools]:
+            return text
+        try:
+            apart = self._written(edged[0], edged[1], request, generate)
+        except Invalid:
+            return text
+        return apart if self._guard.tokens(apart) < self._guard.tokens(text) else text
+
+    def _written(self, turns: list[Turn], tools: list[Any], request: TextRequest, generate: bool) -> str:
         thinks = request.thinking.mode != "disabled"
         extra = {"enable_thinking": thinks, "thinking": thinks}
         return _well_formed(self._template.render(turns, tools=tools, generate=generate, extra=extra))

@@ -20,6 +20,7 @@ Turn: TypeAlias = dict[str, Any]
 
 _SYSTEM, _ASK, _ANSWER, _ASIDE, _NEXT, _LATE = "quokka", "heron", "marmot", "lemur", "otter", "puffin"
 _CALL_ID, _SHORT_ID = "toolu_01narwhal0000000000", "abcDEF123"
+_OBJECT, _TEXT = {"tapir": _NEXT}, '{"tapir": "otter"}'
 _TOOL = {
     "type": "function",
     "function": {
@@ -164,19 +165,17 @@ class _Probe:
         plain = self._shows([_turn("user", _ASK)], (_ASK,))
         self._parts = not plain
         self._parts = self._parts and self._shows([_turn("user", _ASK)], (_ASK,))
-        short = not self._calls({}, _CALL_ID) and self._calls({}, _SHORT_ID)
-        call_id = _SHORT_ID if short else _CALL_ID
-        as_object = self._calls({"tapir": _NEXT}, call_id)
-        as_text = not as_object and self._calls('{"tapir": "otter"}', call_id)
+        ways = [(call_id, arguments) for call_id in (_CALL_ID, _SHORT_ID) for arguments in (_OBJECT, _TEXT)]
+        call_id, arguments = next((way for way in ways if self._calls(way[1], way[0])), (None, None))
         return Abilities(
             system=self._shows([_turn("system", _SYSTEM), _turn("user", _ASK)], (_SYSTEM, _ASK)),
             later_system=self._later_system(),
             parts=self._parts,
             tools=self._shows([_turn("user", _ASK)], ("ibex_tool", "walrus", "tapir"), [_TOOL]),
-            calls=as_object or as_text,
-            arguments_text=as_text,
-            short_ids=short,
-            user_after_result=self._calls('{"tapir": "otter"}' if as_text else {}, call_id, _turn("user", _LATE)),
+            calls=call_id is not None,
+            arguments_text=arguments is _TEXT,
+            short_ids=call_id is _SHORT_ID,
+            user_after_result=call_id is None or self._calls(arguments, call_id, _turn("user", _LATE)),
         )
 
     def _later_system(self) -> bool:
@@ -192,7 +191,7 @@ class _Probe:
             {"role": "tool", "name": "ibex_tool", "tool_call_id": call_id, "content": _ASIDE},
             *after,
         ]
-        words = [_ASK, "ibex_tool", *(["tapir", "otter"] if arguments else []), _ASIDE, *(_LATE for _ in after)]
+        words = [_ASK, "ibex_tool", "tapir", "otter", _ASIDE, *(_LATE for _ in after)]
         return self._shows(turns, words, [_TOOL], hidden="'tapir'")
 
     def _shows(

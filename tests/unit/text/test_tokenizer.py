@@ -1,0 +1,63 @@
+"""What is read from a checkpoint's tokenizer files."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from haiga.core.errors import Invalid, Unsupported
+from haiga.text.tokenizer import Tokenizer
+from tests.unit.text import builders
+
+
+def saved(directory: Path, **files: object) -> Path:
+    builders.byte_level().save(str(directory / "tokenizer.json"))
+    for name, content in files.items():
+        (directory / f"{name}.json").write_text(json.dumps(content))
+    return directory
+
+
+def test_special_tokens_are_read_in_both_spellings(tmp_path: Path) -> None:
+    config = {"bos_token": "<s>", "eos_token": {"content": "</s>", "lstrip": False}, "pad_token": None}
+    tokenizer = Tokenizer.load(saved(tmp_path, tokenizer_config=config, special_tokens_map={"unk_token": "<unk>"}))
+    assert {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"} == tokenizer.special
+    assert ("<s>", "</s>") == (tokenizer.bos, tokenizer.eos)
+
+
+def test_encode_adds_the_tokenizers_own_tokens_only_when_asked(tmp_path: Path) -> None:
+    tokenizer = Tokenizer.load(saved(tmp_path))
+    assert [tokenizer.id("<s>"), *tokenizer.encode("Hello", special=False)] == tokenizer.encode("Hello")
+
+
+def test_the_size_is_the_largest_id_and_one() -> None:
+    assert builders.byte_level().get_vocab_size() == len(builders.tokenizer())
+    assert builders.tokenizer().piece(len(builders.tokenizer())) is None
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match=r"tokenizer\.json: no such file"):
+        Tokenizer.load(tmp_path)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text('{"model": ')
+    with pytest.raises(Invalid, match=r"tokenizer\.json: not a tokenizer"):
+        Tokenizer.load(tmp_path)
+
+
+def test_a_damaged_configuration_is_named(tmp_path: Path) -> None:
+    saved(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("[")
+    with pytest.raises(Invalid, match=r"tokenizer_config\.json: not JSON"):
+        Tokenizer.load(tmp_path)
+
+
+def test_a_sentencepiece_model_alone_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(b"\n")
+    with pytest.raises(Unsupported, match=r"tokenizer\.model"):
+        Tokenizer.load(tmp_path)
+
+
+def test_who_puts_a_blank_before_a_text_is_known() -> None:
+    kinds = (builders.byte_level(), builders.byte_fallback(True), builders.byte_fallback(False), builders.metaspace())
+    assert [False, True, False, True] == [Tokenizer(inner).adds_prefix for inner in kinds]
