@@ -1,1 +1,1 @@
-"""What the product does: access, models by name, inference. Rule: asyncio, core values in and out, seams from core/ports."""
+"""What the product does: access, models by name, inference. Rule: core values in and out, seams from core/ports."""

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,26 +25,8 @@ from haiga.batching.sequence import Breakpoint, Request
 from haiga.core.errors import HaigaError
 from haiga.core.generation import Usage
 from haiga.engines.native import protocol
-from haiga.engines.native.protocol import Logprob, Ready, Submission, Update
+from haiga.engines.native.protocol import Logprob, Plant, Ready, Submission, Update
 from haiga.engines.native.runner import OpenVINORunner
-from haiga.models.load import CacheType
-from haiga.models.weights import Packing
-
-
-@dataclass(frozen=True, slots=True)
-class Plant:
-    """What an engine process is to run. `blocks`: size of the KV pool; `context`: tokens; `budget`: tokens per step;
-    `rows`: sequences per step; `threads`: 0 for all cores; `cache_dir`: where compiled models are kept, or none."""
-
-    directory: str
-    weights: Packing
-    cache: CacheType
-    blocks: int
-    context: int
-    budget: int = 512
-    rows: int = 64
-    threads: int = 0
-    cache_dir: str | None = None
 
 
 def main() -> None:

@@ -11,9 +11,9 @@ import orjson
 
 from haiga.core.errors import Invalid
 from haiga.core.ports import Capabilities, ModelCard
-from haiga.engines.native.child import Plant
 from haiga.engines.native.engine import Model, NativeEngine
 from haiga.engines.native.process import child_command
+from haiga.engines.native.protocol import Plant
 from haiga.models.description import Description, describe
 from haiga.models.load import CacheType
 from haiga.models.weights import Packing, check_vocabulary

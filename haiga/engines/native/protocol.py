@@ -15,8 +15,26 @@ import orjson
 from haiga.core import errors
 from haiga.core.errors import Failed, HaigaError
 from haiga.core.generation import Priority, Sampling, StopReason, Usage
+from haiga.models.load import CacheType
+from haiga.models.weights import Packing
 
 HEADER = Struct(">I")
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """What an engine process is to run. `blocks`: size of the KV pool; `context`: tokens; `budget`: tokens per step;
+    `rows`: sequences per step; `threads`: 0 for all cores; `cache_dir`: where compiled models are kept, or none."""
+
+    directory: str
+    weights: Packing
+    cache: CacheType
+    blocks: int
+    context: int
+    budget: int = 512
+    rows: int = 64
+    threads: int = 0
+    cache_dir: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
