@@ -110,10 +110,11 @@ class ChoiceWriter:
         call, self._call = self._call, None
         if call is None:
             return None
+        said = "".join(call.pieces)
         if call.use.name in self._form.free_text:
-            whole = read_arguments("".join(call.pieces)) if call.pieces else call.use.input
+            whole = read_arguments(said) if said else call.use.input
             return {"tool_calls": [{"index": call.index, "custom": {"input": free_text(whole)}}]}
-        return None if call.pieces else self._fragment(call, argument_text(call.use.input))
+        return None if said else self._fragment(call, argument_text(call.use.input))
 
     def _fragment(self, call: _Call, piece: str) -> dict[str, Any] | None:
         if self._form.functions:

@@ -33,7 +33,7 @@ def outcome(read: Callable[[bytes], Any], body: bytes) -> str:
     return "read"
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(SPOILT)
 def test_a_spoilt_body_is_read_or_refused(spoilt: tuple[Callable[[bytes], Any], dict[str, Any]]) -> None:
     assert outcome(spoilt[0], orjson.dumps(spoilt[1])) in ("read", "refused")
