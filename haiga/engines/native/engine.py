@@ -76,7 +76,7 @@ class NativeEngine:
 
     async def start(self) -> None:
         ready = await self._process.start()
-        self._memory = ready.memory
+        self._memory = max(self._memory, ready.memory)  # the KV pool's pages come in as they are first used
 
     async def close(self) -> None:
         await self._process.close()
