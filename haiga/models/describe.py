@@ -55,12 +55,12 @@ class ModelShape:
         return self.geometry.vocabulary
 
     def block_bytes(self, cache: CacheType) -> int:
-        """Bytes of one KV block of 32 tokens over all layers, in the plugin's layout: u8 and u4 keep a scale and a
-        zero (f32) per channel of a block of keys and per token of values."""
+        """Bytes of one KV block of 32 tokens over all layers, in the plugin's layout: u8 keeps a scale and a zero
+        (f32 both) per channel of a block's keys and per token of its values."""
         heads = self.geometry.heads
-        bits = {"f32": 32, "bf16": 16, "u8": 8, "u4": 4}[cache]
-        extra = 8 * (heads.size + BLOCK) if cache in ("u8", "u4") else 0
-        return self.geometry.layers * heads.key_value * (2 * BLOCK * heads.size * bits // 8 + extra)
+        width = {"f32": 4, "bf16": 2, "u8": 1}[cache]
+        extra = 8 * (heads.size + BLOCK) if cache == "u8" else 0
+        return self.geometry.layers * heads.key_value * (2 * BLOCK * heads.size * width + extra)
 
     def weight_bytes(self, packing: Packing) -> int:
         """Bytes of matrices and tables in a packing (norms and biases left out); an IR's are what they are."""

@@ -35,6 +35,7 @@ def read_ir(directory: Path) -> ov.Model:
     file = ir_file(directory)
     try:
         model = ov.Core().read_model(file)
+        _initialise(model)
         paged_attention_transformation(model)
     except RuntimeError as problem:
         reason = str(problem).strip().splitlines()[-1].strip()
@@ -43,6 +44,14 @@ def read_ir(directory: Path) -> ov.Model:
     _free_caches(model)
     model.validate_nodes_and_infer_types()
     return model
+
+
+def _initialise(model: ov.Model) -> None:
+    """Give states without an initial value one: the transformation looks for it before it removes the state."""
+    for node in model.get_ops():
+        if node.get_type_name() == "ReadValue" and node.get_input_size() == 0:
+            shape = [size.get_length() if size.is_static else 1 for size in node.get_output_partial_shape(0)]
+            node.set_arguments([op.constant(ov.Tensor(node.get_output_element_type(0), ov.Shape(shape))).output(0)])
 
 
 def _gather_sampled(model: ov.Model, file: Path) -> None:

@@ -30,7 +30,7 @@ from haiga.models.weights import (
 )
 from haiga.models.weights.checkpoint import weight_files
 
-CacheType = Literal["f32", "bf16", "u8", "u4"]
+CacheType = Literal["f32", "bf16", "u8"]
 BLOCK = 32  # tokens per KV block, the CPU plugin's own
 _FORMAT = "1"  # raise it when packing changes, so that old cached files are not met
 
@@ -65,10 +65,10 @@ def load(directory: Path, settings: Settings, cache_dir: Path | None = None) -> 
     Raises Invalid with one line naming the file, field or tensor that is wrong.
     """
     if is_ir(directory):
-        return Loaded(_compile(read_ir(directory), settings), None)
+        return Loaded(_compile(read_ir(directory), settings, None), None)
     with _weights(directory, settings, cache_dir) as weights:
         model = build(weights, settings.context)
-    return Loaded(_compile(model, settings), weights)
+    return Loaded(_compile(model, settings, weights), weights)
 
 
 def prepare(directory: Path, settings: Settings, cache_dir: Path, progress: Progress) -> None:
@@ -120,21 +120,26 @@ def _arena(checkpoint: Checkpoint, packing: Packing, cache_dir: Path | None) -> 
     return PackedWriter(path, 4 * count_weights(checkpoint), 2 * len(checkpoint))
 
 
-def _compile(model: ov.Model, settings: Settings) -> ov.CompiledModel:
+def _compile(model: ov.Model, settings: Settings, weights: Weights | None) -> ov.CompiledModel:
     core = ov.Core()
+    precision = _precision(core, weights)
+    if settings.cache not in (precision, "u8"):
+        raise Invalid(f"cache: {settings.cache!r} does not go with {precision} arithmetic; use {precision} or u8")
     properties = {
         "PERFORMANCE_HINT": "LATENCY",
         "KV_CACHE_PRECISION": settings.cache,
-        "INFERENCE_PRECISION_HINT": _precision(core, settings.weights),
-        # activations are rounded to int8 in groups as wide as the weights' own; with float weights not at all
-        "DYNAMIC_QUANTIZATION_GROUP_SIZE": "128" if settings.weights in ("int8", "int4") else "0",
+        "INFERENCE_PRECISION_HINT": precision,
     }
+    if weights is not None:
+        # in products with integer weights activations are rounded to int8, with float weights never
+        group = weights.activation_group if weights.packing in ("int8", "int4") else 0
+        properties["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = str(group)
     if settings.threads:
         properties["INFERENCE_NUM_THREADS"] = str(settings.threads)
     return core.compile_model(model, "CPU", properties)
 
 
-def _precision(core: ov.Core, weights: Packing) -> str:
-    """bf16 weights are computed with in bf16 where the processor can; elsewhere, and for all others, in f32."""
-    native = weights == "bf16" and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return "bf16" if native else "f32"
+def _precision(core: ov.Core, weights: Weights | None) -> str:
+    """bf16 weights are computed with in bf16 where the processor can; elsewhere, and all others, in f32."""
+    asked = weights is not None and weights.packing == "bf16"
+    return "bf16" if asked and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"

@@ -14,7 +14,8 @@ from haiga.core.errors import Invalid
 
 Packing = Literal["f32", "bf16", "int8", "int4"]
 PACKINGS: tuple[Packing, ...] = get_args(Packing)
-_GROUPS = (128, 64, 32)
+LARGEST_GROUP = 128
+_GROUPS = (LARGEST_GROUP, 64, 32)
 
 
 @dataclass(frozen=True, slots=True)
