@@ -13,9 +13,14 @@ from pydantic.json_schema import models_json_schema
 from haiga.wire.anthropic.answers import CountAnswer, ErrorAnswer, MessageAnswer, ModelAnswer, ModelsAnswer
 from haiga.wire.anthropic.rules import VERSIONS
 from haiga.wire.anthropic.shapes import CountBody, MessageBody
+from haiga.wire.openai_chat.answers import ChatAnswer, CompletionAnswer
+from haiga.wire.openai_chat.shapes import ChatBody
+from haiga.wire.openai_completions import CompletionBody
 from haiga.wire.openai_models import OpenAIErrorAnswer, OpenAIModel, OpenAIModels
+from haiga.wire.openrouter.answers import RouterChatAnswer, RouterDataAnswer, RouterErrorAnswer, RouterModelsAnswer
+from haiga.wire.openrouter.shapes import RouterBody
 
-BODIES: tuple[type[BaseModel], ...] = (MessageBody, CountBody)
+BODIES: tuple[type[BaseModel], ...] = (MessageBody, CountBody, ChatBody, CompletionBody, RouterBody)
 REFERENCE = "#/components/schemas/{model}"
 ERRORS = {
     400: "The request is wrong; the message names the field",
@@ -78,6 +83,14 @@ COUNT_TOKENS = _operation(CountAnswer, {"requestBody": _body(CountBody), "parame
 EITHER_ERROR = ErrorAnswer | OpenAIErrorAnswer
 LIST_MODELS = _operation(ModelsAnswer | OpenAIModels, {"parameters": [OPTIONAL_VERSION]}, error=EITHER_ERROR)
 GET_MODEL = _operation(ModelAnswer | OpenAIModel, {"parameters": [OPTIONAL_VERSION]}, error=EITHER_ERROR)
+CREATE_CHAT = _operation(ChatAnswer, {"requestBody": _body(ChatBody)}, error=OpenAIErrorAnswer, streams=True)
+CREATE_COMPLETION = _operation(
+    CompletionAnswer, {"requestBody": _body(CompletionBody)}, error=OpenAIErrorAnswer, streams=True
+)
+ROUTER_CHAT = _operation(RouterChatAnswer, {"requestBody": _body(RouterBody)}, error=RouterErrorAnswer, streams=True)
+ROUTER_MESSAGE = _operation(MessageAnswer, {"requestBody": _body(MessageBody)}, streams=True)
+ROUTER_MODELS = _operation(RouterModelsAnswer, {}, error=RouterErrorAnswer)
+ROUTER_DATA = _operation(RouterDataAnswer, {}, error=RouterErrorAnswer)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

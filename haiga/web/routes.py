@@ -20,8 +20,8 @@ def router(services: Services) -> APIRouter:
 
     add("/v1/messages", messages.create, methods=["POST"], **openapi.CREATE_MESSAGE)
     add("/v1/messages/count_tokens", messages.count, methods=["POST"], **openapi.COUNT_TOKENS)
-    add("/v1/chat/completions", openai.chat, methods=["POST"])
-    add("/v1/completions", openai.complete, methods=["POST"])
+    add("/v1/chat/completions", openai.chat, methods=["POST"], **openapi.CREATE_CHAT)
+    add("/v1/completions", openai.complete, methods=["POST"], **openapi.CREATE_COMPLETION)
     add("/v1/models", models.list, methods=["GET"], **openapi.LIST_MODELS)
     add("/v1/models/{id:path}", models.get, methods=["GET"], **openapi.GET_MODEL)
 
@@ -46,15 +46,15 @@ def router(services: Services) -> APIRouter:
         add("/v1/conversations/{id}/items/{item}", conversations.remove, methods=["DELETE"])
 
     openrouter = OpenRouter(services)
-    add("/api/v1/chat/completions", openrouter.chat, methods=["POST"])
-    add("/api/v1/messages", openrouter.messages, methods=["POST"])
-    add(LIST, openrouter.models, methods=["GET"])
-    add(f"{LIST}/user", openrouter.models, methods=["GET"])
-    add(f"{LIST}/count", openrouter.count_models, methods=["GET"])
-    add(f"{LIST}/{{id:path}}/endpoints", openrouter.endpoints, methods=["GET"])
-    add("/api/v1/model/{id:path}", openrouter.model, methods=["GET"])
-    add("/api/v1/generation", openrouter.generation, methods=["GET"])
-    add("/api/v1/key", openrouter.key, methods=["GET"])
+    add("/api/v1/chat/completions", openrouter.chat, methods=["POST"], **openapi.ROUTER_CHAT)
+    add("/api/v1/messages", openrouter.messages, methods=["POST"], **openapi.ROUTER_MESSAGE)
+    add(LIST, openrouter.models, methods=["GET"], **openapi.ROUTER_MODELS)
+    add(f"{LIST}/user", openrouter.models, methods=["GET"], **openapi.ROUTER_MODELS)
+    add(f"{LIST}/count", openrouter.count_models, methods=["GET"], **openapi.ROUTER_DATA)
+    add(f"{LIST}/{{id:path}}/endpoints", openrouter.endpoints, methods=["GET"], **openapi.ROUTER_DATA)
+    add("/api/v1/model/{id:path}", openrouter.model, methods=["GET"], **openapi.ROUTER_DATA)
+    add("/api/v1/generation", openrouter.generation, methods=["GET"], **openapi.ROUTER_DATA)
+    add("/api/v1/key", openrouter.key, methods=["GET"], **openapi.ROUTER_DATA)
 
     for path, handler in {"/": status.hello, "/health": status.health, "/ready": status.ready}.items():
         add(path, handler, methods=["GET"])

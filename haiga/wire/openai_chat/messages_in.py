@@ -131,7 +131,7 @@ def part_mark(part: shapes.Part) -> CacheMark | None:
     return cache_mark(part.cache_control)
 
 
-def cache_mark(control: shapes.CacheControl | None) -> CacheMark | None:
+def cache_mark(control: shapes.CacheControlMark | None) -> CacheMark | None:
     return CacheMark(control.ttl or "5m") if control else None
 
 
@@ -142,7 +142,7 @@ def media_source(url: str, media_type: str = "") -> Base64Source | UrlSource:
     return Base64Source(head.removeprefix("data:").partition(";")[0] or media_type, data)
 
 
-def document(file: shapes.FileReference, mark: CacheMark | None, extra: dict[str, Any]) -> Document:
+def document(file: shapes.FilePayload, mark: CacheMark | None, extra: dict[str, Any]) -> Document:
     """File data is a data URL, an address, or bare base64 of a PDF."""
     if file.file_id is not None:
         return Document(FileSource(file.file_id), file.filename, cache=mark, extra=extra)

@@ -137,7 +137,7 @@ def _form(shape: shapes.ChatBody) -> Form:
         include_usage=bool(options and options.include_usage),
         logprobs=bool(shape.logprobs),
         functions=bool(shape.functions),
-        free_text=frozenset(tool.custom.name for tool in shape.tools or () if isinstance(tool, shapes.CustomTool)),
+        free_text=frozenset(tool.custom.name for tool in shape.tools or () if isinstance(tool, shapes.CustomToolParam)),
         service_tier=shape.service_tier is not None,
     )
 
@@ -190,8 +190,8 @@ def _tools(shape: shapes.ChatBody) -> tuple[Tool, ...]:
     return tuple(_tool(tool) for tool in shape.tools or ()) + older
 
 
-def _tool(tool: shapes.FunctionTool | shapes.CustomTool) -> Tool:
-    if isinstance(tool, shapes.FunctionTool):
+def _tool(tool: shapes.FunctionToolParam | shapes.CustomToolParam) -> Tool:
+    if isinstance(tool, shapes.FunctionToolParam):
         return replace(_function(tool.function), cache=cache_mark(tool.cache_control))
     return Tool(
         tool.custom.name,

@@ -91,7 +91,8 @@ def _check_tools(body: shapes.ChatBody) -> None:
 
 def tool_names(body: shapes.ChatBody) -> list[str]:
     named = [
-        tool.function.name if isinstance(tool, shapes.FunctionTool) else tool.custom.name for tool in body.tools or ()
+        tool.function.name if isinstance(tool, shapes.FunctionToolParam) else tool.custom.name
+        for tool in body.tools or ()
     ]
     return named + [function.name for function in body.functions or ()]
 

@@ -21,7 +21,7 @@ class CacheBreakpoint(Shape):
     ttl: Literal["30m", "12h"] | None = None
 
 
-class CacheControl(Shape):
+class CacheControlMark(Shape):
     """The same mark as OpenRouter's clients write it."""
 
     type: Literal["ephemeral"]
@@ -30,7 +30,7 @@ class CacheControl(Shape):
 
 class Part(Shape):
     prompt_cache_breakpoint: CacheBreakpoint | None = None
-    cache_control: CacheControl | None = None
+    cache_control: CacheControlMark | None = None
 
 
 class TextPart(Part):
@@ -58,7 +58,7 @@ class AudioPart(Part):
     input_audio: dict[str, Any]
 
 
-class FileReference(Shape):
+class FilePayload(Shape):
     file_data: str | None = None
     file_id: str | None = None
     filename: str | None = None
@@ -66,7 +66,7 @@ class FileReference(Shape):
 
 class FilePart(Part):
     type: Literal["file"]
-    file: FileReference
+    file: FilePayload
 
 
 def _as_parts(value: Any) -> Any:
@@ -184,10 +184,10 @@ class Function(Shape):
     strict: bool | None = None
 
 
-class FunctionTool(Shape):
+class FunctionToolParam(Shape):
     type: Literal["function"]
     function: Function
-    cache_control: CacheControl | None = None
+    cache_control: CacheControlMark | None = None
 
 
 class GrammarText(Shape):
@@ -210,13 +210,13 @@ class Custom(Shape):
     format: Annotated[TextFormat | GrammarFormat, Field(discriminator="type")] | None = None
 
 
-class CustomTool(Shape):
+class CustomToolParam(Shape):
     type: Literal["custom"]
     custom: Custom
-    cache_control: CacheControl | None = None
+    cache_control: CacheControlMark | None = None
 
 
-AnyTool: TypeAlias = Annotated[FunctionTool | CustomTool, Field(discriminator="type")]
+AnyTool: TypeAlias = Annotated[FunctionToolParam | CustomToolParam, Field(discriminator="type")]
 
 
 class Named(Shape):

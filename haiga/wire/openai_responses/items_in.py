@@ -129,7 +129,7 @@ def _part(part: items.AnyPart) -> Block:
             return Document(media_source(url), part.filename, cache=mark)
         case items.InputFile():
             named = part.model_dump(include={"file_data", "file_id", "filename"})
-            return document(chat.FileReference(**named), mark, {})
+            return document(chat.FilePayload(**named), mark, {})
     raise TypeError(f"refused before: {part.type}")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field
 
 from haiga.wire.openai_body import Shape
-from haiga.wire.openai_chat.shapes import CacheControl, ChatBody
+from haiga.wire.openai_chat.shapes import CacheControlMark, ChatBody
 
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
@@ -67,7 +67,7 @@ class RouterBody(ChatBody):
     reasoning: Reasoning | None = None
     include_reasoning: bool | None = None
     top_a: float | None = Field(default=None, ge=0, le=1)
-    cache_control: CacheControl | None = None
+    cache_control: CacheControlMark | None = None
     session_id: str | None = Field(default=None, max_length=256)
     trace: dict[str, Any] | None = None
     usage: dict[str, Any] | None = None
