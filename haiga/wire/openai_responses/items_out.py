@@ -190,13 +190,13 @@ class CallItem:
         return [self._delta(delta.partial_json)]
 
     def closing(self) -> list[Json]:
-        late = [] if self._pieces else [self._delta(self._arguments)]
+        late = [] if any(self._pieces) else [self._delta(self._arguments)]
         done = {"type": "response.function_call_arguments.done", "name": self._use.name, "arguments": self._arguments}
         return [*late, done]
 
     @property
     def _arguments(self) -> str:
-        return "".join(self._pieces) if self._pieces else argument_text(self._use.input)
+        return "".join(self._pieces) or argument_text(self._use.input)
 
     def _delta(self, piece: str) -> Json:
         return {"type": "response.function_call_arguments.delta", "delta": piece}
@@ -231,4 +231,5 @@ class CustomCallItem:
 
     @property
     def _text(self) -> str:
-        return free_text(read_arguments("".join(self._pieces)) if self._pieces else self._use.input)
+        said = "".join(self._pieces)
+        return free_text(read_arguments(said) if said else self._use.input)

@@ -1,0 +1,411 @@
+"""Bodies of the Responses and Conversations APIs become core values, or errors in the API's own words."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+
+from haiga.core.errors import HaigaError, Invalid, Unsupported
+from haiga.core.generation import SamplingRequest, TextRequest, ThinkingRequest
+from haiga.core.messages import (
+    Base64Source,
+    CacheMark,
+    Document,
+    FileSource,
+    Grammar,
+    Image,
+    Message,
+    RedactedThinking,
+    Text,
+    Thinking,
+    Tool,
+    ToolChoice,
+    ToolResult,
+    ToolUse,
+    UrlSource,
+)
+from haiga.core.ports import ModelCard
+from haiga.wire.openai_chat.read import FREE_TEXT, NO_PARAMETERS
+from haiga.wire.openai_errors import envelope
+from haiga.wire.openai_responses.conversations import read_change, read_conversation, read_items
+from haiga.wire.openai_responses.items_in import decode_thoughts, encode_thoughts
+from haiga.wire.openai_responses.read import Form, Prompt, ResponseRequest, read_response
+from tests.unit.wire.openai_responses.told import numbered
+
+CARD = ModelCard("m", "M", created=0, context=100, max_output=64)
+HI = {"role": "user", "content": "Hi"}
+CALL = {"type": "function_call", "call_id": "c1", "name": "look", "arguments": '{"a": 1}'}
+OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "seen"}
+LOOK = {"type": "function", "name": "look", "parameters": {"type": "object"}, "strict": True}
+SHELL = {"type": "custom", "name": "shell", "description": "Run."}
+USED = ToolUse("c1", "look", {"a": 1})
+
+
+def read(**fields: Any) -> ResponseRequest:
+    return read_response(orjson.dumps({"model": "m", "input": [HI], **fields}), numbered())
+
+
+def prompt(past: Sequence[Any] = (), **fields: Any) -> Prompt:
+    asked = read(**fields)
+    return asked.prompt(past, asked.items, CARD)
+
+
+def request(**fields: Any) -> TextRequest:
+    return prompt(**fields).request
+
+
+def messages(*items: Any) -> tuple[Message, ...]:
+    return request(input=list(items)).messages
+
+
+def refusal(**fields: Any) -> tuple[str | None, str | None, str]:
+    """The param, code and message of the error."""
+    with pytest.raises(HaigaError) as caught:
+        prompt(**fields)
+    said = envelope(caught.value)["error"]
+    return said["param"], said["code"], said["message"]
+
+
+# --- whole bodies ---
+
+
+def test_a_plain_string_is_one_message_of_the_users() -> None:
+    expected = TextRequest(
+        "m", (Message("user", (Text("Hi"),)),), 64, thinking=ThinkingRequest("adaptive"), overflow="stop"
+    )
+    assert [expected, expected] == [request(input="Hi"), request()]
+
+
+def test_a_full_body_is_read_field_by_field() -> None:
+    asked = read(
+        instructions="Be brief.",
+        max_output_tokens=7,
+        temperature=1.5,
+        top_p=0.5,
+        top_logprobs=3,
+        include=["message.output_text.logprobs", "reasoning.encrypted_content"],
+        reasoning={"effort": "low", "summary": "auto"},
+        text={"format": {"type": "text"}, "verbosity": "low"},
+        user="u",
+        safety_identifier="s",
+        stream=True,
+        stream_options={"include_obfuscation": False},
+        metadata={"k": "v"},
+        brand_new=[1],
+    )
+    made = asked.prompt((), asked.items, CARD).request
+    assert ((Text("Be brief."),), 7, "s") == (made.system, made.max_tokens, made.user)
+    assert SamplingRequest(temperature=1.5, top_p=0.5, logprobs=3) == made.sampling
+    assert {"effort": "low", "verbosity": "low", "brand_new": [1]} == made.extra
+    assert Form(logprobs=True, encrypted=True, summary=True) == asked.form
+
+
+def test_null_stands_for_absent_in_every_optional_field() -> None:
+    names = "instructions tools tool_choice reasoning text truncation include metadata store conversation temperature"
+    assert request() == request(**dict.fromkeys(names.split()))
+
+
+def test_reasoning_is_left_to_the_model_unless_it_is_switched_off() -> None:
+    modes = [request(reasoning={"effort": effort}).thinking.mode for effort in ("none", "minimal", "max", None)]
+    assert ["disabled", "adaptive", "adaptive", "adaptive"] == modes
+
+
+def test_logprobs_are_asked_for_by_include_alone() -> None:
+    wanted = ["message.output_text.logprobs"]
+    logprobs = [request(**fields).sampling.logprobs for fields in ({"top_logprobs": 3}, {"include": wanted})]
+    assert [None, 0] == logprobs
+
+
+def test_an_answer_is_kept_unless_the_request_says_otherwise() -> None:
+    assert [True, True, False] == [read(store=store).kept for store in (None, True, False)]
+
+
+def test_both_forms_of_a_conversation_name_it() -> None:
+    assert ["conv_1", "conv_1", None] == [
+        read(conversation=given).conversation for given in ("conv_1", {"id": "conv_1"}, None)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "schema"),
+    [
+        ({"type": "text"}, None),
+        ({"type": "json_object"}, {"type": "object"}),
+        ({"type": "json_schema", "name": "n", "schema": {"type": "array"}, "strict": True}, {"type": "array"}),
+    ],
+)
+def test_forms_of_output(wanted: dict[str, Any], schema: dict[str, Any] | None) -> None:
+    assert schema == request(text={"format": wanted}).output_schema
+
+
+# --- tools ---
+
+
+def test_tools_are_read_flat() -> None:
+    grammar = {"type": "grammar", "syntax": "lark", "definition": "start: /a/"}
+    tools = [LOOK, {"type": "function", "name": "now"}, SHELL, SHELL | {"name": "sh2", "format": grammar}]
+    expected = (
+        Tool("look", schema={"type": "object"}, strict=True),
+        Tool("now", schema=NO_PARAMETERS),
+        Tool("shell", "Run.", FREE_TEXT),
+        Tool("sh2", "Run.", FREE_TEXT, grammar=Grammar("lark", "start: /a/")),
+    )
+    assert expected == request(tools=tools).tools
+    assert frozenset({"shell", "sh2"}) == read(tools=tools).form.free_text
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("auto", ToolChoice("auto")),
+        ("none", ToolChoice("none")),
+        ("required", ToolChoice("any")),
+        ({"type": "function", "name": "look"}, ToolChoice("tool", "look")),
+        ({"type": "custom", "name": "shell"}, ToolChoice("tool", "shell")),
+        (
+            {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "look"}]},
+            ToolChoice("any", allowed=("look",)),
+        ),
+        (
+            {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "custom", "name": "shell"}]},
+            ToolChoice("auto", allowed=("shell",)),
+        ),
+    ],
+)
+def test_every_form_of_tool_choice(given: Any, expected: ToolChoice) -> None:
+    assert expected == request(tools=[LOOK, SHELL], tool_choice=given).tool_choice
+    one_at_a_time = request(tools=[LOOK, SHELL], tool_choice=given, parallel_tool_calls=False)
+    assert replace(expected, parallel=False) == one_at_a_time.tool_choice
+
+
+# --- items ---
+
+
+def test_system_and_developer_messages_at_the_beginning_follow_the_instructions() -> None:
+    given = [{"role": "developer", "content": "A"}, {"role": "system", "content": "B"}, HI, HI | {"role": "system"}]
+    made = request(input=given, instructions="I")
+    assert (Text("I"), Text("A"), Text("B")) == made.system
+    assert ("user", "system") == tuple(message.role for message in made.messages)
+
+
+def test_system_messages_alone_stay_messages() -> None:
+    assert (Message("system", (Text("A"),)),) == messages({"role": "system", "content": "A"})
+
+
+def test_what_an_assistant_thought_said_and_called_is_one_message() -> None:
+    thought = {"type": "reasoning", "id": "rs_1", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm"}]}
+    said = {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "completed",
+        "content": [{"type": "output_text", "text": "So.", "annotations": []}, {"type": "refusal", "refusal": "No."}],
+    }
+    other, free = CALL | {"call_id": "c2"}, {"type": "custom_tool_call_output", "call_id": "c2", "output": "two"}
+    spoken = (Thinking("Hm"), Text("So.", extra={}), Text("No."), USED, replace(USED, id="c2"))
+    assert (
+        Message("user", (Text("Hi"),)),
+        Message("assistant", spoken),
+        Message("user", (ToolResult("c1", (Text("seen"),)), ToolResult("c2", (Text("two"),)))),
+        Message("user", (Text("Hi"),)),
+    ) == messages(HI, thought, said, CALL, other, OUTPUT, free, HI)
+
+
+def test_calls_one_after_the_other_stay_apart() -> None:
+    again = [CALL | {"call_id": "c2"}, OUTPUT | {"call_id": "c2"}]
+    roles = [message.role for message in messages(HI, CALL, OUTPUT, *again)]
+    assert ["user", "assistant", "user", "assistant", "user"] == roles
+
+
+def test_a_custom_call_carries_its_text() -> None:
+    call = {"type": "custom_tool_call", "call_id": "c1", "name": "shell", "input": "ls"}
+    assert ToolUse("c1", "shell", {"input": "ls"}) == messages(HI, call, OUTPUT)[1].content[0]
+
+
+def test_outputs_may_hold_parts() -> None:
+    parts = [{"type": "input_text", "text": "a"}, {"type": "input_image", "image_url": "https://x/y.png"}]
+    result = messages(HI, CALL, OUTPUT | {"output": parts})[2].content[0]
+    assert ToolResult("c1", (Text("a"), Image(UrlSource("https://x/y.png")))) == result
+
+
+def test_images_files_and_cache_marks() -> None:
+    parts = [
+        {"type": "input_image", "image_url": "data:image/png;base64,QUJD", "detail": "high"},
+        {"type": "input_image", "file_id": "file_1"},
+        {"type": "input_file", "file_data": "data:application/pdf;base64,QUJD", "filename": "a.pdf"},
+        {"type": "input_file", "file_id": "file_2"},
+        {"type": "input_file", "file_url": "https://x/a.pdf"},
+        {"type": "input_text", "text": "Hi", "prompt_cache_breakpoint": {"mode": "explicit"}},
+    ]
+    assert (
+        Image(Base64Source("image/png", "QUJD"), extra={"detail": "high"}),
+        Image(FileSource("file_1")),
+        Document(Base64Source("application/pdf", "QUJD"), "a.pdf"),
+        Document(FileSource("file_2")),
+        Document(UrlSource("https://x/a.pdf")),
+        Text("Hi", cache=CacheMark("5m")),
+    ) == messages({"role": "user", "content": parts})[0].content
+
+
+@pytest.mark.parametrize(
+    ("fields", "block"),
+    [
+        (
+            {"summary": [{"type": "summary_text", "text": "a"}, {"type": "summary_text", "text": "b"}]},
+            Thinking("a\n\nb"),
+        ),
+        ({"summary": [], "encrypted_content": encode_thoughts("ü", "s")}, Thinking("ü", "s")),
+        ({"summary": [], "encrypted_content": "gAAAA"}, RedactedThinking("gAAAA")),
+        ({"summary": [], "encrypted_content": "haiga1.!"}, RedactedThinking("haiga1.!")),
+        ({"summary": []}, None),
+    ],
+)
+def test_thoughts_given_back(fields: dict[str, Any], block: Any) -> None:
+    said = {"role": "assistant", "content": "So."}
+    expected = (Text("So."),) if block is None else (block, Text("So."))
+    assert expected == messages(HI, {"type": "reasoning", "id": "rs_1", **fields}, said)[1].content
+
+
+def test_a_damaged_code_is_no_thought() -> None:
+    assert [("", "")] * 3 == [decode_thoughts(code) for code in ("haiga1.W10=", "haiga1.é", "x")]
+
+
+def test_items_are_kept_with_ids_and_statuses_as_the_api_lists_them() -> None:
+    given = [HI, CALL, OUTPUT | {"id": "mine"}, {"type": "reasoning", "summary": []}]
+    parts = [{"type": "input_text", "text": "Hi"}]
+    assert [
+        {"type": "message", "id": "msg_1", "role": "user", "status": "completed", "content": parts},
+        {**CALL, "id": "fc_2", "status": "completed"},
+        {**OUTPUT, "id": "mine", "status": "completed"},
+        {"type": "reasoning", "id": "rs_3", "summary": []},
+    ] == [dict(item) for item in read(input=given).items]
+
+
+def test_what_is_kept_comes_before_what_is_new_and_is_read_the_same() -> None:
+    past = read(input=[HI, CALL]).items
+    made = prompt(past, input=[OUTPUT, HI], instructions="I")
+    assert messages(HI, CALL, OUTPUT, HI) == made.request.messages
+    assert (("msg_1",), ("fc_2",), ("fco_1",), ("msg_2",)) == made.sources
+
+
+def test_a_reference_is_read_as_what_it_refers_to() -> None:
+    asked = read(input=[{"type": "item_reference", "id": "msg_9"}, {"id": "msg_9"}])
+    assert [{"type": "item_reference", "id": "msg_9"}] * 2 == [dict(item) for item in asked.items]
+    kept = {"type": "message", "id": "msg_9", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}
+    assert (Message("user", (Text("Hi"),)),) * 2 == asked.prompt((), [kept, kept], CARD).request.messages
+
+
+# --- refusals ---
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"model": None}, "model", "invalid_type"),
+        ({"input": None}, "input", "missing_required_parameter"),
+        ({"input": []}, "input", "missing_required_parameter"),
+        ({"input": 5}, "input", "invalid_type"),
+        ({"input": [5]}, "input[0]", "invalid_type"),
+        ({"input": [{}]}, "input[0].role", "missing_required_parameter"),
+        ({"input": [{"type": "poem"}]}, "input[0].type", "invalid_value"),
+        ({"input": [HI | {"role": "tool"}]}, "input[0].role", "invalid_value"),
+        (
+            {"input": [HI | {"content": [{"type": "output_text", "text": "a"}]}]},
+            "input[0].content[0].type",
+            "invalid_value",
+        ),
+        ({"input": [HI | {"content": [{"type": "input_audio"}]}]}, "input[0].content[0]", "unsupported_content_type"),
+        ({"input": [HI | {"content": [{"type": "input_image"}]}]}, "input[0].content[0]", "invalid_value"),
+        (
+            {"input": [HI | {"content": [{"type": "input_image", "image_url": "ftp://x"}]}]},
+            "input[0].content[0].image_url",
+            "invalid_value",
+        ),
+        ({"input": [HI, {"type": "computer_call"}]}, "input[1]", "unsupported_value"),
+        ({"input": [HI | {"id": "x" * 65}]}, "input[0].id", "string_above_max_length"),
+        ({"input": [HI, CALL]}, "input", None),
+        ({"input": [HI, OUTPUT]}, "input", None),
+        ({"max_output_tokens": 0}, "max_output_tokens", "integer_below_min_value"),
+        ({"max_output_tokens": 65}, "max_output_tokens", "invalid_value"),
+        ({"temperature": 2.5}, "temperature", "decimal_above_max_value"),
+        ({"top_logprobs": 21}, "top_logprobs", "integer_above_max_value"),
+        ({"truncation": "middle"}, "truncation", "invalid_value"),
+        ({"metadata": {"k": 1}}, "metadata.k", "invalid_type"),
+        ({"text": {"format": {"type": "xml"}}}, "text.format.type", "invalid_value"),
+        (
+            {"text": {"format": {"type": "json_schema", "name": "n"}}},
+            "text.format.schema",
+            "missing_required_parameter",
+        ),
+        ({"previous_response_id": "a", "conversation": "b"}, "conversation", "mutually_exclusive_parameters"),
+        ({"background": True, "store": False}, "background", "invalid_value"),
+        ({"stream_options": {}}, "stream_options", None),
+        ({"prompt": {"id": "p"}}, "prompt", "unsupported_parameter"),
+        ({"context_management": []}, "context_management", "unsupported_parameter"),
+        ({"moderation": {}}, "moderation", "unsupported_parameter"),
+        ({"tools": [LOOK, LOOK]}, "tools", None),
+        ({"tools": [{"type": "function"}]}, "tools[0].name", "missing_required_parameter"),
+        ({"tool_choice": "required"}, "tool_choice", None),
+        ({"tools": [LOOK], "tool_choice": {"type": "function", "name": "x"}}, "tool_choice", None),
+        ({"tools": [LOOK], "tool_choice": {"type": "web_search_preview"}}, "tool_choice", "unsupported_value"),
+        (
+            {"tools": [LOOK], "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp"}]}},
+            "tool_choice.tools[0]",
+            "unsupported_value",
+        ),
+    ],
+)
+def test_refusals_name_the_field(fields: dict[str, Any], param: str, code: str | None) -> None:
+    assert (param, code) == refusal(**fields)[:2]
+
+
+HOSTED = ["web_search", "web_search_preview", "file_search", "computer_use_preview", "code_interpreter"]
+
+
+@pytest.mark.parametrize("name", [*HOSTED, "image_generation", "mcp", "local_shell", "shell", "apply_patch"])
+def test_tools_of_the_apis_own_are_refused_by_name(name: str) -> None:
+    expected = ("tools[1]", "unsupported_value", f"Tool '{name}' is not supported with m.")
+    assert expected == refusal(tools=[LOOK, {"type": name}])
+
+
+def test_calls_without_outputs_and_outputs_without_calls_are_named() -> None:
+    assert "No tool output found for function call c1." == refusal(input=[HI, CALL])[2]
+    said = refusal(input=[HI, OUTPUT | {"type": "custom_tool_call_output"}])[2]
+    assert "No tool call found for custom tool call output with call_id c1." == said
+
+
+def test_a_complaint_about_a_block_names_the_item_that_it_came_from() -> None:
+    past = read(input=[HI]).items
+    made = prompt(past, input=[HI, HI | {"content": [{"type": "input_text", "text": "a"}] * 2}])
+    placed = made.placed(Unsupported("no", field="messages.2.content.1"))
+    assert "input[1].content[1]" == placed.field
+    assert "previous_response_id.content[0]" == made.placed(Unsupported("no", field="messages.0.content.0")).field
+    assert "text.format" == made.placed(Unsupported("no", field="output_config.format")).field
+    assert "input" == made.placed(Invalid("prompt is too long: 9 tokens > 8 maximum")).field
+
+
+# --- conversations ---
+
+
+def test_conversations_are_read_with_their_items() -> None:
+    metadata, items = read_conversation(orjson.dumps({"metadata": {"k": "v"}, "items": [HI, CALL]}), numbered())
+    assert ({"k": "v"}, ["msg_1", "fc_2"]) == (metadata, [item["id"] for item in items])
+    assert ({}, ()) == read_conversation(b"", numbered())
+    assert [{}, {"a": "b"}] == [read_change(b'{"metadata": null}'), read_change(b'{"metadata": {"a": "b"}}')]
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        ([HI] * 21, "items"),
+        ([HI, {"type": "mcp_call"}], "items[1]"),
+        ([{"type": "item_reference", "id": "x"}], "items[0]"),
+        ([HI | {"role": "assistant", "content": [{"type": "input_text", "text": "a"}]}], "items[0].content[0].type"),
+    ],
+)
+def test_items_of_a_conversation_are_checked(given: Any, param: str) -> None:
+    with pytest.raises((Invalid, Unsupported)) as caught:
+        read_items(orjson.dumps({"items": given}), numbered())
+    assert param == caught.value.field
