@@ -130,8 +130,13 @@ def _quoted(expected: str) -> list[str]:
 # --- values out of bounds ---
 
 
+def _number(bound: object) -> str:
+    """A field's own kind, whatever kind of number was given: its bound is of it."""
+    return "integer" if isinstance(bound, int) else "decimal"
+
+
 def _above(param: str, context: dict[str, Any], got: Any) -> Invalid:
-    number = "integer" if isinstance(got, int) else "decimal"
+    number = _number(context["le"])
     return Invalid(
         f"Invalid '{param}': {number} above maximum value. Expected a value <= {context['le']:g}, but got {got} "
         "instead.",
@@ -141,7 +146,7 @@ def _above(param: str, context: dict[str, Any], got: Any) -> Invalid:
 
 
 def _below(param: str, context: dict[str, Any], got: Any) -> Invalid:
-    number = "integer" if isinstance(got, int) else "decimal"
+    number = _number(context["ge"])
     return Invalid(
         f"Invalid '{param}': {number} below minimum value. Expected a value >= {context['ge']:g}, but got {got} "
         "instead.",

@@ -35,7 +35,7 @@ def refusal(**fields: Any) -> dict[str, Any]:
         ({"messages": []}, "messages", "empty_array", "Expected an array with minimum length 1"),
         ({"messages": "hi"}, "messages", "invalid_type", "expected an array, but got a string instead."),
         ({"temperature": "hot"}, "temperature", "invalid_type", "expected a decimal, but got a string instead."),
-        ({"temperature": 3}, "temperature", "integer_above_max_value", "Expected a value <= 2, but got 3 instead."),
+        ({"temperature": 3}, "temperature", "decimal_above_max_value", "Expected a value <= 2, but got 3 instead."),
         ({"top_p": -0.5}, "top_p", "decimal_below_min_value", "Expected a value >= 0, but got -0.5 instead."),
         ({"n": 0}, "n", "integer_below_min_value", "Expected a value >= 1, but got 0 instead."),
         ({"n": True}, "n", "invalid_type", "expected an integer, but got a boolean instead."),
