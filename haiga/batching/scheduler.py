@@ -176,15 +176,13 @@ class Scheduler:
         sequence.blocks, sequence.computed = [], 0
 
     def _admit(self, urgent: bool, now: float) -> bool:
-        """Waiting sequences start, in order of arrival, until one does not fit. Whether all did but those that wait
-        for another's blocks. More than can run at once are not looked at."""
+        """Waiting sequences start, in order of arrival, until one does not fit; whether all did that could start. No
+        more than can run at once are looked at."""
         under_way = self._under_way(urgent)
-        sharing = 0
         for sequence in self._waiting[urgent][: self.rows]:
             cached = self.pool.match(sequence.addresses(len(sequence.tokens) // self.pool.block_size))
             reused = cached[: sequence.reusable]
             if len(reused) < sequence.reusable and sequence.address(len(reused)) in under_way:
-                sharing += 1
                 continue
             if not self._make_way(sequence, reused):
                 return False
@@ -192,7 +190,7 @@ class Scheduler:
             insort(self._running[urgent], sequence, key=_by_arrival)
             self._start(sequence, reused, len(cached), now)
             under_way.update(self._computing(sequence))
-        return len(self._waiting[urgent]) == sharing
+        return True
 
     def _under_way(self, urgent: bool) -> set[bytes]:
         """The addresses that running sequences of this priority or a higher one are computing."""

@@ -5,12 +5,14 @@ block table, just as real keys and values depend on all that came before. The lo
 block reused for the wrong content, or written while somebody else reads it, changes every later token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haiga.core.ports import Row
+
+Logits = NDArray[np.float32]
 
 
 class HashingRunner:
@@ -23,12 +25,12 @@ class HashingRunner:
         self.steps: list[int] = []
         self.closed = False
 
-    def step(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+    def step(self, rows: Sequence[Row]) -> Logits:
         self.steps.append(sum(len(row.tokens) for row in rows))
         logits = [each for row in rows for each in self._run(row)]
         return np.array(logits, np.float32).reshape(-1, self.vocabulary)
 
-    def _run(self, row: Row) -> list[NDArray[np.float64]]:
+    def _run(self, row: Row) -> list[Logits]:
         assert len(row.tokens) >= 1
         assert -(-(row.past + len(row.tokens)) // self.block_size) == len(row.blocks)
         states = [self._write(row, row.past + offset, token) for offset, token in enumerate(row.tokens)]
@@ -47,22 +49,23 @@ class HashingRunner:
     def _at(self, row: Row, position: int) -> int:
         return self._kept[row.blocks[position // self.block_size]][position % self.block_size]
 
-    def logits(self, state: int) -> NDArray[np.float64]:
-        return np.random.default_rng(state & 0xFFFFFFFF).standard_normal(self.vocabulary)
+    def logits(self, state: int) -> Logits:
+        return np.random.default_rng(state & 0xFFFFFFFF).standard_normal(self.vocabulary).astype(np.float32)
 
     def content(self, row: Row) -> list[int | None]:
         """The tokens that the row's past consists of, as they are in the blocks."""
         return [self.tokens[row.blocks[at // self.block_size]][at % self.block_size] for at in range(row.past)]
 
-    def alone(self, prompt: Sequence[int], count: int) -> list[int]:
-        """What greedy decoding gives for this prompt with nothing else around."""
-        state, tokens = 0, list(prompt)
+    def alone(self, prompt: Sequence[int], count: int, choose: Callable[[int, Logits], int] | None = None) -> list[int]:
+        """What decoding gives for this prompt with nothing else around; `choose` gets position and logits."""
+        pick = choose or (lambda position, logits: int(logits.argmax()))
+        state, tokens = 0, []
         for token in prompt:
             state = hash((state, token))
-        while len(tokens) < len(prompt) + count:
-            tokens.append(int(self.logits(state).astype(np.float32).argmax()))
+        for position in range(count):
+            tokens.append(pick(position, self.logits(state)))
             state = hash((state, tokens[-1]))
-        return tokens[len(prompt) :]
+        return tokens
 
     def close(self) -> None:
         self.closed = True

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from haiga.batching.blocks import BlockPool
 from haiga.batching.loop import Loop, Output
+from haiga.batching.sampler import Draw, Sampler
 from haiga.batching.scheduler import Scheduler
 from haiga.batching.sequence import Request
 from haiga.core.errors import Busy, Cancelled, Dead, Failed, Invalid
@@ -156,6 +157,31 @@ def test_a_fault_that_repeats_is_dead_for_everybody() -> None:
     bench.scheduler.check_integrity()
 
 
+def test_faults_with_good_steps_between_are_not_the_end() -> None:
+    bench = Bench(FailingRunner(lambda call: call % 2 == 0), rows=1)
+    names = [str(index) for index in range(5)]
+    for name in names:
+        bench.submit(name)
+    bench.run()
+    assert [Failed] * 5 == [bench.errors()[name] for name in names]
+
+
+def test_a_refusal_does_not_wait_for_the_next_step() -> None:
+    bench = Bench()
+    steps: list[int] = []
+
+    def follow(outputs: list[Output]) -> None:
+        steps.append(len(bench.runner.steps))
+        if len(steps) == 1:
+            bench.submit("bad", max_tokens=3, sampling=Sampling(top_p=2))
+            bench.loop.shutdown()
+
+    bench.after_step = follow
+    bench.submit("a", max_tokens=3)
+    bench.loop.run()
+    assert [1, 1, 2, 3] == steps
+
+
 def test_a_drain_takes_nothing_new_and_a_shutdown_without_cancels() -> None:
     drained = Bench()
     drained.submit("before")
@@ -197,6 +223,18 @@ def test_a_seeded_answer_does_not_depend_on_the_load(others: list[tuple[int, int
     loaded.submit("x", 12, 15, sampling)
     loaded.run()
     assert alone.tokens["x"] == loaded.tokens["x"]
+
+
+def test_a_seeded_token_is_drawn_for_its_position() -> None:
+    bench = Bench()
+    sampling = Sampling(seed=5)
+    bench.submit("a", max_tokens=9, sampling=sampling)
+    bench.run()
+    sampler = Sampler(bench.runner.vocabulary)
+    expected = bench.runner.alone(
+        range(9700, 9708), 9, lambda position, logits: sampler.choose(logits, Draw(sampling, 5, position)).token
+    )
+    assert expected == bench.tokens["a"]
 
 
 def test_without_a_seed_answers_differ() -> None:

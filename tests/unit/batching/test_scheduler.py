@@ -250,7 +250,8 @@ def test_batch_work_ends_under_interactive_load_without_end(
         ):
             size, count = chat[len(simulation.records) % len(chat)]
             simulation.add(request(f"c{len(simulation.records)}", size, count, 100 * len(simulation.records)))
-        simulation.step()
+        running = [sequence.request.priority for sequence in simulation.step().sequences]
+        assert running.count("batch") <= 1, "more than one was promoted"
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
