@@ -4,7 +4,6 @@ Rule: config.json, generation_config.json and the weight files' headers only; ev
 memory and context comes from here.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -12,21 +11,25 @@ from pathlib import Path
 from haiga.core.errors import Invalid
 from haiga.core.generation import Sampling
 from haiga.models.fields import Fields, read_fields
+from haiga.models.geometry import read_geometry
+from haiga.models.ir import ir_file, is_ir
+from haiga.models.load import BLOCK, CacheType
 from haiga.models.registry import find_architecture
-from haiga.models.weights.checkpoint import Checkpoint
-from haiga.models.weights.packing import Packing
+from haiga.models.weights import Checkpoint, Packing
+from haiga.models.weights.packing import group_size
 
-IR = "openvino_model.xml"
-WEIGHT_BITS: Mapping[Packing, float] = {"f32": 32, "bf16": 16, "int8": 8.1, "int4": 4.2}
-DEFAULT_CONTEXT = 2048
+_TABLES = ("embed_tokens.weight", "lm_head.weight", "output.weight")
+
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
     """A model as its files describe it.
 
-    context: tokens it was made for. vocabulary: rows of its head. ends: ids that end an answer. parameters: how many
-    numbers its weight files hold (0 for an exported IR, whose weights are `stored_bytes` as they lie).
+    context: tokens it was made for. vocabulary: rows of its head. ends: ids that end an answer. begin: id that begins
+    a text, if there is one. matrices, tables: shapes of what is packed, layers' matrices apart from embedding and
+    head; none for an exported IR, whose weights are `stored_bytes` as they lie. parameters: how many numbers they are.
     """
 
     architecture: str
@@ -36,56 +39,80 @@ class Description:
     vocabulary: int
     context: int
     ends: tuple[int, ...]
+    begin: int | None
     sampling: Sampling
-    parameters: int
+    matrices: tuple[Shape, ...]
+    tables: tuple[Shape, ...]
     stored_bytes: int
 
-    def kv_bytes(self, cache: str) -> int:
-        """Bytes of keys and values per token. The 8-bit and 4-bit forms keep their scales in the cache: 8 rows beside
-        each 32 of keys, 8 bytes beside each row of values."""
-        bits = {"f32": 32, "bf16": 16, "f16": 16, "u8": 8, "u4": 4}[cache]
-        key, value = self.head_size * bits / 8, self.head_size * bits / 8
-        if bits < 16:
-            key, value = key * 40 / 32, value + 8
-        return int(self.layers * self.kv_heads * (key + value))
+    @property
+    def parameters(self) -> int:
+        """How many numbers the matrices and tables hold; 0 for an exported IR."""
+        return sum(map(prod, (*self.matrices, *self.tables)))
+
+    def kv_bytes(self, cache: CacheType) -> int:
+        """Bytes of keys and values per token, in the plugin's layout: u8 keeps a scale and a zero (f32 both) per
+        channel of a block's 32 keys and per token of its values."""
+        width = {"f32": 4, "bf16": 2, "u8": 1}[cache]
+        extra = 8 * (self.head_size + BLOCK) if cache == "u8" else 0
+        return self.layers * self.kv_heads * (2 * BLOCK * self.head_size * width + extra) // BLOCK
 
     def weight_bytes(self, packing: Packing) -> int:
-        """Bytes of the weights in memory; an exported IR is as big as its file."""
-        return int(self.parameters * WEIGHT_BITS[packing] / 8) if self.parameters else self.stored_bytes
+        """Bytes of the packed weights (norms and biases left out); an exported IR is as big as its file."""
+        if not self.matrices:
+            return self.stored_bytes
+        coarse = sum(_packed_bytes(shape, packing) for shape in self.matrices)
+        return coarse + sum(_packed_bytes(shape, "int8" if packing == "int4" else packing) for shape in self.tables)
 
 
 def describe(directory: Path) -> Description:
     """Read a Hugging Face directory or an exported IR. Raises Invalid naming the file and field that is wrong."""
     config = read_fields(directory / "config.json")
-    exported = (directory / IR).exists()
+    exported = is_ir(directory)
     architecture = "OpenVINO IR" if exported else find_architecture(config)
-    heads = config.integer("num_attention_heads")
-    parameters, stored = (0, _size(directory)) if exported else _count(Checkpoint(directory))
+    geometry = read_geometry(config, architecture)
     generation = _generation(directory)
+    shapes = {} if exported else _shapes(directory)
+    begins = (*generation.ids("bos_token_id"), *config.ids("bos_token_id"))
     return Description(
         architecture=architecture,
-        layers=config.integer("num_hidden_layers"),
-        kv_heads=config.integer("num_key_value_heads", heads),
-        head_size=config.integer("head_dim", config.integer("hidden_size") // heads),
-        vocabulary=config.integer("vocab_size"),
-        context=config.integer("max_position_embeddings", DEFAULT_CONTEXT),
+        layers=geometry.layers,
+        kv_heads=geometry.heads.key_value,
+        head_size=geometry.heads.size,
+        vocabulary=geometry.vocabulary,
+        context=geometry.context,
         ends=tuple(dict.fromkeys((*generation.ids("eos_token_id"), *config.ids("eos_token_id")))),
+        begin=begins[0] if begins else None,
         sampling=_sampling(generation),
-        parameters=parameters,
-        stored_bytes=stored,
+        matrices=tuple(shape for name, shape in shapes.items() if not name.endswith(_TABLES)),
+        tables=tuple(shape for name, shape in shapes.items() if name.endswith(_TABLES)),
+        stored_bytes=_size(ir_file(directory).with_suffix(".bin")) if exported else 0,
     )
 
 
-def _size(directory: Path) -> int:
-    weights = directory / Path(IR).with_suffix(".bin")
-    if not weights.exists():
-        raise Invalid(f"{weights}: there is no such file")
-    return weights.stat().st_size
+def _shapes(directory: Path) -> dict[str, Shape]:
+    """The checkpoint's matrices by name."""
+    checkpoint = Checkpoint(directory)
+    shapes = {name: checkpoint.entry(name).shape for name in checkpoint}
+    return {name: shape for name, shape in shapes.items() if len(shape) == 2}
 
 
-def _count(checkpoint: Checkpoint) -> tuple[int, int]:
-    entries = [checkpoint.entry(name) for name in checkpoint]
-    return sum(prod(entry.shape) for entry in entries), sum(entry.size for entry in entries)
+def _size(file: Path) -> int:
+    if not file.exists():
+        raise Invalid(f"{file}: there is no such file")
+    return file.stat().st_size
+
+
+def _packed_bytes(shape: Shape, packing: Packing) -> int:
+    match packing:
+        case "f32":
+            return 4 * prod(shape)
+        case "bf16":
+            return 2 * prod(shape)
+        case "int8":
+            return prod(shape) + 4 * shape[0]
+        case "int4":
+            return prod(shape) // 2 + 4 * prod(shape) // group_size(shape[-1])
 
 
 def _generation(directory: Path) -> Fields:

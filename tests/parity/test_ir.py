@@ -15,7 +15,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from haiga.core.errors import Invalid
 from haiga.core.ports import Row
 from haiga.engines.native.runner import OpenVINORunner
-from haiga.models.describe import describe
+from haiga.models.description import describe
 from tests.checkpoints import TINY, load_reference, make_checkpoint, random_tokens, reference_logits
 
 LAYERS, HEADS, SIZE = TINY["num_hidden_layers"], TINY["num_key_value_heads"], 16

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from haiga.core.errors import Invalid
 from haiga.core.ports import Row
 from haiga.engines.native.runner import OpenVINORunner
-from haiga.models.describe import describe
+from haiga.models.description import describe
 from haiga.models.load import Loaded, Settings, cache_file, prepare
 from haiga.models.registry import build
 from haiga.models.weights import Checkpoint, Heap, Packing, Weights, dequantize, pack_int4, pack_int8
@@ -197,7 +197,7 @@ def test_the_pool_takes_the_bytes_that_the_description_says(
         port.get_element_type().size * np.prod([d.get_length() for d in list(port.partial_shape)[1:]])
         for port in caches
     ]
-    assert sum(sizes) == describe(plain).block_bytes(cache)
+    assert sum(sizes) == 32 * describe(plain).kv_bytes(cache)
 
 
 def test_no_logits_are_computed_where_none_are_wanted(plain: Path, load: Load) -> None:
