@@ -158,7 +158,7 @@ def _entry(file: Path, name: str, at: Any, start: int, data: int) -> Entry:
     try:
         dtype, shape = str(at["dtype"]), tuple(int(size) for size in at["shape"])
         begin, end = (int(offset) for offset in at["data_offsets"])
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, OverflowError):
         raise Invalid(f"{file}: damaged (header entry of tensor {name})") from None
     if not 0 <= begin <= end <= data:
         raise Invalid(f"{file}: damaged or truncated (tensor {name} ends at byte {end} of {data})")
