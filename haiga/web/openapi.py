@@ -65,7 +65,7 @@ def _operation(
     }
     success: dict[str, Any] = {"model": answer, "description": "The answer"}
     if streams:
-        success["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+        success["content"] = {"text/event-stream": {"schema": {"description": "Server-sent events"}}}
     # "default" also keeps FastAPI from announcing a 422 that is never sent.
     responses = {200: success, **errors, "default": {"model": error, "description": "Any other error"}}
     return {"responses": responses, "openapi_extra": {"security": SECURED, **extra}}
