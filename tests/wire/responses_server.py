@@ -1,0 +1,68 @@
+"""The web app with kept responses, over fake engines and a database file, for official SDKs."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Event as Gate
+
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from haiga.core.access import Caller
+from haiga.core.errors import Denied
+from haiga.core.generation import BlockStopped, Event, TextRequest
+from haiga.core.ports import Engine
+from haiga.engines.fake import FakeEngine
+from haiga.services.responses import Responses
+from haiga.stores.connect import connect
+from haiga.stores.responses import DatabaseResponses
+from haiga.web.app import Services
+from tests.wire.openai_server import services, serving
+
+
+class Workspaces:
+    """Access for whoever names a workspace as the key."""
+
+    async def authenticate(self, credential: str | None) -> Caller:
+        if credential is None:
+            raise Denied("invalid x-api-key", unauthenticated=True)
+        return Caller(workspace=credential)
+
+
+class GatedEngine(FakeEngine):
+    """Stops before the end of its first block until the gate is opened."""
+
+    gate: Gate
+
+    async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
+        async with aclosing(super().generate(request)) as events:
+            async for event in events:
+                while isinstance(event, BlockStopped) and not self.gate.is_set():
+                    await asyncio.sleep(0.002)
+                yield event
+
+
+def keeping(
+    file: Path, engines: Sequence[Engine] = (FakeEngine(),), clock: Callable[[], float] | None = None
+) -> Services:
+    """Services that keep responses in `file`, which is made here."""
+
+    async def made() -> None:
+        async with connect(file):
+            pass
+
+    asyncio.run(made())
+    bare = services(engines)
+    database = create_async_engine(f"sqlite+aiosqlite:///{file}", poolclass=NullPool)
+    timed = {} if clock is None else {"clock": clock}
+    kept = Responses(bare.inference, DatabaseResponses(database), **timed)
+    return replace(bare, access=Workspaces(), responses=kept)
+
+
+@contextmanager
+def serving_kept(file: Path, engines: Sequence[Engine] = (FakeEngine(),)) -> Iterator[str]:
+    """The address of a server that keeps responses, while the block runs."""
+    with serving(keeping(file, engines)) as url:
+        yield f"{url}/v1"
