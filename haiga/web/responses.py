@@ -1,7 +1,6 @@
 """Handlers of the OpenAI Responses API."""
 
-import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Annotated, Literal, TypeAlias
@@ -31,12 +30,10 @@ END = Finished("end_turn", Usage())
 
 
 class Responses:
-    """`clock` gives unix seconds."""
-
-    def __init__(self, services: Services, kept: Kept, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, services: Services, kept: Kept) -> None:
         self._services = services
         self._kept = kept
-        self._clock = clock
+        self._clock = kept.clock
 
     async def create(self, request: Request) -> Response:
         """Create a response: whole, as server-sent events, or in the background."""

@@ -42,7 +42,7 @@ class Responses:
         self.conversations = Conversations(store, clock=clock, lifetime=lifetime)
         self._inference = inference
         self._store = store
-        self._clock = clock
+        self.clock = clock
         self._lifetime = lifetime
         self._live: dict[str, Run] = {}
         self._swept = clock()
@@ -172,8 +172,8 @@ class Responses:
         await self._store.put(kept, run.input)
         if run.conversation is not None and kept.status in ("completed", "incomplete"):
             await self.conversations.extend(run.caller, run.conversation, [*run.input, *body["output"]])
-        if self._clock() - self._swept >= SWEEP:
-            self._swept = self._clock()
+        if self.clock() - self._swept >= SWEEP:
+            self._swept = self.clock()
             await self._store.expire(self._now())
 
     # --- kept answers ---
@@ -234,7 +234,7 @@ class Responses:
             await self._stop(id, Failed(STOPPED))
 
     def _now(self) -> int:
-        return int(self._clock())
+        return int(self.clock())
 
 
 def _no_previous(id: str) -> Invalid:
