@@ -45,6 +45,8 @@ class Prompter:
     def prompt(self, request: TextRequest) -> Prompt:
         """The request's prompt. Raises Invalid with the template's words when it refuses the conversation,
         Unsupported naming a block that the model cannot take."""
+        if request.raw is not None:
+            return Prompt(self._raw(request.raw))
         rendering = _Rendering(request, self._template, self._guard)
         text = rendering.text(request)
         encoded = self._encode(text, rendering.split)
@@ -55,6 +57,20 @@ class Prompter:
     def count(self, request: TextRequest) -> int:
         """How many tokens the prompt has."""
         return len(self.prompt(request).tokens)
+
+    def _raw(self, raw: str | tuple[int, ...]) -> list[int]:
+        """A prompt without template: what spells a control token is one, and no second BOS is put before a first."""
+        if isinstance(raw, str):
+            begun = self._tokenizer.bos is not None and raw.startswith(self._tokenizer.bos)
+            ids = self._tokenizer.encode(raw, special=not begun)
+        else:
+            ids = list(raw)
+        unknown = next((id for id in ids if not 0 <= id < len(self._tokenizer)), None)
+        if unknown is not None:
+            raise Invalid(f"there is no token {unknown}", field="prompt")
+        if not ids:
+            raise Invalid("the prompt has no tokens", field="prompt")
+        return ids
 
     def _encode(self, text: str, split: str) -> Encoded:
         """The parts between the `split` characters encoded apart; `ends` count in `text`."""

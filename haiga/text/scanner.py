@@ -35,6 +35,11 @@ class Scanner:
         self._held = buffer[keep:]
         return Found(buffer[:keep], None, "")
 
+    @property
+    def held(self) -> int:
+        """How many characters are held back."""
+        return len(self._held)
+
     def finish(self) -> str:
         """The tail that began no match after all."""
         held, self._held = self._held, ""
