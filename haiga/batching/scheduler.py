@@ -56,7 +56,8 @@ class Advance:
     """What a step did for one sequence.
 
     tokens: newly generated, an end token included. stop: why it has ended, if it has. usage: the prompt's tokens by
-    origin, fixed at the first admission, and output so far. prefilled: prompt tokens computed or reused.
+    origin, fixed at the first admission, and output so far. prefilled: prompt tokens computed or reused so far;
+    being sent back does not lower it.
     """
 
     id: str
@@ -283,12 +284,12 @@ class Scheduler:
         for index in range(first, last):
             sequence.blocks[index] = self.pool.store(sequence.blocks[index], sequence.address(index), now)
         self._pin(sequence, first, last, now)
-        prefilled = min(sequence.computed, len(sequence.request.prompt))
+        sequence.prefilled = max(sequence.prefilled, min(sequence.computed, len(sequence.request.prompt)))
         accepted = sequence.extend(tokens)
         if sequence.stop:
             del self._sequences[sequence.request.id]
             self._leave(sequence)
-        return Advance(sequence.request.id, accepted, sequence.stop, sequence.used, prefilled)
+        return Advance(sequence.request.id, accepted, sequence.stop, sequence.used, sequence.prefilled)
 
     def _pin(self, sequence: Sequence, first: int, last: int, now: float) -> None:
         """Breakpoints whose last full block has just become known, of blocks first to last - 1."""

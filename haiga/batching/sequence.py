@@ -27,8 +27,8 @@ class Request:
     """What a sequence is to do.
 
     prompt: token ids, at least one. max_tokens: 0 only fills the cache. end: ids that end the answer. salt: what must
-    not share KV blocks differs here (workspace, adapter). images: the hash of each picture by the offset of its first
-    placeholder token.
+    not share KV blocks differs here (workspace, adapter). images: the hash of each picture, all of one length, by
+    the offset of its first placeholder token.
     """
 
     id: str
@@ -55,6 +55,7 @@ class Sequence:
     blocks: list[int] = field(default_factory=list)
     usage: Usage | None = None
     stop: StopReason | None = None
+    prefilled: int = 0
     passed_over: int = 0
     _addresses: list[bytes] = field(default_factory=list)
 
@@ -82,7 +83,7 @@ class Sequence:
 
     def _pictures(self, start: int, end: int) -> Iterator[bytes]:
         images = self.request.images
-        return (images[offset] for offset in sorted(images) if start <= offset < end)
+        return (offset.to_bytes(8, "little") + images[offset] for offset in sorted(images) if start <= offset < end)
 
     def addresses(self, count: int) -> Iterator[bytes]:
         """The addresses of the first `count` blocks, hashed as they are asked for."""
