@@ -1,63 +1,56 @@
-"""Composition: one server from settings to socket, how it starts and how it stops."""
+"""Composition: one server from settings to socket, how it starts and what it says."""
 
 import asyncio
 import errno
 import ipaddress
 import json
 import shlex
-import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import typer
-import uvicorn
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.cli.engines import Offer, offer
 from haiga.config import Settings
 from haiga.core.errors import Failed, Invalid
+from haiga.core.ports import ResponseStore
 from haiga.services.access import Access
-from haiga.services.inference import Inference
+from haiga.services.models import Models
 from haiga.stores.connect import connect
 from haiga.stores.keys import DatabaseKeys
 from haiga.stores.models import DatabaseModels
-from haiga.web.app import Services, WebSettings, create_app
+from haiga.stores.responses import DatabaseResponses
+
+if TYPE_CHECKING:
+    from haiga.cli.http import Server
 
 
 async def run_server(settings: Settings) -> None:
     """Serve until a signal; running requests may then go on for `drain` seconds. Raises core errors at the start."""
     async with connect(settings.data_dir / "haiga.db") as database:
-        access = await _access(settings, database)
+        # a server that only this machine reaches is open while it has no key
+        access = Access(DatabaseKeys(database), open_when_empty=is_loopback(settings.host))
+        await access.require_keys(settings.host)
         library = await DatabaseModels(database).all()
         with listening(settings.host, settings.port) as listener:
-            async with offer(settings, library, lambda line: typer.echo(f"haiga: {line}", err=True)) as offered:
+            async with offer(settings, library, _warn) as offered:
                 door = await access.is_open()
-                server = Server(_app(settings, access, offered, door), settings.drain)
                 url = address(settings.host, listener.getsockname()[1])
-                await _serve(server, listener, offered, lambda: typer.echo(announcement(url, offered, door)))
+                build = partial(_build, settings, access, offered.models, DatabaseResponses(database), door)
+                await _serve(build, listener, _load_first(offered, announcement(url, offered, door)))
 
 
-def _app(settings: Settings, access: Access, offered: Offer, door: bool) -> uvicorn.Config:
-    web = WebSettings(open=door, allowed_hosts=settings.allow_host, cors_origins=settings.cors)
-    app = create_app(Services(access, Inference(offered.models), web))
-    return uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, server_header=False)
-
-
-async def _access(settings: Settings, database: AsyncEngine) -> Access:
-    """Keys; a server that only this machine reaches is open while it has none. Raises Invalid when nobody could
-    be let in."""
-    access = Access(DatabaseKeys(database), open_when_empty=is_loopback(settings.host))
-    await access.require_keys(settings.host)
-    return access
-
-
-async def _serve(server: "Server", listener: socket.socket, offered: Offer, announce: Callable[[], None]) -> None:
-    """Listen, load the first model, say so. Raises what its loading raises."""
-    loading = asyncio.create_task(_load_first(offered, announce))
-    loading.add_done_callback(server.stop_if_failed)
+async def _serve(build: "Callable[[], Server]", listener: socket.socket, load: Coroutine[None, None, None]) -> None:
+    """Listen until a signal, the first model loaded. Raises what its loading raises."""
+    loading = asyncio.create_task(load)
     try:
+        # in a thread: importing the web takes about as long as the engine's process needs to load a model
+        server = await asyncio.to_thread(build)
+        loading.add_done_callback(server.stop_if_failed)
         await server.serve(sockets=[listener])
     finally:
         loading.cancel()
@@ -66,46 +59,19 @@ async def _serve(server: "Server", listener: socket.socket, offered: Offer, anno
         raise outcome
 
 
-async def _load_first(offered: Offer, announce: Callable[[], None]) -> None:
+def _build(settings: Settings, access: Access, models: Models, responses: ResponseStore, door: bool) -> "Server":
+    from haiga.cli.http import build_server
+
+    return build_server(settings, access, models, responses, door)
+
+
+async def _load_first(offered: Offer, announced: str) -> None:
     async with offered.models.use(next(iter(offered.engines))):
-        announce()
+        typer.echo(announced)
 
 
-class Server(uvicorn.Server):
-    """The first signal lets running requests end, for `drain` seconds; the second ends them at once.
-
-    uvicorn's own handling would raise the signal again before the engines are closed.
-    """
-
-    def __init__(self, config: uvicorn.Config, drain: float) -> None:
-        super().__init__(config)
-        config.timeout_graceful_shutdown = round(drain)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop, signals = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
-        for number in signals:
-            loop.add_signal_handler(number, self._on_signal)
-        try:
-            yield
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
-
-    def _on_signal(self) -> None:
-        self.force_exit = self.should_exit
-        self.should_exit = True
-        if running := len(self.server_state.tasks):
-            typer.echo(
-                f"haiga: {running} running: ended at once"
-                if self.force_exit
-                else f"haiga: finishing {running} running; a second signal ends them",
-                err=True,
-            )
-
-    def stop_if_failed(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and task.exception():
-            self.should_exit = True
+def _warn(line: str) -> None:
+    typer.echo(f"haiga: {line}", err=True)
 
 
 @contextmanager
