@@ -207,10 +207,19 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """What was left out of a prompt to make it fit: whole messages, and characters out of one that stayed."""
+
+    messages: int = 0
+    characters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Routed:
     """Which model answers, where the request names several; comes before any of its events."""
 
     model: str
+    dropped: Dropped = Dropped()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Query
@@ -10,10 +11,11 @@ from starlette.responses import Response
 
 from haiga.core.access import Caller
 from haiga.core.errors import HaigaError, NotFound
-from haiga.core.generation import Choice, Finished, Routed
+from haiga.core.generation import Choice, Dropped, Finished, Routed
 from haiga.core.records import Generation, Price
 from haiga.services.choices import interleave
 from haiga.services.generations import recorded
+from haiga.services.packing import middle_out
 from haiga.services.routing import Answers, first_that_answers, routed_replies
 from haiga.web.credentials import authenticate
 from haiga.web.families import request_id
@@ -45,7 +47,7 @@ class OpenRouter:
         asked = read_router_chat(await request.body())
         draft = self._draft(request, caller, asked, began)
         names = asked.routing.candidates(self._services.inference.models(caller))
-        answers = first_that_answers(names, lambda name: self._ask(caller, asked, name))
+        answers = first_that_answers(names, lambda name, last: self._ask(caller, asked, name, last))
         events = recorded(answers, draft, self._services.generations, self._price, self._clock)
         try:
             response = await self._respond(request, events, asked, draft)
@@ -54,12 +56,18 @@ class OpenRouter:
         response.headers["x-generation-id"] = draft.id
         return response
 
-    def _ask(self, caller: Caller, asked: RouterRequest, name: str) -> tuple[str, Answers]:
+    async def _ask(self, caller: Caller, asked: RouterRequest, name: str, last: bool) -> tuple[Routed, Answers]:
         """One model's answers to the request. Raises NotFound and Invalid when it cannot be asked for them."""
         inference = self._services.inference
         card = inference.model(caller, name)
         asked.routing.check(card, self._price(card.name))
-        return card.name, interleave([inference.generate(caller, choice) for choice in asked.choices(card)])
+        choices, dropped = asked.choices(card), Dropped()
+        if asked.compresses(card, last) and await inference.count(caller, choices[0]) >= card.context:
+            limit = asked.prompt_limit(card)
+            packed, dropped = await middle_out(choices[0], limit, lambda request: inference.count(caller, request))
+            choices = tuple(replace(choice, messages=packed.messages) for choice in choices)
+        answers = interleave([inference.generate(caller, choice) for choice in choices])
+        return Routed(card.name, dropped), answers
 
     async def _respond(
         self,
@@ -74,10 +82,10 @@ class OpenRouter:
             writer = RouterStream(form, id=draft.id, model=model, created=created, price=price, reasoning=reasoning)
             rid, patience, ping = draft.request_id, settings.patience, settings.ping
             return await stream_reply(request, events, writer, id=rid, patience=patience, ping=ping)
-        model, whole = await while_connected(request, routed_replies(events))
-        paid = self._price(model)
+        routed, whole = await while_connected(request, routed_replies(events))
+        paid = self._price(routed.model)
         body = write_router_chat(
-            whole, form, id=draft.id, model=model, created=created, price=paid, reasoning=reasoning
+            whole, form, id=draft.id, routed=routed, created=created, price=paid, reasoning=reasoning
         )
         return Response(body, media_type="application/json")
 

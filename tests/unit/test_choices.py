@@ -109,11 +109,11 @@ async def test_an_answer_without_an_end_is_a_failure(count: int) -> None:
 
 
 def asking(answers: dict[str, Answer], asked: list[str]) -> Ask:
-    def ask(name: str) -> tuple[str, Answers]:
+    async def ask(name: str, last: bool) -> tuple[Routed, Answers]:
         asked.append(name)
         if name == "nobody":
             raise Busy("nobody is there")
-        return f"model-{name}", interleave([answers[name].events()])
+        return Routed(f"model-{name}"), interleave([answers[name].events()])
 
     return ask
 
@@ -121,8 +121,8 @@ def asking(answers: dict[str, Answer], asked: list[str]) -> Ask:
 @pytest.mark.parametrize("fails_after", [0, 1])
 async def test_whoever_fails_before_saying_anything_is_passed_over(fails_after: int) -> None:
     answers, asked = {"a": Answer("a", fails_after), "b": Answer("b"), "c": Answer("c")}, list[str]()
-    model, made = await routed_replies(first_that_answers(["nobody", "a", "b", "c"], asking(answers, asked)))
-    assert ("model-b", ["b said"], ["nobody", "a", "b"]) == (model, texts(made), asked)
+    routed, made = await routed_replies(first_that_answers(["nobody", "a", "b", "c"], asking(answers, asked)))
+    assert ("model-b", ["b said"], ["nobody", "a", "b"]) == (routed.model, texts(made), asked)
     assert not answers["a"].under_way
 
 

@@ -125,6 +125,27 @@ def test_the_next_model_answers_when_one_cannot(client: OpenAI, names: list[str]
     assert "one two three" == "".join(c.choices[0].delta.content or "" for c in streamed if c.choices)
 
 
+def test_a_prompt_too_long_for_a_small_model_loses_its_middle_and_the_answer_says_so(address: str) -> None:
+    said = [{"role": "user" if i % 2 == 0 else "assistant", "content": f"w{i}"} for i in range(9)]
+    for fields in ({}, {"transforms": ["middle-out"]}, {"plugins": [{"id": "context-compression"}]}):
+        body = post(address, model="small", messages=said, max_tokens=1, **fields).json()
+        note = {"engine": "middle-out", "dropped_messages": 8, "dropped_characters": 0}
+        assert ({"context_compression": note}, 2) == (body["openrouter_metadata"], body["usage"]["prompt_tokens"])
+    last = chunks(post(address, model="small", messages=said, max_tokens=1, stream=True))[-1]
+    assert {"context_compression": note} == last["openrouter_metadata"]
+
+
+@pytest.mark.parametrize("fields", [{"transforms": []}, {"plugins": [{"id": "context-compression", "enabled": False}]}])
+def test_compression_can_be_forbidden(address: str, fields: dict[str, object]) -> None:
+    response = post(address, model="small", **fields)
+    assert (400, True) == (response.status_code, "maximum context length" in response.json()["error"]["message"])
+
+
+def test_a_prompt_that_fits_is_not_compressed(address: str) -> None:
+    body = post(address, model="fake", transforms=["middle-out"], max_tokens=4000).json()
+    assert ("one two three", False) == (body["choices"][0]["message"]["content"], "openrouter_metadata" in body)
+
+
 def test_no_other_model_is_tried_where_fallbacks_are_forbidden(address: str) -> None:
     response = post(address, model="full", models=["fake"], provider={"allow_fallbacks": False})
     assert (529, 529) == (response.status_code, response.json()["error"]["code"])

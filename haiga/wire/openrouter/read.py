@@ -27,6 +27,7 @@ VARIANTS = (":nitro", ":floor", ":free", ":exacto", ":extended", ":thinking")
 NO_EFFECT = ("auto-router", "auto-beta-router", "pareto-router", "response-healing", "file-parser")
 COMPRESSION = "context-compression"
 MILLION = 1_000_000
+SMALL_CONTEXT = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,16 @@ class RouterRequest:
     def choices(self, card: ModelCard) -> tuple[TextRequest, ...]:
         """One core request to this model for each answer wanted. Raises Invalid when they are to be too long."""
         return tuple(replace(choice, model=card.name) for choice in self.chat.choices(card))
+
+    def compresses(self, card: ModelCard, last: bool) -> bool:
+        """Whether to leave out of a conversation that does not fit this model: where it was asked for, and for a small
+        context unless it was forbidden or another model is still to be tried."""
+        return self.compress is True or (self.compress is None and last and card.context <= SMALL_CONTEXT)
+
+    def prompt_limit(self, card: ModelCard) -> int:
+        """How many tokens a prompt may have that had to be made smaller: the answer gets what it was promised, or a
+        quarter of the context, and never more than half of it."""
+        return card.context - min(self.chat.max_tokens or card.context // 4, card.context // 2)
 
 
 def _offered(card: ModelCard) -> frozenset[str]:

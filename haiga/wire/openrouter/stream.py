@@ -25,7 +25,7 @@ from haiga.wire.openai_chat.read import Form
 from haiga.wire.openai_chat.stream import DONE, ChoiceWriter, data_frame
 from haiga.wire.openai_chat.write import finish_reason, logprobs_body, tier
 from haiga.wire.openrouter import PROVIDER, errors
-from haiga.wire.openrouter.write import reasoning_detail, router_usage
+from haiga.wire.openrouter.write import packing_note, reasoning_detail, router_usage
 from haiga.wire.sse import comment
 
 PROCESSING = comment("OPENROUTER PROCESSING")
@@ -81,6 +81,7 @@ class RouterStream:
         self._price = price
         self._reasoning = reasoning
         self._choices: dict[int, RouterChoiceWriter] = {}
+        self._note: dict[str, Any] = {}
         self._head: dict[str, Any] = {
             "id": id,
             "provider": PROVIDER,
@@ -94,10 +95,11 @@ class RouterStream:
         match item:
             case Routed():
                 self._head["model"] = item.model
+                self._note = packing_note(item.dropped)
                 return PROCESSING
             case Finished():
                 usage = router_usage(item.usage, self._price(self._head["model"]))
-                return data_frame({**self._head, "choices": [], "usage": usage}) + DONE
+                return data_frame({**self._head, "choices": [], "usage": usage, **self._note}) + DONE
         if isinstance(item.event, Progress):
             return PROCESSING
         writer = self._choices.setdefault(item.index, RouterChoiceWriter(self._form, self._reasoning))

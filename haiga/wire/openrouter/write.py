@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from haiga.core.generation import Reply, Usage, together
+from haiga.core.generation import Dropped, Reply, Routed, Usage, together
 from haiga.core.messages import Block, RedactedThinking, Thinking
 from haiga.core.records import Price
 from haiga.wire.openai_chat.read import Form
@@ -17,22 +17,31 @@ from haiga.wire.openrouter import PROVIDER
 
 
 def write_router_chat(
-    replies: Sequence[Reply], form: Form, *, id: str, model: str, created: int, price: Price, reasoning: bool
+    replies: Sequence[Reply], form: Form, *, id: str, routed: Routed, created: int, price: Price, reasoning: bool
 ) -> bytes:
     """`reasoning`: whether thoughts are shown."""
     usage = together([reply.usage for reply in replies], len(replies))
     body = {
         "id": id,
         "provider": PROVIDER,
-        "model": model,
+        "model": routed.model,
         "object": "chat.completion",
         "created": created,
         "choices": [_choice(i, reply, form, reasoning) for i, reply in enumerate(replies)],
         "system_fingerprint": None,
         "usage": router_usage(usage, price),
         **tier(form),
+        **packing_note(routed.dropped),
     }
     return orjson.dumps(body)
+
+
+def packing_note(dropped: Dropped) -> dict[str, Any]:
+    """What context compression left out of the prompt, where it left out anything."""
+    if dropped == Dropped():
+        return {}
+    left_out = {"dropped_messages": dropped.messages, "dropped_characters": dropped.characters}
+    return {"openrouter_metadata": {"context_compression": {"engine": "middle-out", **left_out}}}
 
 
 def _choice(index: int, reply: Reply, form: Form, reasoning: bool) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from haiga.core.generation import (
     InputDelta,
     Progress,
     Reply,
+    Routed,
     SignatureDelta,
     Started,
     TextDelta,
@@ -159,6 +160,11 @@ def _router(form: Form, reasoning: bool = True) -> RouterStream:
     return RouterStream(form, price=lambda name: Price(), reasoning=reasoning, **NAMED)
 
 
+def _router_whole(replies: list[Reply], form: Form, reasoning: bool = True) -> bytes:
+    routed = Routed("m")
+    return write_router_chat(replies, form, id="x", routed=routed, created=5, price=Price(), reasoning=reasoning)
+
+
 def _comparable(message: dict[str, Any]) -> dict[str, Any]:
     """What the client has of a message: no empty fields, no places in lists, arguments as values."""
     shown = {key: value for key, value in message.items() if value and key != "annotations"}
@@ -197,7 +203,7 @@ def test_openrouters_stream_read_back_is_its_whole_answer(
     writer = _router(form, reasoning)
     read = chunks(b"".join(writer.write(item) for item in data.draw(interleaved(streams))))
     replies = [fold(stream) for stream in streams]
-    whole = orjson.loads(write_router_chat(replies, form, price=Price(), reasoning=reasoning, **NAMED))
+    whole = orjson.loads(_router_whole(replies, form, reasoning))
     streamed = folded(read)
     for choice in whole["choices"]:
         answer = streamed[choice["index"]]
@@ -218,5 +224,5 @@ def test_encrypted_reasoning_is_passed_on_by_openrouter() -> None:
     writer = _router(Form(stream=True))
     frames = [_data(frame) for event in events if (frame := writer.write(Choice(0, event)))]
     assert [detail] == frames[0]["choices"][0]["delta"]["reasoning_details"]
-    whole = write_router_chat([fold(events)], Form(), price=Price(), reasoning=True, **NAMED)
+    whole = _router_whole([fold(events)], Form())
     assert [detail] == orjson.loads(whole)["choices"][0]["message"]["reasoning_details"]
