@@ -1,0 +1,70 @@
+"""`python -m bench [engine|process|sampling …]`: print figures as tables, all of them by default."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import kernels, process, sampling, shapes
+
+CONSOLE = Console(width=110)
+
+
+def engine(options: argparse.Namespace) -> None:
+    table = Table("Llama-3.2-1B shape, int4, u8 cache", "ours, tokens/s", "bare graph", "ratio", title="Engine")
+    for row in kernels.compare(_checkpoint(options), _cache(options), options.rounds):
+        table.add_row(row.name, f"{row.ours:.1f}", f"{row.bare:.1f}", f"{row.ratio:.3f}")
+    CONSOLE.print(table)
+
+
+def whole_process(options: argparse.Namespace) -> None:
+    f = process.run(_checkpoint(options), _cache(options), options.rounds)
+    table = Table("figure", "value", title="Engine process, the same model")
+    table.add_row("start from packed weights", f"{f.start:.2f} s")
+    table.add_row(f"first token, {process.SHARED} tokens cold", f"{f.cold * 1000:.0f} ms")
+    table.add_row("first token, the same prefix cached", f"{f.warm * 1000:.0f} ms")
+    table.add_row("warm / cold", f"{f.warm / f.cold:.3f}")
+    table.add_row("resident memory", f"{f.resident >> 20} MiB")
+    table.add_row("of it weights, KV pool, rest", f"{f.weights >> 20}, {f.pool >> 20}, {f.overhead >> 20} MiB")
+    CONSOLE.print(table)
+
+
+def sampler(options: argparse.Namespace) -> None:
+    table = Table("one token, vocabulary of 128,256", "microseconds", title="Sampler")
+    for name, value in sampling.run().items():
+        table.add_row(name, f"{value:.0f}")
+    CONSOLE.print(table)
+
+
+BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
+    "engine": engine,
+    "process": whole_process,
+    "sampling": sampler,
+}
+
+
+def _checkpoint(options: argparse.Namespace) -> Path:
+    return shapes.write(shapes.LLAMA_1B, options.folder / "llama-1b")
+
+
+def _cache(options: argparse.Namespace) -> Path:
+    folder: Path = options.folder / "cache"
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
+    parser.add_argument("--rounds", type=int, default=5, help="counted rounds of each comparison")
+    parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="where checkpoints are kept")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(BENCHES):
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+    for name in options.names or BENCHES:
+        BENCHES[name](options)
+
+
+if __name__ == "__main__":
+    main()
