@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
 from haiga.core.access import ApiKey
+from haiga.core.chats import ChatFilter, KeptChat
 from haiga.core.generation import Event, TextRequest
 from haiga.core.library import AddedModel
 from haiga.core.records import Generation
@@ -192,3 +193,20 @@ class GenerationStore(Protocol):
 
     async def spent(self, workspace: str, since: float) -> Decimal:
         """US dollars for the workspace's requests that are remembered, from unix second `since` on."""
+
+
+class ChatStore(Protocol):
+    """Where chat completions are kept. What has expired at unix second `now`, or belongs to another workspace, is not
+    there."""
+
+    async def put(self, chat: KeptChat) -> None:
+        """Keep it; one of the same id is replaced."""
+
+    async def get(self, workspace: str, id: str, now: int) -> KeptChat | None:
+        """A chat completion by its id."""
+
+    async def delete(self, workspace: str, id: str) -> bool:
+        """Forget it; False when there is none of that id."""
+
+    async def list(self, workspace: str, wanted: ChatFilter, now: int) -> "list[KeptChat]":
+        """Those wanted, in order."""

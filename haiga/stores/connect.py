@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from haiga.core.errors import Failed
 
-REVISION = "0002"  # the newest migration
+REVISION = "0003"  # the newest migration
 
 
 @asynccontextmanager

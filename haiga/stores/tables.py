@@ -73,3 +73,16 @@ ITEMS = Table(
     Column("output", Boolean, nullable=False),
     Column("body", Text, nullable=False),
 )
+
+CHATS = Table(
+    "chats",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("metadata", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("messages", Text, nullable=False),
+)
