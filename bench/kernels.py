@@ -19,8 +19,7 @@ from haiga.batching.scheduler import Scheduler
 from haiga.batching.sequence import Request
 from haiga.core.generation import Sampling
 from haiga.engines.native.runner import OpenVINORunner
-from haiga.models.description import BLOCK
-from haiga.models.load import Settings, load
+from haiga.models.load import BLOCK, Settings, load
 
 BLOCKS = 512
 PROMPT = 512

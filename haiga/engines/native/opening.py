@@ -15,13 +15,12 @@ from haiga.engines.native.engine import Model, NativeEngine
 from haiga.engines.native.process import child_command
 from haiga.engines.native.protocol import Plant
 from haiga.models.description import Description, describe
-from haiga.models.load import CacheType
+from haiga.models.load import BLOCK, CacheType
 from haiga.models.weights import Packing, check_vocabulary
 from haiga.text.prompt import Prompter
 from haiga.text.template import ChatTemplate
 from haiga.text.tokenizer import Tokenizer
 
-BLOCK = 32
 OVERHEAD = 300 << 20  # bytes of an engine process besides weights and KV pool
 SMALL = 64 << 20  # weights up to this many bytes in f32 are run in f32, exactly
 POOL_LIMIT = 2 << 30  # bytes of KV pool that are taken without being asked for
