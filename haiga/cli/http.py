@@ -20,6 +20,8 @@ from haiga.services.models import Models
 from haiga.services.responses import Responses
 from haiga.web.app import Services, WebSettings, create_app
 
+LAST_WORDS = 1.0  # seconds for the errors of requests that were cut to reach their clients
+
 
 def build_server(settings: Settings, access: Access, models: Models, responses: ResponseStore, door: bool) -> "Server":
     """The server, not started. `door` says that it is open: no key is configured."""
@@ -27,30 +29,28 @@ def build_server(settings: Settings, access: Access, models: Models, responses: 
     inference = Inference(models)
     kept = Responses(inference, responses)
     app = create_app(Services(access, inference, web, responses=kept))
-    config = uvicorn.Config(
-        app,
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=round(settings.drain),
-    )
-    return Server(config, kept)
+    config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, server_header=False)
+    return Server(config, models, kept, settings.drain)
 
 
 class Server(uvicorn.Server):
-    """The first signal lets running requests end, for as long as the configuration allows; the second ends them.
+    """The first signal lets requests under way end, for `drain` seconds; then, or at the second signal, the models
+    are closed under them, so that each ends with the API's own error. Background responses of `kept` end last.
 
-    uvicorn's own handling would raise the signal again before the engines are closed. Background responses of
-    `kept` are stopped last.
+    uvicorn's own handling would raise the signal again before the engines are closed.
     """
 
-    def __init__(self, config: uvicorn.Config, kept: Responses) -> None:
+    def __init__(self, config: uvicorn.Config, models: Models, kept: Responses, drain: float) -> None:
         super().__init__(config)
+        self._models = models
         self._kept = kept
+        self._drain = drain
+        self._cutting: asyncio.Task[None] | None = None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        limit = asyncio.get_running_loop().call_later(self._drain, self._cut)
         await super().shutdown(sockets)
+        limit.cancel()
         await self._kept.close()
 
     @contextmanager
@@ -65,11 +65,19 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def _on_signal(self) -> None:
-        self.force_exit = self.should_exit
+        if self.should_exit:
+            self._cut()
+        elif running := len(self.server_state.tasks):
+            typer.echo(f"haiga: finishing what runs (requests: {running}); a second signal ends it", err=True)
         self.should_exit = True
-        if running := len(self.server_state.tasks):
-            then = "ended at once" if self.force_exit else "are being finished; a second signal ends them"
-            typer.echo(f"haiga: requests running: {running}; they {then}", err=True)
+
+    def _cut(self) -> None:
+        self._cutting = self._cutting or asyncio.create_task(self._end_requests())
+
+    async def _end_requests(self) -> None:
+        await self._models.close()
+        await asyncio.sleep(LAST_WORDS)
+        self.force_exit = True
 
     def stop_if_failed(self, task: "asyncio.Task[None]") -> None:
         """A callback for the task without which there is nothing to serve."""

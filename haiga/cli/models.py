@@ -87,6 +87,8 @@ def _with_library(settings: Settings, work: "Callable[[Library], Awaitable[T]]")
 
 @asynccontextmanager
 async def _library(settings: Settings) -> "AsyncIterator[Library]":
+    from huggingface_hub import get_token
+
     from haiga.services.library import Hub, Library
     from haiga.stores.connect import connect
     from haiga.stores.models import DatabaseModels
@@ -96,7 +98,8 @@ async def _library(settings: Settings) -> "AsyncIterator[Library]":
 
         await prepare_engine(path, weights, settings)
 
-    hub = None if settings.offline else Hub(settings.hub, settings.hub_token)
+    # without HF_TOKEN, whoever has logged in to the hub with its own tools stays logged in
+    hub = None if settings.offline else Hub(settings.hub, settings.hub_token or get_token())
     async with connect(settings.data_dir / "haiga.db") as database:
         yield Library(DatabaseModels(database), settings.data_dir / "models", hub, prepare, reserved=("starter",))
 

@@ -1,8 +1,8 @@
 """Models from a Hugging Face hub: which files a repository has, and how they get here whole.
 
 Rule: a file bears its own name only after its hash matched the hub's. Until then it is NAME.part, and the next try
-goes on where the last one broke off. (The hub's own library, 2.4, does neither: it deletes a broken download, and
-checks sizes only. It is used here for addresses and the stored token.)
+goes on where the last one broke off. The hub's own library (2.4) does neither: it deletes a broken download, and
+checks sizes only; so the bytes are fetched here.
 """
 
 import asyncio
