@@ -4,7 +4,7 @@ Rule: the first failure ends all of them, and closing the stream closes every on
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from haiga.core.errors import Failed
@@ -86,3 +86,17 @@ async def replies(answers: AsyncGenerator[Routed | Choice | Finished, None]) -> 
             if isinstance(item, Choice):
                 folders.setdefault(item.index, Folder()).add(item.event)
     return [folders[i].reply() for i in sorted(folders)]
+
+
+async def watched(
+    answers: AsyncGenerator[Choice | Finished, None], done: Callable[[Sequence[Reply]], Awaitable[None]]
+) -> AsyncGenerator[Choice | Finished, None]:
+    """The events as they are; `done` gets the whole answers before their end is told, and never parts of them."""
+    folders: dict[int, Folder] = {}
+    async with aclosing(answers):
+        async for item in answers:
+            if isinstance(item, Choice):
+                folders.setdefault(item.index, Folder()).add(item.event)
+            else:
+                await done([folders[i].reply() for i in sorted(folders)])
+            yield item

@@ -1,24 +1,27 @@
 """Handlers of the OpenAI API's Chat Completions and older Completions."""
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from haiga.core.access import Caller
+from haiga.core.chats import KeptChat
 from haiga.core.errors import HaigaError
 from haiga.core.generation import Choice, Event, Finished, Reply, TextRequest
-from haiga.services.choices import interleave, replies
+from haiga.services.choices import interleave, replies, watched
 from haiga.web.credentials import authenticate
 from haiga.web.families import request_id
 from haiga.web.services import Services
 from haiga.web.streaming import Writer, stream_reply, while_connected
-from haiga.wire.openai_chat.read import read_chat
+from haiga.wire.openai_chat.read import ChatRequest, read_chat
 from haiga.wire.openai_chat.stream import ChatStream
-from haiga.wire.openai_chat.write import write_chat
+from haiga.wire.openai_chat.write import chat_body, write_chat
 from haiga.wire.openai_completions import CompletionStream, read_completion, usage_of, write_completion
+
+KEPT_FOR = 30 * 24 * 3600  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class OpenAI:
         card = self._services.inference.model(caller, asked.request.model)
         events = interleave(self._generate(caller, asked.choices(card)))
         id, model, form = self._new_id("chatcmpl"), card.name, asked.form
+        if asked.kept and self._services.chats:
+            events = watched(events, self._keeper(caller, asked, id, model, int(began)))
         answer = Answer(
             ChatStream(form, id=id, model=model, created=int(began)) if form.stream else None,
             lambda whole: write_chat(whole, form, id=id, model=model, created=int(began)),
@@ -67,6 +72,20 @@ class OpenAI:
 
         writer = CompletionStream(form, id=id, model=model, created=int(began)) if form.stream else None
         return await self._respond(request, events, Answer(writer, whole, asked.placed), began)
+
+    def _keeper(
+        self, caller: Caller, asked: ChatRequest, id: str, model: str, created: int
+    ) -> Callable[[Sequence[Reply]], Awaitable[None]]:
+        """What keeps an answer once it is whole."""
+
+        async def keep(whole: Sequence[Reply]) -> None:
+            body = chat_body(whole, asked.form, id=id, model=model, created=created)
+            lives = (created, created + KEPT_FOR)
+            kept = KeptChat(id, caller.workspace, model, *lives, asked.metadata or {}, body, asked.written)
+            if self._services.chats:
+                await self._services.chats.put(kept)
+
+        return keep
 
     def _generate(self, caller: Caller, requests: Sequence[TextRequest]) -> list[AsyncGenerator[Event, None]]:
         return [self._services.inference.generate(caller, request) for request in requests]

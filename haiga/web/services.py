@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from haiga.core.access import Caller
-from haiga.core.ports import GenerationStore
+from haiga.core.ports import ChatStore, GenerationStore
 from haiga.core.records import Price
 from haiga.services.generations import RecentGenerations
 from haiga.services.inference import Inference
@@ -43,7 +43,7 @@ class WebSettings:
 @dataclass(frozen=True, slots=True)
 class Services:
     """`prices` are by the model's name; one that is not there costs nothing. Without `responses` the Responses and
-    Conversations APIs are not there."""
+    Conversations APIs are not there, without `chats` no chat completion is kept."""
 
     access: Access
     inference: Inference
@@ -51,3 +51,4 @@ class Services:
     prices: Mapping[str, Price] = field(default_factory=dict)
     generations: GenerationStore = field(default_factory=RecentGenerations)
     responses: Responses | None = None
+    chats: ChatStore | None = None

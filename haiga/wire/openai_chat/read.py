@@ -46,7 +46,7 @@ class ChatRequest:
     """A request, how many answers are wanted, and the form they are wanted in.
 
     `max_tokens` is None where the caller left it open; `limit_field` is what the caller called it. `kept` says that the
-    answer is to be stored with `metadata`.
+    answer is to be stored with `metadata` and the messages as they were `written`.
     """
 
     request: TextRequest
@@ -57,6 +57,7 @@ class ChatRequest:
     n: int = 1
     kept: bool = False
     metadata: dict[str, str] | None = None
+    written: tuple[dict[str, Any], ...] = ()
 
     def choices(self, card: ModelCard) -> tuple[TextRequest, ...]:
         """One core request for each answer wanted, differing in their seeds. Raises Invalid when more tokens are asked
@@ -95,9 +96,11 @@ def seeded(request: TextRequest, choice: int) -> TextRequest:
 
 def read_chat(body: bytes) -> ChatRequest:
     """The body of POST /v1/chat/completions. Raises Invalid and Unsupported."""
-    shape = read_shape(shapes.ChatBody, read_object(body))
+    value = read_object(body)
+    shape = read_shape(shapes.ChatBody, value)
     rules.check(shape)
-    return chat_request(shape)
+    asked = chat_request(shape)
+    return replace(asked, written=tuple(value["messages"])) if asked.kept else asked
 
 
 def chat_request(shape: shapes.ChatBody) -> ChatRequest:
