@@ -13,14 +13,28 @@ from pydantic.json_schema import models_json_schema
 from haiga.wire.anthropic.answers import CountAnswer, ErrorAnswer, MessageAnswer, ModelAnswer, ModelsAnswer
 from haiga.wire.anthropic.rules import VERSIONS
 from haiga.wire.anthropic.shapes import CountBody, MessageBody
-from haiga.wire.openai_chat.answers import ChatAnswer, CompletionAnswer
+from haiga.wire.openai_chat import answers as chats
 from haiga.wire.openai_chat.shapes import ChatBody
+from haiga.wire.openai_chat.stored import ChatUpdateBody
 from haiga.wire.openai_completions import CompletionBody
 from haiga.wire.openai_models import OpenAIErrorAnswer, OpenAIModel, OpenAIModels
+from haiga.wire.openai_responses import answers as responses
+from haiga.wire.openai_responses.shapes import ConversationBody, ConversationChange, ConversationItems, ResponseBody
 from haiga.wire.openrouter.answers import RouterChatAnswer, RouterDataAnswer, RouterErrorAnswer, RouterModelsAnswer
 from haiga.wire.openrouter.shapes import RouterBody
 
-BODIES: tuple[type[BaseModel], ...] = (MessageBody, CountBody, ChatBody, CompletionBody, RouterBody)
+BODIES: tuple[type[BaseModel], ...] = (
+    MessageBody,
+    CountBody,
+    ChatBody,
+    ChatUpdateBody,
+    CompletionBody,
+    ResponseBody,
+    ConversationBody,
+    ConversationChange,
+    ConversationItems,
+    RouterBody,
+)
 REFERENCE = "#/components/schemas/{model}"
 ERRORS = {
     400: "The request is wrong; the message names the field",
@@ -83,10 +97,32 @@ COUNT_TOKENS = _operation(CountAnswer, {"requestBody": _body(CountBody), "parame
 EITHER_ERROR = ErrorAnswer | OpenAIErrorAnswer
 LIST_MODELS = _operation(ModelsAnswer | OpenAIModels, {"parameters": [OPTIONAL_VERSION]}, error=EITHER_ERROR)
 GET_MODEL = _operation(ModelAnswer | OpenAIModel, {"parameters": [OPTIONAL_VERSION]}, error=EITHER_ERROR)
-CREATE_CHAT = _operation(ChatAnswer, {"requestBody": _body(ChatBody)}, error=OpenAIErrorAnswer, streams=True)
+CREATE_CHAT = _operation(chats.ChatAnswer, {"requestBody": _body(ChatBody)}, error=OpenAIErrorAnswer, streams=True)
 CREATE_COMPLETION = _operation(
-    CompletionAnswer, {"requestBody": _body(CompletionBody)}, error=OpenAIErrorAnswer, streams=True
+    chats.CompletionAnswer, {"requestBody": _body(CompletionBody)}, error=OpenAIErrorAnswer, streams=True
 )
+LIST_CHATS = _operation(chats.KeptChatsAnswer, {}, error=OpenAIErrorAnswer)
+GET_CHAT = _operation(chats.KeptChatAnswer, {}, error=OpenAIErrorAnswer)
+UPDATE_CHAT = _operation(chats.KeptChatAnswer, {"requestBody": _body(ChatUpdateBody)}, error=OpenAIErrorAnswer)
+DELETE_CHAT = _operation(chats.DeletedChatAnswer, {}, error=OpenAIErrorAnswer)
+LIST_MESSAGES = _operation(chats.KeptMessagesAnswer, {}, error=OpenAIErrorAnswer)
+_RESPONSE = {"requestBody": _body(ResponseBody)}
+CREATE_RESPONSE = _operation(responses.ResponseAnswer, _RESPONSE, error=OpenAIErrorAnswer, streams=True)
+COUNT_INPUT = _operation(responses.InputTokensAnswer, _RESPONSE, error=OpenAIErrorAnswer)
+COMPACT_RESPONSE = _operation(OpenAIErrorAnswer, {}, error=OpenAIErrorAnswer)
+GET_RESPONSE = _operation(responses.ResponseAnswer, {}, error=OpenAIErrorAnswer, streams=True)
+CANCEL_RESPONSE = _operation(responses.ResponseAnswer, {}, error=OpenAIErrorAnswer)
+DELETE_KEPT = _operation(responses.DeletedAnswer, {}, error=OpenAIErrorAnswer)
+LIST_ITEMS = _operation(responses.ItemsAnswer, {}, error=OpenAIErrorAnswer)
+GET_ITEM = _operation(responses.ItemAnswer, {}, error=OpenAIErrorAnswer)
+ADD_ITEMS = _operation(responses.ItemsAnswer, {"requestBody": _body(ConversationItems)}, error=OpenAIErrorAnswer)
+CREATE_CONVERSATION = _operation(
+    responses.ConversationAnswer, {"requestBody": _body(ConversationBody)}, error=OpenAIErrorAnswer
+)
+CHANGE_CONVERSATION = _operation(
+    responses.ConversationAnswer, {"requestBody": _body(ConversationChange)}, error=OpenAIErrorAnswer
+)
+GET_CONVERSATION = _operation(responses.ConversationAnswer, {}, error=OpenAIErrorAnswer)
 ROUTER_CHAT = _operation(RouterChatAnswer, {"requestBody": _body(RouterBody)}, error=RouterErrorAnswer, streams=True)
 ROUTER_MESSAGE = _operation(MessageAnswer, {"requestBody": _body(MessageBody)}, streams=True)
 ROUTER_MODELS = _operation(RouterModelsAnswer, {}, error=RouterErrorAnswer)

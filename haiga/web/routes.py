@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from haiga.web import openapi
+from haiga.web.chats import Chats
 from haiga.web.conversations import Conversations
 from haiga.web.messages import Messages
 from haiga.web.models import Models
@@ -21,29 +22,36 @@ def router(services: Services) -> APIRouter:
     add("/v1/messages", messages.create, methods=["POST"], **openapi.CREATE_MESSAGE)
     add("/v1/messages/count_tokens", messages.count, methods=["POST"], **openapi.COUNT_TOKENS)
     add("/v1/chat/completions", openai.chat, methods=["POST"], **openapi.CREATE_CHAT)
+    if services.chats is not None:
+        chats = Chats(services, services.chats)
+        add("/v1/chat/completions", chats.list, methods=["GET"], **openapi.LIST_CHATS)
+        add("/v1/chat/completions/{id}", chats.get, methods=["GET"], **openapi.GET_CHAT)
+        add("/v1/chat/completions/{id}", chats.update, methods=["POST"], **openapi.UPDATE_CHAT)
+        add("/v1/chat/completions/{id}", chats.delete, methods=["DELETE"], **openapi.DELETE_CHAT)
+        add("/v1/chat/completions/{id}/messages", chats.messages, methods=["GET"], **openapi.LIST_MESSAGES)
     add("/v1/completions", openai.complete, methods=["POST"], **openapi.CREATE_COMPLETION)
     add("/v1/models", models.list, methods=["GET"], **openapi.LIST_MODELS)
     add("/v1/models/{id:path}", models.get, methods=["GET"], **openapi.GET_MODEL)
 
     if services.responses is not None:
         responses = Responses(services, services.responses)
-        add("/v1/responses", responses.create, methods=["POST"])
-        add("/v1/responses/input_tokens", responses.count, methods=["POST"])
-        add("/v1/responses/compact", responses.compact, methods=["POST"])
-        add("/v1/responses/{id}", responses.get, methods=["GET"])
-        add("/v1/responses/{id}", responses.delete, methods=["DELETE"])
-        add("/v1/responses/{id}/cancel", responses.cancel, methods=["POST"])
-        add("/v1/responses/{id}/input_items", responses.input_items, methods=["GET"])
+        add("/v1/responses", responses.create, methods=["POST"], **openapi.CREATE_RESPONSE)
+        add("/v1/responses/input_tokens", responses.count, methods=["POST"], **openapi.COUNT_INPUT)
+        add("/v1/responses/compact", responses.compact, methods=["POST"], **openapi.COMPACT_RESPONSE)
+        add("/v1/responses/{id}", responses.get, methods=["GET"], **openapi.GET_RESPONSE)
+        add("/v1/responses/{id}", responses.delete, methods=["DELETE"], **openapi.DELETE_KEPT)
+        add("/v1/responses/{id}/cancel", responses.cancel, methods=["POST"], **openapi.CANCEL_RESPONSE)
+        add("/v1/responses/{id}/input_items", responses.input_items, methods=["GET"], **openapi.LIST_ITEMS)
 
         conversations = Conversations(services, services.responses.conversations)
-        add("/v1/conversations", conversations.create, methods=["POST"])
-        add("/v1/conversations/{id}", conversations.get, methods=["GET"])
-        add("/v1/conversations/{id}", conversations.update, methods=["POST"])
-        add("/v1/conversations/{id}", conversations.delete, methods=["DELETE"])
-        add("/v1/conversations/{id}/items", conversations.items, methods=["GET"])
-        add("/v1/conversations/{id}/items", conversations.add, methods=["POST"])
-        add("/v1/conversations/{id}/items/{item}", conversations.item, methods=["GET"])
-        add("/v1/conversations/{id}/items/{item}", conversations.remove, methods=["DELETE"])
+        add("/v1/conversations", conversations.create, methods=["POST"], **openapi.CREATE_CONVERSATION)
+        add("/v1/conversations/{id}", conversations.get, methods=["GET"], **openapi.GET_CONVERSATION)
+        add("/v1/conversations/{id}", conversations.update, methods=["POST"], **openapi.CHANGE_CONVERSATION)
+        add("/v1/conversations/{id}", conversations.delete, methods=["DELETE"], **openapi.DELETE_KEPT)
+        add("/v1/conversations/{id}/items", conversations.items, methods=["GET"], **openapi.LIST_ITEMS)
+        add("/v1/conversations/{id}/items", conversations.add, methods=["POST"], **openapi.ADD_ITEMS)
+        add("/v1/conversations/{id}/items/{item}", conversations.item, methods=["GET"], **openapi.GET_ITEM)
+        add("/v1/conversations/{id}/items/{item}", conversations.remove, methods=["DELETE"], **openapi.GET_CONVERSATION)
 
     openrouter = OpenRouter(services)
     add("/api/v1/chat/completions", openrouter.chat, methods=["POST"], **openapi.ROUTER_CHAT)

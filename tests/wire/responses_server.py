@@ -1,9 +1,9 @@
 """The web app with kept responses, over fake engines and a database file, for official SDKs."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from threading import Event as Gate
 
@@ -15,11 +15,13 @@ from haiga.core.errors import Denied
 from haiga.core.generation import BlockStopped, Event, TextRequest
 from haiga.core.ports import Engine
 from haiga.engines.fake import FakeEngine
+from haiga.services.inference import Inference
+from haiga.services.models import Models
 from haiga.services.responses import Responses
 from haiga.stores.connect import connect
 from haiga.stores.responses import DatabaseResponses
-from haiga.web.app import Services
-from tests.wire.openai_server import services, serving
+from haiga.web.app import Services, WebSettings
+from tests.wire.openai_server import serving
 
 
 class Workspaces:
@@ -45,7 +47,10 @@ class GatedEngine(FakeEngine):
 
 
 def keeping(
-    file: Path, engines: Sequence[Engine] = (FakeEngine(),), clock: Callable[[], float] | None = None
+    file: Path,
+    engines: Sequence[Engine] = (FakeEngine(),),
+    clock: Callable[[], float] = time.time,
+    aliases: Sequence[tuple[str, str]] = (),
 ) -> Services:
     """Services that keep responses in `file`, which is made here."""
 
@@ -54,11 +59,10 @@ def keeping(
             pass
 
     asyncio.run(made())
-    bare = services(engines)
     database = create_async_engine(f"sqlite+aiosqlite:///{file}", poolclass=NullPool)
-    timed = {} if clock is None else {"clock": clock}
-    kept = Responses(bare.inference, DatabaseResponses(database), **timed)
-    return replace(bare, access=Workspaces(), responses=kept)
+    inference = Inference(Models({engine.card.name: engine for engine in engines}, aliases))
+    kept = Responses(inference, DatabaseResponses(database), clock=clock)
+    return Services(Workspaces(), inference, WebSettings(open=False), responses=kept)
 
 
 @contextmanager

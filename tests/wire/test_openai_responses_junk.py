@@ -3,14 +3,22 @@
 import asyncio
 import logging
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 import orjson
 import pytest
+import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from starlette.types import ASGIApp
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from haiga.engines.fake import FakeEngine
 from haiga.web.app import create_app
@@ -52,10 +60,29 @@ QUERIES = st.dictionaries(
 )
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> ASGIApp:
-    engines = [FakeEngine(), FakeEngine(ABLE, CALLING)]
-    return create_app(keeping(tmp_path_factory.mktemp("kept") / "db", engines))
+CHECKS: list[Any] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+configuration = schemathesis.Config.from_dict(
+    {"generation": {"mode": "all", "deterministic": True, "no-shrink": True, "database": "none"}}
+)
+
+
+FOLDER = TemporaryDirectory()
+ENGINES = [FakeEngine(), FakeEngine(ABLE, CALLING)]
+APP = create_app(keeping(Path(FOLDER.name) / "db", ENGINES, aliases=[("*", "able")]))  # any name is answered
+schema = schemathesis.openapi.from_asgi("/openapi.json", APP, config=configuration).include(
+    path_regex="^/v1/(responses|conversations)"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folder() -> Iterator[None]:
+    yield
+    FOLDER.cleanup()
 
 
 @pytest.fixture(autouse=True)
@@ -65,9 +92,9 @@ def no_traceback(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert [] == [record.message for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-def ask(app: ASGIApp, method: str, path: str, **sent: Any) -> httpx.Response:
+def ask(method: str, path: str, **sent: Any) -> httpx.Response:
     async def asked() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(APP), base_url="http://localhost") as client:
             return await client.request(method, path, headers={"x-api-key": "w"}, **sent)
 
     return asyncio.run(asked())
@@ -83,8 +110,8 @@ def fine(response: httpx.Response) -> bool:
 
 @FUZZ
 @given(body=spoilt(SIMPLE) | spoilt({**BODY, "model": "able", "conversation": None}), stream=st.booleans())
-def test_a_spoilt_request_succeeds_or_is_refused(app: ASGIApp, body: dict[str, Any], stream: bool) -> None:
-    response = ask(app, "POST", "/v1/responses", content=orjson.dumps({"stream": stream, **body}))
+def test_a_spoilt_request_succeeds_or_is_refused(body: dict[str, Any], stream: bool) -> None:
+    response = ask("POST", "/v1/responses", content=orjson.dumps({"stream": stream, **body}))
     assert fine(response)
     if response.headers["content-type"].startswith("text/event-stream"):
         events = list(frames(response.content))
@@ -101,6 +128,12 @@ def test_a_spoilt_request_succeeds_or_is_refused(app: ASGIApp, body: dict[str, A
     body=VALUES.map(orjson.dumps) | st.binary(max_size=30) | spoilt({"items": BODY["input"]}).map(orjson.dumps),
 )
 def test_any_request_to_any_route_succeeds_or_is_refused(
-    app: ASGIApp, method: str, path: str, ids: tuple[str, str], query: dict[str, str], body: bytes
+    method: str, path: str, ids: tuple[str, str], query: dict[str, str], body: bytes
 ) -> None:
-    assert fine(ask(app, method, path.format(*ids), params=query, content=body))
+    assert fine(ask(method, path.format(*ids), params=query, content=body))
+
+
+@schema.parametrize()
+@settings(FUZZ, max_examples=10)
+def test_what_the_document_describes_or_forbids_is_answered_as_it_says(case: schemathesis.Case) -> None:
+    case.validate_response(case.call(headers={"x-api-key": "w"}), checks=CHECKS)

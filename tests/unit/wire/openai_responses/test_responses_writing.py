@@ -24,6 +24,7 @@ from haiga.core.generation import (
 from haiga.core.messages import RedactedThinking, Text, Thinking, ToolUse
 from haiga.core.responses import KeptConversation
 from haiga.wire.openai_responses import write
+from haiga.wire.openai_responses.answers import ResponseAnswer
 from haiga.wire.openai_responses.items_in import decode_thoughts
 from haiga.wire.openai_responses.read import Form, read_response
 from tests.unit.wire.openai.answers import answers
@@ -264,6 +265,7 @@ def test_the_deltas_of_any_answer_add_up_to_the_whole_and_are_numbered_without_a
     said = told(events, form)
     assert list(range(len(said))) == [event["sequence_number"] for event in said]
     assert said[-1]["response"]["output"] == folded(said)
+    assert said[-1]["response"] == ResponseAnswer.model_validate(said[-1]["response"]).model_dump(exclude_unset=True)
     assert said[-1]["response"]["status"] == said[-1]["type"].removeprefix("response.")
 
 
