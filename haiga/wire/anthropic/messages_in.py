@@ -57,7 +57,7 @@ def read_message(body: bytes, version: str | None, betas: Sequence[str] = ()) ->
         max_tokens=shape.max_tokens,
         sampling=SamplingRequest(temperature=shape.temperature, top_p=shape.top_p, top_k=shape.top_k),
         stop=tuple(shape.stop_sequences or ()),
-        overflow="stop" if OVERFLOW_BETA in betas else "refuse",
+        overflow="stop" if checked == rules.NEWEST or OVERFLOW_BETA in betas else "refuse",
         user=shape.metadata.user_id if shape.metadata else None,
     )
     return MessageRequest(request, bool(shape.stream))
@@ -75,7 +75,7 @@ def _prompt(shape: shapes.CountBody) -> dict[str, Any]:
     """The fields of a TextRequest that decide the prompt, the same for both bodies."""
     return {
         "model": shape.model,
-        "messages": tuple(Message(role, _blocks(content)) for _, role, content in rules.turns(shape.messages)),  # type: ignore[arg-type]
+        "messages": tuple(Message(m.role, _blocks(m.content)) for m in shape.messages if m.content),
         "system": _system(shape.system or ()),
         "tools": tuple(_tool(tool) for tool in shape.tools or ()),
         "tool_choice": _tool_choice(shape.tool_choice),

@@ -99,12 +99,13 @@ def test_count_tokens_reads_the_same_prompt_without_max_tokens():
 def test_the_context_window_beta_lets_the_answer_stop_at_the_window():
     assert "stop" == read_message(body(), OLD, [OVERFLOW_BETA]).request.overflow
     assert "refuse" == read_message(body(), OLD, ["never-heard-of-2030-01-01"]).request.overflow
+    assert "stop" == read_message(body(), NEW).request.overflow
 
 
 # --- messages ---
 
 
-def test_consecutive_messages_of_a_role_are_one_and_system_messages_stay_in_place():
+def test_messages_stay_as_they_were_sent_so_that_errors_can_name_their_place():
     messages = [
         HI,
         {"role": "user", "content": [{"type": "text", "text": "there"}]},
@@ -113,7 +114,8 @@ def test_consecutive_messages_of_a_role_are_one_and_system_messages_stay_in_plac
         {"role": "user", "content": "Go"},
     ]
     expected = (
-        Message("user", (Text("Hi"), Text("there"))),
+        Message("user", (Text("Hi"),)),
+        Message("user", (Text("there"),)),
         Message("assistant", (Text("Yes?"),)),
         Message("system", (Text("Now answer in French."),)),
         Message("user", (Text("Go"),)),
