@@ -65,6 +65,32 @@ class ChatAnswer(BaseModel):
     service_tier: str | None = None
 
 
+class KeptChatAnswer(ChatAnswer):
+    metadata: dict[str, str]
+
+
+class KeptChatsAnswer(BaseModel):
+    object: Literal["list"]
+    data: list[KeptChatAnswer]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class KeptMessagesAnswer(BaseModel):
+    object: Literal["list"]
+    data: list[dict[str, Any]]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class DeletedChatAnswer(BaseModel):
+    id: str
+    object: Literal["chat.completion.deleted"]
+    deleted: Literal[True]
+
+
 class CompletionChoice(BaseModel):
     index: Count
     text: str
