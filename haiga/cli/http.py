@@ -13,7 +13,7 @@ import typer
 import uvicorn
 
 from haiga.config import Settings
-from haiga.core.ports import ResponseStore
+from haiga.core.ports import ChatStore, ResponseStore
 from haiga.services.access import Access
 from haiga.services.inference import Inference
 from haiga.services.models import Models
@@ -23,12 +23,14 @@ from haiga.web.app import Services, WebSettings, create_app
 LAST_WORDS = 1.0  # seconds for the errors of requests that were cut to reach their clients
 
 
-def build_server(settings: Settings, access: Access, models: Models, responses: ResponseStore, door: bool) -> "Server":
+def build_server(
+    settings: Settings, access: Access, models: Models, responses: ResponseStore, chats: ChatStore, door: bool
+) -> "Server":
     """The server, not started. `door` says that it is open: no key is configured."""
     web = WebSettings(open=door, allowed_hosts=settings.allow_host, cors_origins=settings.cors)
     inference = Inference(models)
     kept = Responses(inference, responses)
-    app = create_app(Services(access, inference, web, responses=kept))
+    app = create_app(Services(access, inference, web, responses=kept, chats=chats))
     config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, server_header=False)
     return Server(config, models, kept, settings.drain)
 

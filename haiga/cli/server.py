@@ -17,9 +17,10 @@ import typer
 from haiga.cli.engines import Offer, offer
 from haiga.config import Settings
 from haiga.core.errors import Failed, Invalid
-from haiga.core.ports import ResponseStore
+from haiga.core.ports import ChatStore, ResponseStore
 from haiga.services.access import Access
 from haiga.services.models import Models
+from haiga.stores.chats import DatabaseChats
 from haiga.stores.connect import connect
 from haiga.stores.keys import DatabaseKeys
 from haiga.stores.models import DatabaseModels
@@ -40,7 +41,8 @@ async def run_server(settings: Settings) -> None:
             async with offer(settings, library, _warn) as offered:
                 door = await access.is_open()
                 url = address(settings.host, listener.getsockname()[1])
-                build = partial(_build, settings, access, offered.models, DatabaseResponses(database), door)
+                kept = (DatabaseResponses(database), DatabaseChats(database))
+                build = partial(_build, settings, access, offered.models, *kept, door)
                 await _serve(build, listener, _load_first(offered, announcement(url, offered, door)))
 
 
@@ -59,10 +61,12 @@ async def _serve(build: "Callable[[], Server]", listener: socket.socket, load: C
         raise outcome
 
 
-def _build(settings: Settings, access: Access, models: Models, responses: ResponseStore, door: bool) -> "Server":
+def _build(
+    settings: Settings, access: Access, models: Models, responses: ResponseStore, chats: ChatStore, door: bool
+) -> "Server":
     from haiga.cli.http import build_server
 
-    return build_server(settings, access, models, responses, door)
+    return build_server(settings, access, models, responses, chats, door)
 
 
 async def _load_first(offered: Offer, announced: str) -> None:
