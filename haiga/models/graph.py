@@ -153,6 +153,7 @@ def matrix(stored: Stored) -> Node:
         return held
     values = op.convert(held, np.float32)
     if stored.scales is None:
+        values.get_rt_info()["decompression_0"] = ""  # the plugin's mark: keep bf16, else it unfolds all to f32
         return values
     product = op.multiply(values, constant(stored.scales, np.float32))
     if len(stored.shape) == 2:

@@ -105,6 +105,7 @@ def _weights(
     try:
         yield Weights(checkpoint, settings.weights, arena, progress)
         arena.seal()
+        checkpoint.release()
     except BaseException:
         arena.discard()
         raise
@@ -136,6 +137,7 @@ def _compile(model: ov.Model, settings: Settings, weights: Weights | None) -> ov
         properties["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = str(group)
     if settings.threads:
         properties["INFERENCE_NUM_THREADS"] = str(settings.threads)
+        properties["ENABLE_CPU_PINNING"] = "NO"  # else every engine of few threads takes the same first cores
     return core.compile_model(model, "CPU", properties)
 
 
