@@ -29,6 +29,7 @@ from haiga.core.responses import History, Item, KeptConversation, KeptResponse
 from haiga.stores.tables import CONVERSATIONS, ITEMS, RESPONSES
 
 END = b"\n\n"  # of a frame
+AT_ONCE = 1000  # ids in one query: databases bound the parameters of a statement
 
 
 class DatabaseResponses:
@@ -87,9 +88,13 @@ class DatabaseResponses:
                 for table in (RESPONSES, CONVERSATIONS)
             )
         )
-        query = select(ITEMS.c.id, ITEMS.c.body).where(ITEMS.c.id.in_(ids), alive).order_by(ITEMS.c.output)
+        query = select(ITEMS.c.id, ITEMS.c.body).where(alive).order_by(ITEMS.c.output)
+        found: dict[str, Item] = {}
         async with self._engine.connect() as connection:
-            return {row.id: orjson.loads(row.body) for row in await connection.execute(query)}
+            for start in range(0, len(ids), AT_ONCE):
+                rows = await connection.execute(query.where(ITEMS.c.id.in_(ids[start : start + AT_ONCE])))
+                found.update({row.id: orjson.loads(row.body) for row in rows})
+        return found
 
     # --- conversations ---
 

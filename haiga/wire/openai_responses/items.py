@@ -25,6 +25,7 @@ class OutputText(Part):
     type: Literal["output_text"]
     text: str
     annotations: list[dict[str, Any]] | None = None
+    logprobs: list[dict[str, Any]] | None = None
 
 
 class Refusal(Part):

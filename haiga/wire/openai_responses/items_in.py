@@ -141,11 +141,13 @@ def _image(part: items.InputImage) -> Base64Source | UrlSource | FileSource:
 
 def _thoughts(item: items.ReasoningItem) -> list[Block]:
     """The thoughts themselves, or else what can be read from their code; a code of another server's stays closed."""
-    text, signature = decode_thoughts(item.encrypted_content or "")
-    said = "\n\n".join(part.text for part in item.content or item.summary or ())
-    if text or said:
-        return [Thinking(text or said, signature)]
-    return [RedactedThinking(item.encrypted_content)] if item.encrypted_content else []
+    code = item.encrypted_content
+    own = decode_thoughts(code) if code else None
+    text, signature = own or ("", "")
+    text = text or "\n\n".join(part.text for part in item.content or item.summary or ())
+    if text or signature:
+        return [Thinking(text, signature)]
+    return [RedactedThinking(code)] if code and own is None else []
 
 
 def encode_thoughts(text: str, signature: str) -> str:
@@ -154,14 +156,14 @@ def encode_thoughts(text: str, signature: str) -> str:
     return CODE + base64.urlsafe_b64encode(orjson.dumps([text, signature])).decode()
 
 
-def decode_thoughts(code: str) -> tuple[str, str]:
-    """Thoughts and their signature from this server's code; two empty strings for anything else."""
+def decode_thoughts(code: str) -> tuple[str, str] | None:
+    """Thoughts and their signature from this server's code; None for anything else."""
     if not code.startswith(CODE):
-        return "", ""
+        return None
     try:
         match orjson.loads(base64.urlsafe_b64decode(code.removeprefix(CODE))):
             case [str(text), str(signature)]:
                 return text, signature
     except ValueError:
         pass
-    return "", ""
+    return None

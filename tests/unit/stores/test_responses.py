@@ -119,3 +119,9 @@ async def test_items_are_found_by_id_in_responses_and_conversations(kept: Databa
     await kept.append(TALK, said("msg_9"))
     found = await kept.find("w", ["msg_o1", "msg_9", "msg_nowhere"], 100)
     assert {"msg_o1": {"id": "msg_o1"}, "msg_9": said("msg_9")[0]} == found
+
+
+async def test_any_number_of_items_is_found(kept: DatabaseResponses) -> None:
+    ids = [f"msg_{n}" for n in range(2500)]
+    await kept.put(ONE, said(*ids))
+    assert ids == sorted(await kept.find("w", ids, 100), key=lambda id: int(id[4:]))

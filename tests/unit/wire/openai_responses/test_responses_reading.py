@@ -269,7 +269,7 @@ def test_thoughts_given_back(fields: dict[str, Any], block: Any) -> None:
 
 
 def test_a_damaged_code_is_no_thought() -> None:
-    assert [("", "")] * 3 == [decode_thoughts(code) for code in ("haiga1.W10=", "haiga1.é", "x")]
+    assert [None] * 3 == [decode_thoughts(code) for code in ("haiga1.W10=", "haiga1.é", "x")]
 
 
 def test_items_are_kept_with_ids_and_statuses_as_the_api_lists_them() -> None:

@@ -20,12 +20,15 @@ from haiga.core.generation import (
     ThinkingDelta,
     TokenLogprob,
     Usage,
+    fold,
 )
 from haiga.core.messages import RedactedThinking, Text, Thinking, ToolUse
 from haiga.core.responses import KeptConversation
+from haiga.wire.openai_body import read_shape
 from haiga.wire.openai_responses import write
 from haiga.wire.openai_responses.answers import ResponseAnswer
-from haiga.wire.openai_responses.items_in import decode_thoughts
+from haiga.wire.openai_responses.items import Items
+from haiga.wire.openai_responses.items_in import decode_thoughts, read_conversation
 from haiga.wire.openai_responses.read import Form, read_response
 from tests.unit.wire.openai.answers import answers
 from tests.unit.wire.openai_responses.told import FREE, folded, kinds, told, writer
@@ -278,6 +281,16 @@ def test_a_failure_at_any_point_leaves_no_item_open(events: list[Event], form: F
     assert kinds(said).count("output_item.added") == kinds(said).count("output_item.done")
     assert ["error", "failed"] == kinds(said)[-2:]
     assert list(range(len(said))) == [event["sequence_number"] for event in said]
+
+
+@settings(max_examples=200, deadline=None)
+@given(answers())
+def test_an_answer_given_back_is_read_as_what_was_said(events: list[Event]) -> None:
+    items = told(events, Form(encrypted=True, free_text=FREE))[-1]["response"]["output"]
+    conversation = read_conversation(read_shape(Items, {"input": items}).input, 0)
+    # thoughts that are empty are nothing to give back
+    expected = [block for block in fold(events).content if block != Thinking("")]
+    assert expected == [block for message in conversation.messages for block in message.content]
 
 
 # --- what is kept ---
