@@ -7,7 +7,9 @@ Rule: nothing that was said is dropped; what a template cannot take in one place
 * a system message between the others stays there if the template shows it, else its text joins the user turn beside;
 * text blocks of a user's message are joined by a line break, an assistant's as they stand; messages of one role that
   follow each other are one turn, joined by a blank line;
-* tool results become turns of role `tool`, each before the user's own words of the same message.
+* tool results become turns of role `tool`, each before the user's own words of the same message;
+* tools that the template does not show are described in the system text, calls and results that it does not show are
+  written into the assistant's and the user's words, in the model's tool-call format.
 """
 
 import hashlib
@@ -18,21 +20,42 @@ from typing import Any
 from haiga.core.errors import Unsupported
 from haiga.core.generation import TextRequest
 from haiga.core.messages import Block, Message, RedactedThinking, Text, Thinking, Tool, ToolResult, ToolUse, text_of
+from haiga.text.formats import GENERIC, Format
+from haiga.text.formats.generic import described, response
 from haiga.text.template import Abilities, Turn, as_parts
 
 BLANK = "\n\n"
 
 
-def turns_of(request: TextRequest, abilities: Abilities) -> list[Turn]:
+def turns_of(request: TextRequest, abilities: Abilities, format_: Format = GENERIC) -> list[Turn]:
     """The request's system text and messages as template turns. Raises Unsupported naming a block it cannot show."""
     names = {block.id: block.name for message in request.messages for block in _calls(message.content)}
     turns = [turn for place, message in enumerate(request.messages) for turn in _turns(message, place, names)]
-    if request.system:
-        turns.insert(0, {"role": "system", "content": BLANK.join(block.text for block in request.system)})
+    turns = turns if abilities.calls else [_spelled(turn, format_, request) for turn in turns]
+    if system := _system(request, abilities):
+        turns.insert(0, {"role": "system", "content": BLANK.join(system)})
     turns = _merged(_folded(turns, abilities))
     turns = turns if abilities.user_after_result else _joined_to_results(turns)
     turns = [_called(turn, abilities) for turn in turns]
     return as_parts(turns) if abilities.parts else turns
+
+
+def _system(request: TextRequest, abilities: Abilities) -> list[str]:
+    functions = [] if abilities.tools else tools_of(request)
+    told = [described(functions)] if functions else []
+    return [*told, *(block.text for block in request.system)]
+
+
+def _spelled(turn: Turn, format_: Format, request: TextRequest) -> Turn:
+    """A call or a result as words."""
+    if turn["role"] == "tool":
+        return {"role": "user", "content": response(turn["content"])}
+    if "tool_calls" not in turn:
+        return turn
+    calls = [(call["function"]["name"], call["function"]["arguments"]) for call in turn["tool_calls"]]
+    written = format_.encode(calls, {tool.name: tool.schema for tool in request.tools})
+    content = "\n".join(text for text in (turn["content"], written) if text)
+    return {key: value for key, value in turn.items() if key != "tool_calls"} | {"content": content}
 
 
 def tools_of(request: TextRequest) -> list[dict[str, Any]]:

@@ -10,49 +10,71 @@ the block in the first.
 import json
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from haiga.core.errors import Invalid
 from haiga.core.generation import TextRequest
 from haiga.core.messages import Text
 from haiga.text.conversation import tools_of, turns_of
+from haiga.text.formats import GENERIC, Format, recognise
 from haiga.text.guard import Guard, private_characters
 from haiga.text.marks import Path, Place, marked, places
+from haiga.text.stream import ThinkTags
 from haiga.text.template import BlankLines, ChatTemplate, Turn
 from haiga.text.tokenizer import Encoded, Tokenizer
+
+TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """Token ids, and cache breakpoints as (how many tokens lie before it, its lifetime in seconds), in the order
-    tools, system, messages. `continues`: the answer goes on from the last message's text."""
+    tools, system, messages. `continues`: the answer goes on from the last message's text. `thinking`: the tags that
+    enclose a thought in the answer, None where the model has none."""
 
     tokens: list[int]
     breakpoints: tuple[tuple[int, int], ...] = ()
     continues: bool = False
+    thinking: ThinkTags | None = None
 
 
 class Prompter:
-    """Prompts for one model. Without a template the contents are joined by blank lines."""
+    """Prompts for one model. Without a template the contents are joined by blank lines.
 
-    def __init__(self, tokenizer: Tokenizer, template: ChatTemplate | None = None) -> None:
+    `format`: the tool-call dialect, found in the template where it is not given. `shown`: the special tokens that are
+    markup to be read in answers (calls, thinking), for the Detokenizer to show.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, template: ChatTemplate | None = None, format: Format | None = None
+    ) -> None:
         self._tokenizer = tokenizer
         self._template = template or BlankLines()
         self._bare = template is None
-        self._guard = Guard(tokenizer, self._template.source + self._template.tool_source)
+        source = self._template.source + self._template.tool_source
+        spoken = recognise(source) if self._template.abilities.tools else GENERIC
+        self.format: Format = format or spoken
+        self._thinking = next((ThinkTags(*tags) for tags in TAGS if all(tag in source for tag in tags)), None)
+        self.shown = frozenset(
+            tokenizer.added[text]
+            for text in tokenizer.added
+            if self.format.spells(text) or (self._thinking and text in (self._thinking.open, self._thinking.close))
+        )
+        self._guard = Guard(tokenizer, f"{source}{GENERIC.open}{GENERIC.close}")
 
     def prompt(self, request: TextRequest) -> Prompt:
         """The request's prompt. Raises Invalid with the template's words when it refuses the conversation,
         Unsupported naming a block that the model cannot take."""
         if request.raw is not None:
             return Prompt(self._raw(request.raw))
-        rendering = _Rendering(request, self._template, self._guard)
+        rendering = _Rendering(request, self._template, self._guard, self.format)
         text = rendering.text(request)
         encoded = self._encode(text, rendering.split)
         marks = [(rendering.end(place, text), place.ttl) for place in rendering.places if place.ttl]
         breakpoints = tuple((bisect_right(encoded.ends, end), ttl) for end, ttl in marks)
-        return Prompt(encoded.ids, breakpoints, rendering.continues)
+        thinking = self._thinking and replace(self._thinking, opened=text.rstrip().endswith(self._thinking.open))
+        return Prompt(encoded.ids, breakpoints, rendering.continues, thinking)
 
     def count(self, request: TextRequest) -> int:
         """How many tokens the prompt has."""
@@ -101,7 +123,10 @@ class Prompter:
 class _Rendering:
     """One request's renderings: as it is, and with marks."""
 
-    def __init__(self, request: TextRequest, template: ChatTemplate | BlankLines, guard: Guard) -> None:
+    def __init__(
+        self, request: TextRequest, template: ChatTemplate | BlankLines, guard: Guard, format_: Format
+    ) -> None:
+        self._format = format_
         self._request = request
         self._template = template
         self._guard = guard
@@ -138,7 +163,7 @@ class _Rendering:
         return len(text) - len(after) if text.endswith(after) else _common(text, shown)
 
     def _render(self, request: TextRequest, generate: bool) -> str:
-        turns = self._guard.broken(turns_of(request, self._template.abilities), self.split)
+        turns = self._guard.broken(self._turns(request), self.split)
         tools = self._guard.broken(tools_of(request), self.split)
         text = self._written(turns, tools, request, generate)
         edged = [self._guard.edged(each, self.split) for each in (turns, tools)]
@@ -150,13 +175,16 @@ class _Rendering:
             return text
         return apart if self._guard.tokens(apart) < self._guard.tokens(text) else text
 
+    def _turns(self, request: TextRequest) -> list[Turn]:
+        return turns_of(request, self._template.abilities, self._format)
+
     def _written(self, turns: list[Turn], tools: list[Any], request: TextRequest, generate: bool) -> str:
         thinks = request.thinking.mode != "disabled"
         extra = {"enable_thinking": thinks, "thinking": thinks}
         return _well_formed(self._template.render(turns, tools=tools, generate=generate, extra=extra))
 
     def _characters(self) -> list[str]:
-        said = [turns_of(self._request, self._template.abilities), tools_of(self._request)]
+        said = [self._turns(self._request), tools_of(self._request)]
         spoken = json.dumps(said, ensure_ascii=False)
         return private_characters([spoken, self._template.source, self._template.tool_source], 3)
 

@@ -79,6 +79,11 @@ class AnswerStream:
         """How many calls have begun."""
         return self._emitter.calls
 
+    @property
+    def thinks(self) -> bool:
+        """Whether what comes next belongs to a thought."""
+        return self._channels.thinks if self._channels else self._where == "thinking"
+
     def feed(self, text: str, logprobs: Iterable[TokenLogprob] = ()) -> list[Event]:
         """Events for the next piece; after a match whatever follows is dropped."""
         if self.matched is not None:

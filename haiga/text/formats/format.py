@@ -15,7 +15,8 @@ from haiga.text.formats.arguments import Schema, Style
 @dataclass(frozen=True, slots=True)
 class Format:
     """A dialect. `hints`: strings of which one group must be in a chat template, all of the group, for the dialect
-    to be recognised. at_start: calls are told from text only where an answer begins. models: who speaks it."""
+    to be recognised. at_start: calls are told from text only where an answer begins. channels: an answer is messages on
+    channels (harmony). others: markup besides that of calls. models: who speaks it."""
 
     name: str
     models: str
@@ -30,6 +31,7 @@ class Format:
     apart: bool = False
     at_start: bool = False
     channels: bool = False
+    others: tuple[str, ...] = ()
 
     def encode(self, calls: Iterable[tuple[str, Mapping[str, Any]]], schemas: Mapping[str, Schema]) -> str:
         """The calls as the model writes them."""
@@ -41,6 +43,23 @@ class Format:
     def _call(self, index: int, name: str, arguments: Mapping[str, Any], schemas: Mapping[str, Schema]) -> str:
         middle = self.middle.replace("{index}", str(index))
         return f"{self.before}{name}{middle}{self.arguments.write(arguments, schemas.get(name, {}))}{self.after}"
+
+    def spells(self, text: str) -> bool:
+        """Whether `text`, a control token, is a part of the dialect's markup."""
+        style = [getattr(self.arguments, name, "") for name in ("open", "key_end", "value_end")]
+        quotes = getattr(self.arguments, "quotes", ())
+        parts = (
+            self.open,
+            self.before,
+            self.middle,
+            self.after,
+            self.between,
+            self.close,
+            *style,
+            *quotes,
+            *self.others,
+        )
+        return any(text in part for part in parts)
 
     def triggers(self, names: Iterable[str]) -> tuple[str, ...]:
         """The strings that turn text into calls of the tools `names`."""

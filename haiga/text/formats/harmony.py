@@ -20,6 +20,7 @@ HARMONY = Format(
     arguments=JSON,
     close="<|call|>",
     between=f"{START}assistant",
+    others=ENDS,
     apart=True,
     channels=True,
 )

@@ -1,0 +1,14 @@
+"""Grammars: schema, dialect and tool choice to token masks.
+
+    lark.py      a grammar under construction
+    values.py    schemas in the notations that are not JSON
+    tools.py     a dialect and a tool choice as a grammar
+    masks.py     grammars compiled for one tokenizer, and the masks they give
+
+Rule: a grammar and the parser of a dialect are two readings of one definition (formats/format.py).
+"""
+
+from haiga.text.grammar.masks import Grammars, Matcher
+from haiga.text.grammar.tools import answer_grammar, schema_grammar
+
+__all__ = ["Grammars", "Matcher", "answer_grammar", "schema_grammar"]

@@ -1,0 +1,86 @@
+"""A grammar under construction, in llguidance's dialect of Lark.
+
+Rule: a special token of the tokenizer is written by its id, anything else as text; JSON is written as templates write
+it, one blank after `,` and `:` and none elsewhere.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from haiga.core.errors import Invalid
+
+JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+ANYTHING = r"/(.|\n)*/"
+
+
+class Lark:
+    """Rules by name. `special`: texts of the tokenizer's special tokens, and their ids."""
+
+    def __init__(self, special: Mapping[str, int], strict: bool = True) -> None:
+        self._special = special
+        self._strict = strict
+        self._rules: list[str] = []
+        self._names: dict[str, str] = {}
+        longest_first = sorted(special, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+
+    def rule(self, body: str, options: str = "", name: str | None = None) -> str:
+        """The name of a rule `body`, made unless there is one already."""
+        if name is None and (known := self._names.get(options + body)):
+            return known
+        name = name or f"r{len(self._rules)}"
+        self._names[options + body] = name
+        self._rules.append(f"{name}{options}: {body or quoted('')}")
+        return name
+
+    def terminal(self, body: str) -> str:
+        """The name of a terminal."""
+        if known := self._names.get(body):
+            return known
+        name = self._names[body] = f"T{len(self._rules)}"
+        self._rules.append(f"{name}: {body}")
+        return name
+
+    def literal(self, text: str) -> str:
+        """An expression for exactly `text`."""
+        parts: list[str] = []
+        start = 0
+        for match in self._pattern.finditer(text):
+            parts += [quoted(text[start : match.start()]), f"<[{self._special[match[0]]}]>"]
+            start = match.end()
+        return " ".join(part for part in (*parts, quoted(text[start:])) if part != '""') or '""'
+
+    def until(self, end: str, body: str = r"(.|\n)*") -> str:
+        """Text up to the first `end`, and `end` itself."""
+        match = self._pattern.search(end)
+        if match and match.start() == 0:
+            return f"{self.terminal(f'/{body}/')} {self.literal(end)}"
+        first = end[: match.start()] if match else end
+        lazy = self.rule(f"/{body}{escaped(first)}/", "[lazy]")
+        rest = self.literal(end[len(first) :])
+        return f"{lazy} {rest}" if rest != '""' else lazy
+
+    def json(self, schema: Mapping[str, Any]) -> str:
+        """A JSON value of the schema. Raises Invalid for one that is nested too deep to be written."""
+        style = {**JSON_STYLE, "lenient": not self._strict}
+        try:
+            return self.rule(f"%json {json.dumps({**schema, 'x-guidance': style})}")
+        except RecursionError as error:
+            raise Invalid("the schema is nested too deep") from error
+
+    def text(self, start: str) -> str:
+        """The grammar, beginning at the expression `start`."""
+        return "\n".join(["%llguidance {}", f"start: {start}", *self._rules])
+
+
+def quoted(text: str) -> str:
+    """`text` as a Lark string."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def escaped(text: str) -> str:
+    """`text` inside a Lark regular expression."""
+    out = re.sub(r"[\\.+*?()|\[\]{}^$/#&~\-]", lambda match: "\\" + match[0], text)
+    return out.replace("\n", "\\n")

@@ -1,0 +1,132 @@
+"""Grammars compiled for one tokenizer, and the token masks they give.
+
+Rule: compiling is bounded, and what is compiled is kept by its content; a matcher belongs to one answer.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import llguidance
+import llguidance.numpy
+
+from haiga.core.errors import Invalid
+from haiga.text.detokenizer import byte_level, fallback_byte
+from haiga.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LARGEST = 1_000_000
+KEPT = 64
+
+
+class Matcher:
+    """The state of one answer under a grammar."""
+
+    def __init__(self, inner: llguidance.LLMatcher) -> None:
+        self._inner = inner
+
+    def fill(self, words: "NDArray[np.int32]") -> None:
+        """Write which tokens may come next into `words` [(vocabulary + 31) // 32]: bit i % 32 of word i // 32.
+
+        An end token's bit is set where the answer may end.
+        """
+        llguidance.numpy.fill_next_token_bitmask(self._inner, words.reshape(1, -1))
+
+    def accept(self, token: int) -> bool:
+        """Move on by the token that was chosen; False when the grammar does not allow it."""
+        return bool(self._inner.try_consume_tokens([token]) == 1)
+
+    def forced(self) -> list[int]:
+        """The tokens that can only come next, one after the other; [] where there is a choice."""
+        tokens: list[int] = self._inner.compute_ff_tokens()
+        return tokens
+
+    @property
+    def may_end(self) -> bool:
+        """Whether the answer is complete as it stands."""
+        return bool(self._inner.is_accepting())
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing but an end token may follow."""
+        return bool(self._inner.is_stopped())
+
+    @property
+    def problem(self) -> str | None:
+        """Why the matcher gave up, None while it works."""
+        return str(self._inner.get_error()) or None
+
+
+class Grammars:
+    """Compiles grammars for a tokenizer. `ends`: the tokens that end an answer. `size`: the width of the logits,
+    where it is larger than the vocabulary."""
+
+    def __init__(self, tokenizer: Tokenizer, ends: Sequence[int], size: int | None = None) -> None:
+        self.special = {text: number for text, number in tokenizer.added.items() if number in tokenizer.special_ids}
+        wrapped = llguidance.TokenizerWrapper(_Vocabulary(tokenizer, ends))
+        self._tokenizer = llguidance.LLTokenizer(wrapped, n_vocab=size, eos_token=list(ends))
+        self._limits = llguidance.LLParserLimits(verbose_errors=False)
+        self._compiled: OrderedDict[str, llguidance.LLMatcher] = OrderedDict()
+
+    @property
+    def words(self) -> int:
+        """How many 32-bit words a mask has."""
+        return int((self._tokenizer.vocab_size + 31) // 32)
+
+    def matcher(self, grammar: str, field: str | None = None) -> Matcher:
+        """A fresh matcher. Raises Invalid, at `field`, naming what cannot be enforced or is too large."""
+        if (compiled := self._compiled.get(grammar)) is None:
+            compiled = self._compiled[grammar] = self._compile(grammar, field)
+            if len(self._compiled) > KEPT:
+                self._compiled.popitem(last=False)
+        self._compiled.move_to_end(grammar)
+        return Matcher(compiled.deep_copy())
+
+    def _compile(self, grammar: str, field: str | None) -> llguidance.LLMatcher:
+        if len(grammar) > LARGEST:
+            raise Invalid("the schema is too large to be enforced", field=field)
+        text = llguidance.LLMatcher.grammar_from_lark(grammar)
+        matcher = llguidance.LLMatcher(self._tokenizer, text, log_level=0, limits=self._limits)
+        if matcher.is_error():
+            raise Invalid(_named(matcher.get_error()), field=field)
+        return matcher
+
+
+class _Vocabulary:
+    """A tokenizer as llguidance wants it: the bytes of every token."""
+
+    def __init__(self, tokenizer: Tokenizer, ends: Iterable[int]) -> None:
+        self._tokenizer = tokenizer
+        self.eos_token_id = next(iter(ends))
+        self.bos_token_id = tokenizer.id(tokenizer.bos) if tokenizer.bos else None
+        self.special_token_ids = sorted(tokenizer.special_ids | set(ends))
+        self.tokens = [token_bytes(tokenizer, number) for number in range(len(tokenizer))]
+
+    def __call__(self, text: str) -> list[int]:
+        return self._tokenizer.encode(text, special=False)
+
+
+def token_bytes(tokenizer: Tokenizer, number: int) -> bytes:
+    """The bytes that a token adds to a text; b"" for an id the vocabulary does not have."""
+    piece = tokenizer.piece(number)
+    if piece is None:
+        return b""
+    decoding = tokenizer.decoding
+    if number in tokenizer.special_ids or decoding.kind == "window":
+        return piece.encode("utf-8")
+    if decoding.kind == "bytes":
+        return byte_level(piece)
+    byte = fallback_byte(piece) if decoding.byte_fallback else None
+    return bytes([byte]) if byte is not None else piece.replace(decoding.space, " ").encode("utf-8")
+
+
+def _named(error: str) -> str:
+    """llguidance's message without the place in a grammar that no caller has seen."""
+    first = error.split("\n")[0]
+    for lead in ("failed to compile JSON schema: ", "initial lexer configuration "):
+        if lead in first:
+            first = first[first.index(lead) + len(lead) :]
+    return f"the schema cannot be enforced: {first}"

@@ -1,0 +1,262 @@
+"""Grammars: each dialect's accepts what its encoder writes and nothing beside; choices and schemas are obeyed."""
+
+import json
+import random
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+import numpy as np
+import pytest
+import tokenizers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from haiga.core.errors import Invalid
+from haiga.core.messages import Tool, ToolChoice
+from haiga.text.formats import FORMATS, Format, named
+from haiga.text.grammar import Grammars, Matcher, answer_grammar, schema_grammar
+from haiga.text.stream import ThinkTags
+from haiga.text.tokenizer import Tokenizer
+from tests.unit.text import builders
+from tests.unit.text.test_formats import EACH, SCHEMAS, calls_of, reply_of
+
+MARKERS = [
+    "<｜tool▁calls▁begin｜>",
+    "<｜tool▁call▁begin｜>",
+    "<｜tool▁sep｜>",
+    "<｜tool▁call▁end｜>",
+    "<｜tool▁calls▁end｜>",
+]
+MARKERS += ["<|channel|>", "<|message|>", "<|constrain|>", "<|call|>", "<|end|>", "<|start|>", "[TOOL_CALLS]", "[ARGS]"]
+MARKERS += ["<|tool_calls_section_begin|>", "<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>"]
+MARKERS += ["<|tool_calls_section_end|>", "<|tool_call|>", "<|/tool_call|>", "<escape>", "<tool_call>"]
+TOOLS = tuple(Tool(name, schema=schema) for name, schema in SCHEMAS.items())
+WORDS = st.text("ab \"'\\{}[](),:=é日", max_size=6)
+ARGUMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "city": WORDS,
+        "days": st.integers(-999, 999),
+        "exact": st.booleans(),
+        "tags": st.lists(WORDS, max_size=2),
+        "where": st.builds(lambda lat, name: {"lat": lat, "name": name}, st.integers(-90, 90), WORDS),
+        "none": st.none(),
+    },
+)
+
+
+def ordered(arguments: dict[str, Any]) -> dict[str, Any]:
+    """In the schema's order, which a grammar asks for."""
+    return {key: arguments[key] for key in SCHEMAS["weather"]["properties"] if key in arguments}
+
+
+CALL = st.tuples(st.just("weather"), ARGUMENTS.map(ordered)) | st.tuples(st.just("now"), st.just({}))
+
+
+@cache
+def tokenizer(marked: bool = True) -> Tokenizer:
+    """With every marker a special token, or none of them."""
+    inner = tokenizers.Tokenizer.from_str(builders.byte_level().to_str())
+    if marked:
+        inner.add_special_tokens(MARKERS)
+    return Tokenizer(inner, builders.SPECIAL)
+
+
+@cache
+def grammars(marked: bool = True) -> Grammars:
+    return Grammars(tokenizer(marked), [tokenizer(marked).id("</s>") or 0])
+
+
+def matcher(
+    format_: Format, mode: str = "any", name: str | None = None, marked: bool = True, **options: Any
+) -> Matcher:
+    choice = ToolChoice(mode, name, options.pop("parallel", True))  # type: ignore[arg-type]
+    grammar = answer_grammar(format_, options.pop("tools", TOOLS), choice, grammars(marked).special, **options)
+    assert grammar is not None
+    return grammars(marked).matcher(grammar)
+
+
+def accepts(matcher: Matcher, text: str, marked: bool = True) -> bool:
+    """Whether the whole text is allowed, token by token, and may end there."""
+    return all(matcher.accept(token) for token in tokenizer(marked).encode(text, special=False)) and matcher.may_end
+
+
+@pytest.mark.parametrize(
+    ("format_", "marked"), [(each, mark) for each in FORMATS for mark in sorted({True, each.channels})]
+)
+@settings(max_examples=20)
+@given(calls=st.lists(CALL, min_size=1, max_size=3))
+def test_what_the_encoder_writes_is_accepted(format_: Format, marked: bool, calls: list[Any]) -> None:
+    assert accepts(matcher(format_, marked=marked), format_.encode(calls, SCHEMAS), marked)
+
+
+@EACH
+@settings(max_examples=20)
+@given(calls=st.lists(CALL, min_size=1, max_size=2), data=st.data())
+def test_what_is_accepted_is_read_as_calls_that_fit_their_schemas(
+    format_: Format, calls: list[Any], data: st.DataObject
+) -> None:
+    text = format_.encode(calls, SCHEMAS)
+    place = data.draw(st.integers(0, len(text)))
+    mutated = text[:place] + data.draw(st.sampled_from(["", "x", "{", '"', "1", " "])) + text[place + 1 :]
+    if accepts(matcher(format_), mutated):
+        read = calls_of(reply_of([mutated], format_))
+        assert len(calls) == len(read)
+        assert all(jsonschema_rs.is_valid(SCHEMAS[name], dict(arguments)) for name, arguments in read)
+
+
+@EACH
+def test_what_breaks_the_dialect_or_the_schema_is_rejected(format_: Format) -> None:
+    fits = format_.encode([("weather", {"city": "x", "days": 3})], SCHEMAS)
+    assert accepts(matcher(format_), fits)
+    broken = [fits[:-1] if format_.close or format_.after else fits[:-2], fits.replace("weather", "whether")]
+    broken += [format_.encode([("weather", {"city": "x", "days": "many"})], SCHEMAS), "Hello", ""]
+    assert [] == [text for text in broken if accepts(matcher(format_), text)]
+
+
+@EACH
+def test_a_named_tool_is_the_only_one_allowed(format_: Format) -> None:
+    assert accepts(matcher(format_, "tool", "now"), format_.encode([("now", {})], SCHEMAS))
+    assert not accepts(matcher(format_, "tool", "now"), format_.encode([("weather", {})], SCHEMAS))
+
+
+@EACH
+def test_parallel_calls_can_be_switched_off(format_: Format) -> None:
+    twice = format_.encode([("now", {}), ("now", {})], SCHEMAS)
+    assert accepts(matcher(format_), twice)
+    assert not accepts(matcher(format_, parallel=False), twice)
+    assert accepts(matcher(format_, parallel=False), format_.encode([("now", {})], SCHEMAS))
+
+
+@EACH
+def test_auto_is_free_until_a_call_is_opened(format_: Format) -> None:
+    words = "<|channel|>final<|message|>Hello { [world" if format_.channels else "Hello { [world"
+    call = format_.encode([("now", {})], SCHEMAS)
+    before = "" if format_.channels or format_.at_start else "Hello. "
+    assert accepts(matcher(format_, "auto"), words)
+    assert accepts(matcher(format_, "auto"), before + call)
+    assert format_.at_start == accepts(matcher(format_, "auto"), before + call.replace("now", "never"))
+
+
+@EACH
+def test_none_never_opens_a_call(format_: Format) -> None:
+    words = "<|channel|>final<|message|>Hello" if format_.channels else "Hello"
+    assert accepts(matcher(format_, "none"), words)
+    for marked in (True, format_.channels):
+        text = format_.encode([("now", {})], SCHEMAS)
+        assert not accepts(matcher(format_, "none", marked=marked), text, marked)
+
+
+def sampled(matcher: Matcher, pick: random.Random, likely: frozenset[int], steps: int = 400) -> list[int] | None:
+    """An answer of random weights; None when it did not end in time."""
+    words = np.zeros(grammars().words, dtype=np.int32)
+    tokens: list[int] = []
+    for _ in range(steps):
+        matcher.fill(words)
+        allowed = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
+        weights = [40.0 if token in likely else 1.0 for token in allowed.tolist()]
+        token = pick.choices(allowed.tolist(), weights)[0]
+        if token == tokenizer().id("</s>"):
+            return tokens
+        assert matcher.accept(token)
+        tokens.append(token)
+    return None
+
+
+ENDING = frozenset(tokenizer().id(text) or 0 for text in ('"', "</s>", "}", "]", ")", "<escape>", "<", "/", ">", "\n"))
+
+
+def test_answers_of_random_weights_are_valid_json_of_their_schema() -> None:
+    pick = random.Random(1)
+    finished = 0
+    for schema in (SCHEMAS["weather"], {"enum": ["a", 1, None]}, {"type": "array", "items": {"type": "boolean"}}):
+        for _ in range(15):
+            tokens = sampled(grammars().matcher(schema_grammar(schema, grammars().special)), pick, ENDING)
+            if tokens is not None:
+                finished += 1
+                assert jsonschema_rs.is_valid(schema, json.loads(tokenizer().decode(tokens)))
+    assert finished >= 30
+
+
+@EACH
+def test_calls_of_random_weights_are_read_and_fit_their_schema(format_: Format) -> None:
+    pick = random.Random(2)
+    show = tokenizer().special_ids
+    finished = 0
+    for _ in range(12):
+        tokens = sampled(matcher(format_, parallel=False), pick, ENDING)
+        if tokens is None:
+            continue
+        finished += 1
+        text = "".join(tokenizer().token_text(token) for token in tokens) if not show else decoded(tokens)
+        [(name, arguments)] = calls_of(reply_of(list(text), format_))
+        assert jsonschema_rs.is_valid(SCHEMAS[name], dict(arguments))
+    assert finished >= 3
+
+
+def decoded(tokens: list[int]) -> str:
+    return tokenizer().decode(tokens, skip_special=False)
+
+
+def test_a_thought_that_the_prompt_opened_comes_first() -> None:
+    thinking = ThinkTags(opened=True)
+    text = "Hm. <tool_call> or not?</think>\n\n" + named("hermes").encode([("now", {})], SCHEMAS)
+    assert accepts(matcher(named("hermes"), "auto", marked=False, thinking=thinking), text, False)
+    assert not accepts(matcher(named("hermes"), "any", marked=False, thinking=thinking), "Hm.</think>no", False)
+
+
+def test_without_tools_the_model_is_free() -> None:
+    assert answer_grammar(named("hermes"), (), ToolChoice(), {}) is None
+
+
+def test_a_choice_of_an_unknown_tool_is_refused() -> None:
+    with pytest.raises(Invalid, match="Tool 'x' not found in provided tools"):
+        answer_grammar(named("hermes"), TOOLS, ToolChoice("tool", "x"), {})
+
+
+def test_an_unsupported_keyword_is_named_for_a_strict_tool() -> None:
+    schema = {"type": "object", "properties": {"a": {"not": {"type": "string"}}}}
+    for strict, error in ((True, "not"), (False, None)):
+        grammar = answer_grammar(named("hermes"), (Tool("f", schema=schema, strict=strict),), ToolChoice("any"), {})
+        assert grammar is not None
+        if error:
+            with pytest.raises(Invalid, match=error):
+                grammars().matcher(grammar)
+        else:
+            assert not grammars().matcher(grammar).may_end
+
+
+def test_a_keyword_that_the_notation_cannot_enforce_is_named() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^a"}}}
+    with pytest.raises(Invalid, match=r"properties\.a\.pattern cannot be enforced") as refused:
+        answer_grammar(named("qwen3_coder"), (Tool("f", schema=schema),), ToolChoice("any"), {})
+    assert "tools.0.input_schema" == refused.value.field
+
+
+EXPLODING: list[dict[str, Any]] = [
+    {"enum": [str(number) for number in range(200_000)]},
+    {"type": "string", "pattern": "(((a{1,200}){1,200}){1,200}){1,200}(b|c)*x"},
+    {"type": "array", "items": {"type": "string", "maxLength": 10**9}, "minItems": 10**6},
+]
+
+
+@pytest.mark.parametrize("schema", EXPLODING, ids=["enum", "pattern", "items"])
+def test_a_schema_that_explodes_is_refused_or_harmless(schema: dict[str, Any]) -> None:
+    try:
+        made = grammars().matcher(schema_grammar(schema, {}))
+        made.fill(np.zeros(grammars().words, dtype=np.int32))
+        assert made.problem is None or "too" in made.problem
+    except Invalid as refused:
+        assert "too" in refused.message
+
+
+def test_matchers_of_one_grammar_do_not_know_of_each_other() -> None:
+    one, other = (grammars().matcher(schema_grammar({"type": "boolean"}, {})) for _ in range(2))
+    assert accepts(one, "true")
+    assert accepts(other, "false")
+
+
+def test_forced_tokens_are_told_ahead() -> None:
+    made = matcher(named("hermes"), "tool", "now")
+    assert '<tool_call>\n{"name": "now", "arguments": {'.startswith(decoded(made.forced()))
