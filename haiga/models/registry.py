@@ -24,7 +24,14 @@ BUILDERS: dict[str, Builder] = {
 
 
 def find_architecture(config: Fields) -> str:
-    """The first architecture that config.json names and that can be built; raises Invalid naming them otherwise."""
+    """The first architecture that config.json names and that can be built; raises Invalid naming them otherwise.
+
+    A checkpoint that somebody else packed (GPTQ, AWQ, FP8) is refused too: we pack from floats ourselves.
+    """
+    packed = config.object("quantization_config")
+    if packed is not None:
+        method = packed.text("quant_method", "unknown")
+        raise config.refuse("quantization_config", f"({method}) is not supported; use the checkpoint it was made from")
     named = config.sequence("architectures") or []
     for name in named:
         if name in BUILDERS:

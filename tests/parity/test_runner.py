@@ -1,5 +1,6 @@
 """What the runner promises beyond agreement with transformers: exactness, tolerances, sources of weights."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,21 @@ def test_the_pool_takes_the_bytes_that_the_description_says(
         for port in caches
     ]
     assert sum(sizes) == 32 * describe(plain).kv_bytes(cache)
+
+
+@pytest.mark.parametrize(("weights", "precision"), [("int4", "i4"), ("int8", "i8"), ("f32", "f32")])
+def test_the_plugin_runs_its_fused_kernels(tmp_path: Path, weights: Packing, precision: str, load: Load) -> None:
+    """Two layers of seven products, two rotations and two norms, and the last norm and the head (never below i8)."""
+    graph = load(make_checkpoint(tmp_path), weights)._loaded.compiled.get_runtime_model()
+    infos = [node.get_rt_info() for node in graph.get_ops()]
+    kinds = Counter(info["layerType"].astype(str) for info in infos)
+    products = Counter(
+        info["runtimePrecision"].astype(str) for info in infos if info["layerType"].astype(str) == "FullyConnected"
+    )
+    assert {"RMS": 5, "RoPE": 4, "PagedAttention": 2} == {
+        kind: kinds[kind] for kind in ("RMS", "RoPE", "PagedAttention")
+    }
+    assert Counter([precision] * 14 + ["i8" if precision == "i4" else precision]) == products
 
 
 def test_no_logits_are_computed_where_none_are_wanted(plain: Path, load: Load) -> None:

@@ -156,6 +156,12 @@ def test_an_unknown_architecture_is_named_with_those_supported() -> None:
         find_architecture(Fields("config.json", {}))
 
 
+def test_a_checkpoint_packed_by_others_is_refused() -> None:
+    config = {**CONFIG, "quantization_config": {"quant_method": "gptq", "bits": 4}}
+    with pytest.raises(Invalid, match=r"config\.json: quantization_config \(gptq\) is not supported"):
+        find_architecture(Fields("config.json", config))
+
+
 def test_a_tokenizer_with_more_tokens_than_the_model_is_refused() -> None:
     check_vocabulary(31, 32, Path("model"))
     with pytest.raises(Invalid, match="model: the tokenizer's highest token id is 32, but the model's vocabulary"):
