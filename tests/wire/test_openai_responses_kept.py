@@ -156,6 +156,18 @@ def test_another_workspace_finds_nothing(client: OpenAI, address: str) -> None:
     assert made.id == client.responses.retrieve(made.id).id
 
 
+def test_a_client_that_goes_away_ends_a_response_that_is_made_for_it(
+    client: OpenAI, gate: Gate, gated: GatedEngine
+) -> None:
+    stream = client.responses.create(model="gated", input="one two", stream=True)
+    id = next(stream).response.id
+    assert 1 == gated.busy
+    stream.close()
+    while gated.busy:
+        pass
+    assert missing(client, id)
+
+
 # --- in the background ---
 
 
