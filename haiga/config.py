@@ -138,7 +138,7 @@ TABLE: Mapping[str, Setting] = {
         parse_directory,
         "~/.local/share/haiga",
         "HAIGA_DATA_DIR",
-        "Directory for the database, downloaded models and compiled ones.",
+        "Directory for the database, downloaded models and packed weights.",
         metavar="DIRECTORY",
     ),
     "models": Setting(

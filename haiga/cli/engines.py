@@ -11,8 +11,9 @@ from haiga.core.errors import HaigaError, Invalid, NotFound
 from haiga.core.library import AddedModel
 from haiga.engines.native.engine import NativeEngine
 from haiga.engines.native.opening import NativeOptions, open_engine
-from haiga.models.load import CacheType
-from haiga.models.weights import Packing
+from haiga.models.ir import is_ir
+from haiga.models.load import CacheType, cache_file
+from haiga.models.weights import PACKINGS, Packing
 from haiga.services.models import Models
 from haiga.starter import text_path
 
@@ -90,6 +91,14 @@ def _starter(settings: Settings) -> NativeEngine:
     return open_engine(STARTER, text_path(), _options(settings, None), STARTER_CREATED)
 
 
+def forget_packed(directory: Path, settings: Settings) -> None:
+    """Delete the packed weights of the model in a directory."""
+    if not directory.is_dir() or is_ir(directory):
+        return
+    for packing in PACKINGS:
+        cache_file(directory, packing, _packed(settings)).unlink(missing_ok=True)
+
+
 def _open_added(
     engines: dict[str, NativeEngine], added: AddedModel, settings: Settings, warn: Callable[[str], None]
 ) -> None:
@@ -114,5 +123,9 @@ def _options(settings: Settings, weights: str | None) -> NativeOptions:
         cache=cast(CacheType | None, settings.cache),
         kv_memory=settings.kv_memory,
         context=settings.context,
-        cache_dir=settings.data_dir / "compiled",
+        cache_dir=_packed(settings),
     )
+
+
+def _packed(settings: Settings) -> Path:
+    return settings.data_dir / "packed"

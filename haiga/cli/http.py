@@ -11,26 +11,26 @@ from contextlib import contextmanager
 
 import typer
 import uvicorn
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.config import Settings
-from haiga.core.ports import ChatStore, ResponseStore
 from haiga.services.access import Access
 from haiga.services.inference import Inference
 from haiga.services.models import Models
 from haiga.services.responses import Responses
+from haiga.stores.chats import DatabaseChats
+from haiga.stores.responses import DatabaseResponses
 from haiga.web.app import Services, WebSettings, create_app
 
 LAST_WORDS = 1.0  # seconds for the errors of requests that were cut to reach their clients
 
 
-def build_server(
-    settings: Settings, access: Access, models: Models, responses: ResponseStore, chats: ChatStore, door: bool
-) -> "Server":
+def build_server(settings: Settings, access: Access, models: Models, database: AsyncEngine, door: bool) -> "Server":
     """The server, not started. `door` says that it is open: no key is configured."""
     web = WebSettings(open=door, allowed_hosts=settings.allow_host, cors_origins=settings.cors)
     inference = Inference(models)
-    kept = Responses(inference, responses)
-    app = create_app(Services(access, inference, web, responses=kept, chats=chats))
+    kept = Responses(inference, DatabaseResponses(database))
+    app = create_app(Services(access, inference, web, responses=kept, chats=DatabaseChats(database)))
     config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, server_header=False)
     return Server(config, models, kept, settings.drain)
 

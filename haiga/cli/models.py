@@ -98,10 +98,16 @@ async def _library(settings: Settings) -> "AsyncIterator[Library]":
 
         await prepare_engine(path, weights, settings)
 
+    def forget(path: Path) -> None:
+        from haiga.cli.engines import forget_packed
+
+        forget_packed(path, settings)
+
     # without HF_TOKEN, whoever has logged in to the hub with its own tools stays logged in
     hub = None if settings.offline else Hub(settings.hub, settings.hub_token or get_token())
     async with connect(settings.data_dir / "haiga.db") as database:
-        yield Library(DatabaseModels(database), settings.data_dir / "models", hub, prepare, reserved=("starter",))
+        store, downloads = DatabaseModels(database), settings.data_dir / "models"
+        yield Library(store, downloads, hub, prepare, forget, reserved=("starter",))
 
 
 @contextmanager

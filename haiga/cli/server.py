@@ -13,18 +13,16 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.cli.engines import Offer, offer
 from haiga.config import Settings
 from haiga.core.errors import Failed, Invalid
-from haiga.core.ports import ChatStore, ResponseStore
 from haiga.services.access import Access
 from haiga.services.models import Models
-from haiga.stores.chats import DatabaseChats
 from haiga.stores.connect import connect
 from haiga.stores.keys import DatabaseKeys
 from haiga.stores.models import DatabaseModels
-from haiga.stores.responses import DatabaseResponses
 
 if TYPE_CHECKING:
     from haiga.cli.http import Server
@@ -41,8 +39,7 @@ async def run_server(settings: Settings) -> None:
             async with offer(settings, library, _warn) as offered:
                 door = await access.is_open()
                 url = address(settings.host, listener.getsockname()[1])
-                kept = (DatabaseResponses(database), DatabaseChats(database))
-                build = partial(_build, settings, access, offered.models, *kept, door)
+                build = partial(_build, settings, access, offered.models, database, door)
                 await _serve(build, listener, _load_first(offered, announcement(url, offered, door)))
 
 
@@ -61,12 +58,10 @@ async def _serve(build: "Callable[[], Server]", listener: socket.socket, load: C
         raise outcome
 
 
-def _build(
-    settings: Settings, access: Access, models: Models, responses: ResponseStore, chats: ChatStore, door: bool
-) -> "Server":
+def _build(settings: Settings, access: Access, models: Models, database: AsyncEngine, door: bool) -> "Server":
     from haiga.cli.http import build_server
 
-    return build_server(settings, access, models, responses, chats, door)
+    return build_server(settings, access, models, database, door)
 
 
 async def _load_first(offered: Offer, announced: str) -> None:

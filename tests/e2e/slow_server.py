@@ -18,7 +18,6 @@ from haiga.services.access import Access
 from haiga.services.models import Models
 from haiga.stores.connect import connect
 from haiga.stores.keys import DatabaseKeys
-from haiga.stores.responses import DatabaseResponses
 
 
 async def main(words: int, drain: str, directory: Path) -> None:
@@ -27,7 +26,7 @@ async def main(words: int, drain: str, directory: Path) -> None:
         access = Access(DatabaseKeys(database), open_when_empty=True)
         models = Models({"fake": FakeEngine(script=script, pace=0.02)})
         settings = read_settings({"drain": drain}, {})
-        server = build_server(settings, access, models, DatabaseResponses(database), door=True)
+        server = build_server(settings, access, models, database, door=True)
         with listening("127.0.0.1", 0) as listener:
             print(listener.getsockname()[1], flush=True)
             await server.serve(sockets=[listener])

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stand_in_hub import COMMIT, StandIn
 
 from haiga.core.errors import Denied, Failed, HaigaError, Invalid, NotFound
 from haiga.core.library import AddedModel
 from haiga.services.library import Hub, Library
 from haiga.stores.connect import connect
 from haiga.stores.models import DatabaseModels
+from tests.unit.stand_in_hub import COMMIT, StandIn
 
 WEIGHTS = bytes(range(256)) * 40
 FILES = {
@@ -47,11 +47,15 @@ class Preparations:
 
     def __init__(self) -> None:
         self.seen: list[tuple[Path, str | None]] = []
+        self.forgotten: list[Path] = []
 
     async def __call__(self, path: Path, weights: str | None) -> None:
         if "config.json" not in names_in(path):
             raise Invalid(f"{path / 'config.json'}: there is no such file")
         self.seen.append((path, weights))
+
+    def forget(self, path: Path) -> None:
+        self.forgotten.append(path)
 
 
 class Tale:
@@ -64,8 +68,9 @@ class Tale:
         self.told.append((what, done, total))
 
 
-def library(tmp_path: Path, hub: Hub | None = None, shelf: Shelf | None = None) -> Library:
-    return Library(shelf or Shelf(), tmp_path / "downloads", hub, Preparations(), reserved=("starter",))
+def library(tmp_path: Path, hub: Hub | None = None, prepare: Preparations | None = None) -> Library:
+    prepare = prepare or Preparations()
+    return Library(Shelf(), tmp_path / "downloads", hub, prepare, prepare.forget, reserved=("starter",))
 
 
 def hub_of(stand_in: StandIn, token: str | None = None, attempts: int = 1) -> Hub:
@@ -98,12 +103,13 @@ def own(tmp_path: Path) -> Path:
 async def test_a_directory_is_read_where_it_lies_and_never_deleted(tmp_path: Path, own: Path) -> None:
     async with connect(tmp_path / "db") as database:
         prepare = Preparations()
-        models = Library(DatabaseModels(database), tmp_path / "downloads", None, prepare)
+        models = Library(DatabaseModels(database), tmp_path / "downloads", None, prepare, prepare.forget)
         added = await models.add("mine", str(own), "int8", Tale())
         assert (str(own), str(own), "int8") == (added.path, added.source, added.weights)
         assert [(own, "int8")] == prepare.seen
         assert [added] == await models.list()
         assert not await models.remove("mine")
+        assert [own] == prepare.forgotten
     assert ["config.json"] == names_in(own)
 
 
@@ -234,12 +240,14 @@ async def test_offline_nothing_is_fetched(tmp_path: Path) -> None:
 
 
 async def test_removing_the_last_model_of_a_download_deletes_its_files(tmp_path: Path, stand_in: StandIn) -> None:
-    models = library(tmp_path, hub_of(stand_in))
+    prepare = Preparations()
+    models = library(tmp_path, hub_of(stand_in), prepare)
     added = await models.add("one", "tiny/llama", None, Tale())
     stand_in.seen.clear()
     await models.add("two", f"tiny/llama@{COMMIT}", "int4", Tale())
     assert [] == stand_in.seen
     assert [False, True] == [await models.remove("one"), await models.remove("two")]
+    assert [Path(added.path)] == prepare.forgotten
     assert not [file for file in names_in(tmp_path) if file.endswith("safetensors")]
     assert added not in await models.list()
 

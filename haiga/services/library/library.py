@@ -20,6 +20,9 @@ Prepare = Callable[[Path, str | None], Awaitable[None]]
 """Load the model in a directory once with these weights, so that a broken one shows now and the next load is quick;
 raises core errors."""
 
+Forget = Callable[[Path], None]
+"""Delete what preparing the model in a directory left behind."""
+
 NAME = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,199}")
 
 
@@ -28,12 +31,19 @@ class Library:
     `reserved` are names that belong to the server itself."""
 
     def __init__(
-        self, store: ModelStore, downloads: Path, hub: Hub | None, prepare: Prepare, reserved: Collection[str] = ()
+        self,
+        store: ModelStore,
+        downloads: Path,
+        hub: Hub | None,
+        prepare: Prepare,
+        forget: Forget,
+        reserved: Collection[str] = (),
     ) -> None:
         self._store = store
         self._downloads = downloads
         self._hub = hub
         self._prepare = prepare
+        self._forget = forget
         self._reserved = reserved
 
     async def add(self, name: str, source: str, weights: str | None, progress: Progress) -> AddedModel:
@@ -61,15 +71,17 @@ class Library:
         raise NotFound(f"there is no model {name} in the library")
 
     async def remove(self, name: str) -> bool:
-        """Forget a model, and delete its files if they were downloaded and no other model uses them.
+        """Forget a model; what was packed and downloaded for it is deleted unless another model uses it too.
 
-        True when files were deleted. Raises NotFound.
+        True when downloaded files were deleted. Raises NotFound.
         """
         model = await self.show(name)
         await self._store.remove(name)
         path = Path(model.path)
-        shared = any(other.path == model.path for other in await self._store.all())
-        if shared or self._downloads.resolve() not in path.parents:
+        if any(other.path == model.path for other in await self._store.all()):
+            return False
+        await asyncio.to_thread(self._forget, path)
+        if self._downloads.resolve() not in path.parents:
             return False
         await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
         return True
