@@ -15,7 +15,7 @@ serve: .venv/serve.stamp ## Serve on http://127.0.0.1:8000; ARGS="--port 9000" f
 	@exec $(BIN)/haiga serve $(ARGS)
 
 test: .venv/dev.stamp ## Run the whole suite; ARGS="tests/unit" for a part.
-	@scripts/sdk-env
+	@PYTHON="$(PYTHON)" scripts/sdk-env
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/dev.stamp ## Run the linters, the type checker and the documentation's tests.
