@@ -34,7 +34,9 @@ async def connect(file: Path) -> AsyncIterator[AsyncEngine]:
         file.parent.mkdir(parents=True, exist_ok=True)
         async with engine.begin() as connection:
             await connection.run_sync(_migrate)
-        yield engine
+        # while any connection is open, closing another one does not write the whole log back, which takes a disk sync
+        async with engine.connect():
+            yield engine
     except (DBAPIError, OSError) as problem:
         raise Failed(f"database {file}: {getattr(problem, 'orig', problem)}") from problem
     finally:
