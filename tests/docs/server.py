@@ -1,0 +1,58 @@
+"""The app that the examples of the documents are run on: over fake engines, so that answers can be foretold.
+
+Rule: nothing here is a mock. `echo` repeats what it is told, `failing` dies in the middle of an answer.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+
+from haiga.core.errors import Dead
+from haiga.core.generation import BlockStarted, TextDelta
+from haiga.core.messages import Text
+from haiga.core.ports import Engine
+from haiga.engines.fake import CARD, FakeEngine
+from haiga.services.access import Access
+from haiga.services.inference import Inference
+from haiga.services.models import Models
+from haiga.services.responses import Responses
+from haiga.stores.chats import DatabaseChats
+from haiga.stores.connect import connect
+from haiga.stores.keys import DatabaseKeys
+from haiga.stores.responses import DatabaseResponses
+from haiga.web.app import Services, WebSettings, create_app
+
+ADDRESS = "http://127.0.0.1:8000"
+CREATED = 1795305600
+ECHO = replace(CARD, name="echo", display_name="Echo", created=CREATED)
+FAILURE = Dead("the engine of model failing stopped unexpectedly and is being started again")
+
+
+def engines() -> dict[str, Engine]:
+    breaking = (BlockStarted(0, Text("")), TextDelta(0, "Once"), FAILURE)
+    return {"echo": FakeEngine(ECHO), "failing": FakeEngine(replace(ECHO, name="failing"), breaking)}
+
+
+@asynccontextmanager
+async def services(directory: Path) -> AsyncIterator[Services]:
+    """Everything a server has, its database in `directory`; every id ends alike."""
+    async with connect(directory / "haiga.db") as database:
+        models = Models(engines(), [("claude-*", "echo")])
+        await models.engine("echo").start()
+        inference = Inference(models)
+        access = Access(DatabaseKeys(database), open_when_empty=True)
+        settings = WebSettings(new_id=lambda prefix: f"{prefix}_5f1d8c02a9b74e6388d0c1b2")
+        responses = Responses(inference, DatabaseResponses(database))
+        yield Services(access, inference, settings, responses=responses, chats=DatabaseChats(database))
+
+
+@asynccontextmanager
+async def client(directory: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app, with no socket between."""
+    async with services(directory) as served:
+        transport = httpx.ASGITransport(create_app(served))
+        async with httpx.AsyncClient(transport=transport, base_url=ADDRESS) as connected:
+            yield connected
