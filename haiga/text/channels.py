@@ -37,6 +37,11 @@ class ChannelsReader:
         self._arguments: Reader | None = None
         self._expect("text" if continues else "header")
 
+    @property
+    def thinks(self) -> bool:
+        """Whether what comes next belongs to a thought."""
+        return self._kind == "thinking"
+
     def feed(self, text: str) -> None:
         while text and self.matched is None:
             if self._arguments:

@@ -179,18 +179,53 @@ def test_answers_of_random_weights_are_valid_json_of_their_schema() -> None:
     assert finished >= 30
 
 
+def random_schema(pick: random.Random, depth: int = 0) -> dict[str, Any]:
+    kinds = ["string", "integer", "number", "boolean", "null", "enum", "anyOf"] + ["array", "object"] * (depth < 3)
+    match pick.choice(kinds):
+        case "string":
+            return {"type": "string", "maxLength": pick.randint(0, 4)}
+        case "integer":
+            return {"type": "integer", "minimum": -pick.randint(0, 50), "maximum": pick.randint(0, 50)}
+        case "number":
+            return {"type": "number", "minimum": 0, "maximum": pick.randint(1, 9)}
+        case "enum":
+            return {"enum": pick.sample(["a", "é", 1, 2.5, None, True, [], {"x": "y"}], pick.randint(1, 4))}
+        case "anyOf":
+            return {"anyOf": [random_schema(pick, depth + 1) for _ in range(2)]}
+        case "array":
+            return {"type": "array", "items": random_schema(pick, depth + 1), "maxItems": pick.randint(0, 3)}
+        case "object":
+            properties = {f"k{at}": random_schema(pick, depth + 1) for at in range(pick.randint(0, 3))}
+            required = [key for key in properties if pick.random() < 0.5]
+            return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+        case kind:
+            return {"type": kind}
+
+
+def test_every_answer_of_random_weights_to_a_random_schema_is_valid() -> None:
+    pick = random.Random(3)
+    finished = 0
+    for _ in range(180):
+        schema = random_schema(pick)
+        grammar = schema_grammar(schema, grammars().special)
+        for _ in range(3):
+            tokens = sampled(grammars().matcher(grammar), pick, frozenset())
+            if tokens is not None:
+                finished += 1
+                assert jsonschema_rs.is_valid(schema, json.loads(tokenizer().decode(tokens)))
+    assert finished >= 500
+
+
 @EACH
 def test_calls_of_random_weights_are_read_and_fit_their_schema(format_: Format) -> None:
     pick = random.Random(2)
-    show = tokenizer().special_ids
     finished = 0
     for _ in range(12):
         tokens = sampled(matcher(format_, parallel=False), pick, ENDING)
         if tokens is None:
             continue
         finished += 1
-        text = "".join(tokenizer().token_text(token) for token in tokens) if not show else decoded(tokens)
-        [(name, arguments)] = calls_of(reply_of(list(text), format_))
+        [(name, arguments)] = calls_of(reply_of(list(decoded(tokens)), format_))
         assert jsonschema_rs.is_valid(SCHEMAS[name], dict(arguments))
     assert finished >= 3
 

@@ -9,9 +9,21 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from haiga.core.errors import Invalid, Unsupported
-from haiga.core.generation import TextRequest
-from haiga.core.messages import Base64Source, CacheMark, Image, Message, Text, Tool, ToolResult, ToolUse
+from haiga.core.generation import TextRequest, ThinkingRequest
+from haiga.core.messages import (
+    Base64Source,
+    CacheMark,
+    Image,
+    Message,
+    Text,
+    Thinking,
+    Tool,
+    ToolChoice,
+    ToolResult,
+    ToolUse,
+)
 from haiga.text.prompt import Prompter
+from haiga.text.stream import ThinkTags
 from haiga.text.template import ChatTemplate
 from haiga.text.tokenizer import Tokenizer
 from tests.unit.text import builders
@@ -226,9 +238,67 @@ def test_results_come_before_the_users_words_and_say_errors() -> None:
     assert "<|im_start|>tool\nError: no such city<|im_end|>\n<|im_start|>user\nTry again<|im_end|>" in text
 
 
-def test_tools_are_left_out_when_none_may_be_called() -> None:
-    from haiga.core.messages import ToolChoice
+TALK_OF_TOOLS = TextRequest(
+    "m",
+    (
+        Message("user", (Text("Paris?"),)),
+        Message("assistant", (Text("Let me look."), ToolUse("t1", "weather", {"city": "Paris"}))),
+        Message("user", (ToolResult("t1", (Text("fine"),)), Text("And now?"))),
+    ),
+    5,
+    system=(Text("Be brief."),),
+    tools=(Tool("weather", "Tells it", {"type": "object", "properties": {"city": {"type": "string"}}}),),
+)
 
+
+def test_a_model_without_tool_template_is_told_of_its_tools() -> None:
+    text = shown(TALK_OF_TOOLS, builders.CHATML)
+    assert '{"name": "weather", "description": "Tells it", "parameters": {"type": "object"' in text
+    call = '<tool_call>{"name": "weather", "arguments": {"city": "Paris"}}</tool_call>'
+    assert f"assistant\nLet me look.\n{call}<|im_end|>\n" in text
+    assert "user\n<tool_response>\nfine\n</tool_response>\n\nAnd now?<|im_end|>" in text
+    assert text.index("weather") < text.index("Be brief.")
+    assert "generic" == prompter(builders.CHATML).format.name
+
+
+def test_a_mark_on_a_described_tool_lies_in_the_system_text() -> None:
+    request = replace(TALK_OF_TOOLS, tools=(replace(TALK_OF_TOOLS.tools[0], cache=CACHED),))
+    assert marked_texts(request, builders.CHATML)[0].endswith('"description": "Tells it')
+
+
+def test_the_dialect_is_the_templates_own_where_it_shows_tools() -> None:
+    hermes = TOOLED.replace("<call>", "<tool_call>").replace("</call>", "</tool_call>")
+    assert "hermes" == prompter(hermes).format.name
+
+
+def test_markup_tokens_are_to_be_shown() -> None:
+    inner = builders.byte_level().__class__.from_str(builders.byte_level().to_str())
+    inner.add_special_tokens(["<tool_call>", "<think>", "</think>"])
+    tokenizer = Tokenizer(inner, builders.SPECIAL)
+    made = prompter(builders.CHATML + "{# <think></think> #}", tokenizer)
+    assert {tokenizer.id(text) for text in ("<tool_call>", "<think>", "</think>")} == made.shown
+
+
+def test_it_is_known_whether_the_prompt_opened_a_thought() -> None:
+    opening = builders.CHATML.replace("assistant\\n' }}", "assistant\\n<think>\\n' }}{# </think> #}")
+    assert ThinkTags(opened=True) == prompter(opening).prompt(said(("user", "Hello"))).thinking
+    assert prompter(builders.CHATML).prompt(said(("user", "Hello"))).thinking is None
+
+
+def test_whether_to_think_reaches_the_template() -> None:
+    source = "{{ messages[0].content }}{% if enable_thinking %}yes{% else %}no{% endif %}"
+    assert "Hellono" == shown(said(("user", "Hello")), source)
+    thinking = ThinkingRequest("enabled", 1024)
+    assert "Helloyes" == shown(said(("user", "Hello"), thinking=thinking), source)
+
+
+def test_past_thoughts_reach_the_template() -> None:
+    source = "{% for m in messages %}{{ m.reasoning_content }}|{{ m.content }}|{% endfor %}"
+    messages = (Message("assistant", (Thinking("Hm."), Text("Hi."))), Message("user", (Text("Hello"),)))
+    assert "Hm.|Hi.||Hello|" == shown(TextRequest("m", messages, 5), source)
+
+
+def test_tools_are_left_out_when_none_may_be_called() -> None:
     request = said(("user", "Hello"), tools=(Tool("weather"),), tool_choice=ToolChoice("none"))
     assert "weather" not in shown(request, TOOLED)
 
