@@ -75,6 +75,7 @@ CASES = {
 @dataclass(frozen=True)
 class Made:
     directory: Path
+    model: Any
     context: int
     first: list[int]
     second: list[int]
@@ -87,9 +88,9 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     case: Case = request.param
     directory = make_checkpoint(tmp_path_factory.mktemp("model"), case.kind, **case.config)
     first, second = random_tokens(LENGTH, 1), random_tokens(LENGTH, 2)
-    # a model for each: a dynamic rope remembers the longest sequence it saw
-    logits = (reference_logits(load_reference(directory), tokens) for tokens in (first, second))
-    return Made(directory, case.context, first, second, *logits)
+    model = load_reference(directory)
+    logits = (reference_logits(model, tokens) for tokens in (first, second))
+    return Made(directory, model, case.context, first, second, *logits)
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["exact", "fast"])
@@ -131,3 +132,14 @@ def test_a_shared_prefix_of_blocks_is_as_good_as_an_own_one(made: Made, runner: 
     np.testing.assert_allclose(
         logits, np.concatenate([made.expected_first[64:], made.expected_first[69:70]]), atol=1e-4
     )
+
+
+def test_greedy_tokens_agree(made: Made, runner: OpenVINORunner) -> None:
+    """What we generate is what transformers finds most likely at every position of the same text."""
+    tokens = made.first[:126]
+    chosen = int(runner.step([Row(tokens, 0, FIRST, 1)])[0].argmax())
+    while len(tokens) < LENGTH - 1:
+        tokens = [*tokens, chosen]
+        chosen = int(runner.step([Row([chosen], len(tokens) - 1, FIRST, 1)])[0].argmax())
+    tokens = [*tokens, chosen]  # as long as the context that the dynamic rope was stretched for
+    assert reference_logits(made.model, tokens)[125:-1].argmax(1).tolist() == tokens[126:]
