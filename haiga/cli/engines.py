@@ -4,18 +4,19 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from haiga.config import Settings
 from haiga.core.errors import HaigaError, Invalid, NotFound
 from haiga.core.library import AddedModel
 from haiga.engines.native.engine import NativeEngine
 from haiga.engines.native.opening import NativeOptions, open_engine
-from haiga.models.ir import is_ir
-from haiga.models.load import CacheType, cache_file
-from haiga.models.weights import PACKINGS, Packing
 from haiga.services.models import Models
 from haiga.starter import text_path
+
+if TYPE_CHECKING:
+    from haiga.models.load import CacheType
+    from haiga.models.weights import Packing
 
 STARTER = "starter"
 STARTER_CREATED = 1795305600  # 2026-11-22, the day this starter was trained
@@ -93,6 +94,10 @@ def _starter(settings: Settings) -> NativeEngine:
 
 def forget_packed(directory: Path, settings: Settings) -> None:
     """Delete the packed weights of the model in a directory."""
+    from haiga.models.ir import is_ir
+    from haiga.models.load import cache_file
+    from haiga.models.weights import PACKINGS
+
     if not directory.is_dir() or is_ir(directory):
         return
     for packing in PACKINGS:
@@ -119,8 +124,8 @@ def _check_aliases(settings: Settings, engines: dict[str, NativeEngine]) -> None
 
 def _options(settings: Settings, weights: str | None) -> NativeOptions:
     return NativeOptions(
-        weights=cast(Packing | None, weights),
-        cache=cast(CacheType | None, settings.cache),
+        weights=cast("Packing | None", weights),
+        cache=cast("CacheType | None", settings.cache),
         kv_memory=settings.kv_memory,
         context=settings.context,
         cache_dir=_packed(settings),
