@@ -13,6 +13,7 @@ import openvino.opset15 as op
 from openvino._offline_transformations import paged_attention_transformation
 
 from haiga.core.errors import Invalid
+from haiga.models.plugin import explain
 
 _NAMES = ("openvino_model.xml", "openvino_language_model.xml")
 
@@ -38,8 +39,7 @@ def read_ir(directory: Path) -> ov.Model:
         _initialise(model)
         paged_attention_transformation(model)
     except RuntimeError as problem:
-        reason = str(problem).strip().splitlines()[-1].strip()
-        raise Invalid(f"{file}: cannot be made into a paged model ({reason})") from None
+        raise Invalid(f"{file}: cannot be made into a paged model ({explain(problem)})") from None
     _gather_sampled(model, file)
     _free_caches(model)
     model.validate_nodes_and_infer_types()

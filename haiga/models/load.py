@@ -1,4 +1,4 @@
-"""A directory to a compiled model: packed weights from the cache or into it, the graph, the plugin's settings.
+"""A directory to a compiled model: packed weights from the cache or into it, the graph, the plugin.
 
 Rule: what is cached is the packed weights, as a file that is mapped. The compiled blob is not: an exported blob of a
 paged model loses what the plugin needs to read it back, and building and compiling the graph anew takes under a second.
@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import openvino as ov
 
 from haiga.core.errors import Invalid
 from haiga.models.ir import is_ir, read_ir
+from haiga.models.plugin import BLOCK, CacheType, compile_model
 from haiga.models.registry import build, find_architecture
 from haiga.models.weights import (
     PACKINGS,
@@ -30,8 +31,8 @@ from haiga.models.weights import (
 )
 from haiga.models.weights.checkpoint import weight_files
 
-CacheType = Literal["f32", "bf16", "u8"]
-BLOCK = 32  # tokens per KV block, the CPU plugin's own
+__all__ = ["BLOCK", "CacheType", "Loaded", "Settings", "cache_file", "count_weights", "load", "prepare"]
+
 _FORMAT = "1"  # raise it when packing changes, so that old cached files are not met
 
 
@@ -65,10 +66,10 @@ def load(directory: Path, settings: Settings, cache_dir: Path | None = None) -> 
     Raises Invalid with one line naming the file, field or tensor that is wrong.
     """
     if is_ir(directory):
-        return Loaded(_compile(read_ir(directory), settings, None), None)
+        return Loaded(compile_model(read_ir(directory), None, settings.cache, settings.threads), None)
     with _weights(directory, settings, cache_dir) as weights:
         model = build(weights, settings.context)
-    return Loaded(_compile(model, settings, weights), weights)
+    return Loaded(compile_model(model, weights, settings.cache, settings.threads), weights)
 
 
 def prepare(directory: Path, settings: Settings, cache_dir: Path, progress: Progress) -> None:
@@ -119,29 +120,3 @@ def _arena(checkpoint: Checkpoint, packing: Packing, cache_dir: Path | None) -> 
         return PackedFile(path)
     cache_dir.mkdir(parents=True, exist_ok=True)
     return PackedWriter(path, 4 * count_weights(checkpoint), 2 * len(checkpoint))
-
-
-def _compile(model: ov.Model, settings: Settings, weights: Weights | None) -> ov.CompiledModel:
-    core = ov.Core()
-    precision = _precision(core, weights)
-    if settings.cache not in (precision, "u8"):
-        raise Invalid(f"cache: {settings.cache!r} does not go with {precision} arithmetic; use {precision} or u8")
-    properties = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "KV_CACHE_PRECISION": settings.cache,
-        "INFERENCE_PRECISION_HINT": precision,
-    }
-    if weights is not None:
-        # in products with integer weights activations are rounded to int8, with float weights never
-        group = weights.activation_group if weights.packing in ("int8", "int4") else 0
-        properties["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = str(group)
-    if settings.threads:
-        properties["INFERENCE_NUM_THREADS"] = str(settings.threads)
-        properties["ENABLE_CPU_PINNING"] = "NO"  # else every engine of few threads takes the same first cores
-    return core.compile_model(model, "CPU", properties)
-
-
-def _precision(core: ov.Core, weights: Weights | None) -> str:
-    """bf16 weights are computed with in bf16 where the processor can; elsewhere, and all others, in f32."""
-    asked = weights is not None and weights.packing == "bf16"
-    return "bf16" if asked and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"

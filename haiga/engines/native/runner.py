@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from haiga.core.errors import Failed, Invalid
 from haiga.core.ports import Row
 from haiga.models.load import BLOCK, CacheType, Loaded, Settings, load
+from haiga.models.plugin import explain
 from haiga.models.weights import Packing
 
 
@@ -116,7 +117,7 @@ class OpenVINORunner:
         try:
             self._request.infer()
         except RuntimeError as problem:
-            raise Failed(f"the step failed: {str(problem).strip().splitlines()[-1]}") from problem
+            raise Failed(f"the step failed: {explain(problem)}") from problem
         logits: NDArray[np.float32] = self._request.get_output_tensor(0).data
         return logits.reshape(-1, self._vocabulary)
 
