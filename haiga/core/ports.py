@@ -100,6 +100,10 @@ class Engine(Protocol):
     async def count(self, request: TextRequest) -> int:
         """The request's prompt in tokens, exactly as `generate` would be billed."""
 
+    @property
+    def busy(self) -> int:
+        """Requests under way."""
+
     async def start(self) -> None:
         """Make ready to answer (load weights, start a process). Raises Failed or Invalid when it cannot."""
 

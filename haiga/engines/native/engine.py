@@ -6,29 +6,22 @@ token ids back into text, finds stop strings, and says what was used.
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
 from haiga.core.errors import Busy, Invalid
 from haiga.core.generation import (
     Event,
-    Finished,
-    Progress,
     Sampling,
-    Started,
-    StopReason,
     TextRequest,
-    TokenLogprob,
-    Usage,
     resolve,
 )
 from haiga.core.ports import ModelCard
 from haiga.engines.native.process import EngineProcess
-from haiga.engines.native.protocol import Submission, Update
-from haiga.text.detokenizer import Detokenizer
+from haiga.engines.native.protocol import Submission
+from haiga.engines.native.reading import Reading
+from haiga.engines.native.speech import Speech
 from haiga.text.prompt import Prompt, Prompter
-from haiga.text.stream import AnswerStream
-from haiga.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +30,8 @@ class Model:
     how many tokens its KV pool holds."""
 
     card: ModelCard
-    tokenizer: Tokenizer
     prompter: Prompter
+    speech: Speech
     sampling: Sampling
     ends: tuple[int, ...]
     pool: int
@@ -66,6 +59,10 @@ class NativeEngine:
         return self._memory
 
     @property
+    def busy(self) -> int:
+        return self._process.in_flight
+
+    @property
     def pool(self) -> int:
         """Tokens that the KV pool holds."""
         return self._model.pool
@@ -89,8 +86,10 @@ class NativeEngine:
             raise Busy(f"the queue of model {self.card.name} is full ({self._queue} requests)", retry_after=1)
         prompt = await self._prompt(request)
         self._require_room(len(prompt.tokens), request)
+        speech = self._model.speech
         submission = self._submission(request, prompt)
-        reading = _Reading(self._model.tokenizer, request, len(prompt.tokens))
+        stream = speech.stream(request, prompt)
+        reading = Reading(speech.tokenizer, speech.detokenizer(prompt), stream, len(prompt.tokens))
         answer = await self._process.open(submission)
         try:
             while not reading.finished:
@@ -127,55 +126,5 @@ class NativeEngine:
             priority=request.priority,
             salt=request.workspace,
             breakpoints=prompt.breakpoints,
+            grammar=self._model.speech.grammar(request, prompt),
         )
-
-
-class _Reading:
-    """One answer being read: updates from the engine in, events out."""
-
-    def __init__(self, tokenizer: Tokenizer, request: TextRequest, prompt: int) -> None:
-        self._tokenizer = tokenizer
-        self._detokenizer = Detokenizer(tokenizer)
-        self._stream = AnswerStream(request.stop)
-        self._prompt = prompt
-        self._started = False
-        self._usage = Usage()
-        self.finished = False
-        self.ended_by_engine = False
-
-    def feed(self, update: Update) -> Iterator[Event]:
-        """Events of one update; sets `finished` once the answer is complete."""
-        if not self._started:
-            self._started = True
-            self._usage = replace(update.usage, output=0)
-            yield Started(self._usage)
-        elif not update.tokens and not update.stop:
-            yield Progress(update.prefilled, self._prompt)
-        self.ended_by_engine = update.stop is not None
-        yield from self._text(update)
-        if not self.finished and update.stop:
-            yield from self._end(update.stop)
-
-    def _text(self, update: Update) -> Iterator[Event]:
-        """Text of the update's tokens one by one, so that usage ends exactly where a stop string was complete."""
-        for position, token in enumerate(update.tokens):
-            self._usage = replace(self._usage, output=self._usage.output + 1)
-            yield from self._stream.feed(self._detokenizer.add([token]), self._logprobs(update, position))
-            if self._stream.matched is not None:
-                yield from self._end("stop_sequence")
-                return
-
-    def _end(self, stop: StopReason) -> Iterator[Event]:
-        yield from self._stream.feed(self._detokenizer.finish())
-        yield from self._stream.finish()
-        matched = self._stream.matched
-        self.finished = True
-        yield Finished("stop_sequence" if matched is not None else stop, self._usage, matched)
-
-    def _logprobs(self, update: Update, position: int) -> tuple[TokenLogprob, ...]:
-        if not update.logprobs:
-            return ()
-        text = self._tokenizer.token_text
-        logprob, token = update.logprobs[position], update.tokens[position]
-        top = tuple((other, text(other), value) for other, value in logprob.best)
-        return (TokenLogprob(token, text(token), logprob.own, top),)

@@ -14,10 +14,13 @@ from haiga.core.ports import Capabilities, ModelCard
 from haiga.engines.native.engine import Model, NativeEngine
 from haiga.engines.native.process import child_command
 from haiga.engines.native.protocol import Plant
+from haiga.engines.native.speech import Speech
 from haiga.models.description import Description, describe
 from haiga.models.load import BLOCK, CacheType
 from haiga.models.weights import Packing, check_vocabulary
+from haiga.text.formats import GENERIC, recognise
 from haiga.text.prompt import Prompter
+from haiga.text.stream import ThinkTags
 from haiga.text.template import ChatTemplate
 from haiga.text.tokenizer import Tokenizer
 
@@ -51,11 +54,22 @@ def open_engine(name: str, directory: Path, options: NativeOptions, created: int
     plant = _plan(directory, description, options)
     memory = description.weight_bytes(plant.weights) + plant.blocks * BLOCK * description.kv_bytes(plant.cache)
     context = min(plant.context, plant.blocks * BLOCK)
-    card = ModelCard(name, name, created, context=context, max_output=context, capabilities=Capabilities())
-    prompter = Prompter(tokenizer, ChatTemplate.load(directory))
-    model = Model(card, tokenizer, prompter, description.sampling, description.ends, pool=plant.blocks * BLOCK)
+    template = ChatTemplate.load(directory)
+    speech = _speech(tokenizer, template)
+    able = Capabilities(tools=True, structured_output=True, thinking=speech.thinking is not None)
+    card = ModelCard(name, name, created, context=context, max_output=context, capabilities=able)
+    prompter = Prompter(tokenizer, template)
+    model = Model(card, prompter, speech, description.sampling, description.ends, pool=plant.blocks * BLOCK)
     command = child_command("haiga.engines.native.child", orjson.dumps(asdict(plant)).decode())
     return NativeEngine(model, command, memory + OVERHEAD, options.queue)
+
+
+def _speech(tokenizer: Tokenizer, template: ChatTemplate | None) -> Speech:
+    """The dialect that the chat template spells, the generic one without a template."""
+    format_ = recognise(template.tool_source) if template else GENERIC
+    tags = ThinkTags()
+    thinks = template is not None and tags.close in template.source + template.tool_source
+    return Speech(tokenizer, format_, tags if thinks else None)
 
 
 def _plan(directory: Path, description: Description, options: NativeOptions) -> Plant:
@@ -69,6 +83,7 @@ def _plan(directory: Path, description: Description, options: NativeOptions) -> 
         cache=cache,
         blocks=_blocks(description.kv_bytes(cache) * BLOCK, context, options.kv_memory),
         context=context,
+        ends=description.ends,
         threads=options.threads,
         cache_dir=str(options.cache_dir) if options.cache_dir else None,
     )

@@ -23,14 +23,18 @@ HEADER = Struct(">I")
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """What an engine process is to run. `blocks`: size of the KV pool; `context`: tokens; `budget`: tokens per step;
-    `rows`: sequences per step; `threads`: 0 for all cores; `cache_dir`: where compiled models are kept, or none."""
+    """What an engine process is to run.
+
+    blocks: size of the KV pool. context: tokens. ends: ids that end an answer. budget: tokens per step. rows: sequences
+    per step. threads: 0 for all cores. cache_dir: where compiled models are kept, or none.
+    """
 
     directory: str
     weights: Packing
     cache: CacheType
     blocks: int
     context: int
+    ends: Sequence[int] = ()
     budget: int = 512
     rows: int = 64
     threads: int = 0
@@ -42,7 +46,7 @@ class Submission:
     """One request as the engine process sees it.
 
     `breakpoints` are (token offset, lifetime in seconds). `salt` keeps workspaces' caches apart. `ends` are the token
-    ids that end an answer.
+    ids that end an answer. `grammar` is what the answer must follow (text/grammar), None where it is free.
     """
 
     id: int
@@ -53,6 +57,7 @@ class Submission:
     priority: Priority
     salt: str
     breakpoints: Sequence[tuple[int, float]] = ()
+    grammar: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,7 @@ def read_submission(fields: Mapping[str, Any]) -> Submission:
         priority=fields["priority"],
         salt=fields["salt"],
         breakpoints=[(offset, ttl) for offset, ttl in fields["breakpoints"]],
+        grammar=fields["grammar"],
     )
 
 

@@ -1,0 +1,68 @@
+"""One answer being read: updates from the engine process in, events out.
+
+Rule: token by token, so that usage ends exactly where a stop string was complete.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from haiga.core.generation import Event, Finished, Progress, Started, StopReason, TokenLogprob, Usage
+from haiga.engines.native.protocol import Update
+from haiga.text.detokenizer import Detokenizer
+from haiga.text.stream import AnswerStream
+from haiga.text.tokenizer import Tokenizer
+
+
+class Reading:
+    """`prompt` is the prompt's length in tokens."""
+
+    def __init__(self, tokenizer: Tokenizer, detokenizer: Detokenizer, stream: AnswerStream, prompt: int) -> None:
+        self._tokenizer = tokenizer
+        self._detokenizer = detokenizer
+        self._stream = stream
+        self._prompt = prompt
+        self._usage = Usage()
+        self._started = False
+        self.finished = False
+        self.ended_by_engine = False
+
+    def feed(self, update: Update) -> Iterator[Event]:
+        """Events of one update; sets `finished` once the answer is complete."""
+        if not self._started:
+            self._started = True
+            self._usage = replace(update.usage, output=0)
+            yield Started(self._usage)
+        elif not update.tokens and not update.stop:
+            yield Progress(update.prefilled, self._prompt)
+        self.ended_by_engine = update.stop is not None
+        yield from self._text(update)
+        if not self.finished and update.stop:
+            yield from self._end(update.stop)
+
+    def _text(self, update: Update) -> Iterator[Event]:
+        for position, token in enumerate(update.tokens):
+            thinks = int(self._stream.thinks)
+            self._usage = replace(self._usage, output=self._usage.output + 1, thinking=self._usage.thinking + thinks)
+            yield from self._stream.feed(self._detokenizer.add([token]), self._logprobs(update, position))
+            if self._stream.matched is not None:
+                yield from self._end("stop_sequence")
+                return
+
+    def _end(self, stop: StopReason) -> Iterator[Event]:
+        yield from self._stream.feed(self._detokenizer.finish())
+        yield from self._stream.finish()
+        matched = self._stream.matched
+        self.finished = True
+        if matched is not None:
+            stop = "stop_sequence"
+        elif stop == "end_turn" and self._stream.calls:
+            stop = "tool_use"
+        yield Finished(stop, self._usage, matched)
+
+    def _logprobs(self, update: Update, position: int) -> tuple[TokenLogprob, ...]:
+        if not update.logprobs:
+            return ()
+        text = self._tokenizer.token_text
+        logprob, token = update.logprobs[position], update.tokens[position]
+        top = tuple((other, text(other), value) for other, value in logprob.best)
+        return (TokenLogprob(token, text(token), logprob.own, top),)
