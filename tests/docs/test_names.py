@@ -12,6 +12,7 @@ from haiga.batching.sequence import Breakpoint, Request, bill
 from haiga.config import TABLE
 from haiga.core import errors
 from haiga.core.errors import Denied, HaigaError, Invalid, Limited
+from haiga.core.ports import Capabilities
 from haiga.models.fields import Fields
 from haiga.models.load import CacheType
 from haiga.models.registry import BUILDERS
@@ -28,10 +29,11 @@ from haiga.wire.openai_responses.shapes import ResponseBody
 from haiga.wire.openrouter import errors as openrouter_errors
 from haiga.wire.openrouter.shapes import RouterBody
 from tests.docs.commands import PAGE, helps, page
+from tests.docs.docstrings import docstring
 from tests.docs.pages import DOCUMENTS, ROOT, blocks, headings, read, sections, spans, table
 from tests.docs.server import services
 
-API, MODELS, OPENAI = "docs/api.md", "docs/models.md", "docs/openai.md"
+API, ENGINE, MODELS, OPENAI = "docs/api.md", "docs/engine.md", "docs/models.md", "docs/openai.md"
 BLOCK = 32
 TREE = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, HaigaError)]
 
@@ -53,7 +55,7 @@ def test_every_command_has_a_heading_and_its_help_text() -> None:
     assert [*helps().values()] == [block.text for block in blocks(PAGE, "text")]
 
 
-def test_a_page_written_anew_changes_nothing() -> None:
+def test_help_texts_written_anew_change_nothing() -> None:
     assert read(PAGE) == page(read(PAGE))
 
 
@@ -164,7 +166,15 @@ def test_every_precision_is_in_the_list() -> None:
     assert list(get_args(CacheType)) == named(MODELS, "Keys and values", "cache")
 
 
+def test_every_capability_is_in_the_list() -> None:
+    assert list(Capabilities.__dataclass_fields__) == named(MODELS, "What a model can do", "capability")
+
+
 # --- design ---
+
+
+def test_the_engines_rules_are_its_files_own() -> None:
+    assert [docstring(file) for file in headings(ENGINE, 2)] == [block.text for block in blocks(ENGINE, "text")]
 
 
 def project() -> dict[str, Any]:
@@ -195,3 +205,11 @@ def test_every_file_named_is_there(name: str) -> None:
 
 def exists(file: str) -> bool:
     return any((folder / file).exists() for folder in (ROOT, ROOT / "haiga", ROOT / "docs"))
+
+
+def test_every_place_of_the_package_has_a_responsibility() -> None:
+    rows = table(sections("docs/design.md")["Layers: imports run downward only"], "place")
+    told = {span.split("/")[0] for row in rows for span in spans(row[0])}
+    assert {
+        part.name for part in (ROOT / "haiga").iterdir() if part.suffix in ("", ".py") and part.name[0] != "_"
+    } == told
