@@ -1,12 +1,14 @@
 """A request's conversation as the turns that chat templates take.
 
-Rule: nothing that was said is dropped; what a template cannot take in one place is put where it can.
+Rule: nothing that was said to the model is dropped; what a template cannot take in one place is put where it can.
 
 * system blocks are joined by a blank line into the first system turn, or, where the template has none, put before the
   first user turn's text;
 * a system message between the others stays there if the template shows it, else its text joins the user turn beside;
 * text blocks of a user's message are joined by a line break, an assistant's as they stand; messages of one role that
   follow each other are one turn, joined by a blank line;
+* the block of the system text in which Claude Code accounts for itself is left out: it is not meant for the model, and
+  would keep any two prompts from sharing a prefix;
 * tool results become turns of role `tool`, each before the user's own words of the same message;
 * tools that the template does not show are described in the system text, calls and results that it does not show are
   written into the assistant's and the user's words, in the model's tool-call format.
@@ -25,6 +27,7 @@ from haiga.text.formats.generic import described, response
 from haiga.text.template import Abilities, Turn, as_parts
 
 BLANK = "\n\n"
+BILLING = "x-anthropic-billing-header:"  # Claude Code's first system block: it changes with every request
 
 
 def turns_of(request: TextRequest, abilities: Abilities, format_: Format = GENERIC) -> list[Turn]:
@@ -43,7 +46,7 @@ def turns_of(request: TextRequest, abilities: Abilities, format_: Format = GENER
 def _system(request: TextRequest, abilities: Abilities) -> list[str]:
     functions = [] if abilities.tools else tools_of(request)
     told = [described(functions)] if functions else []
-    return [*told, *(block.text for block in request.system)]
+    return [*told, *(block.text for block in request.system if not block.text.startswith(BILLING))]
 
 
 def _spelled(turn: Turn, format_: Format, request: TextRequest) -> Turn:

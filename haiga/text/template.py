@@ -14,7 +14,7 @@ import jinja2
 from haiga.core.errors import Invalid
 from haiga.text import sandbox
 from haiga.text.budget import Spent
-from haiga.text.tokenizer import read_json
+from haiga.text.tokenizer import read_json, special_tokens
 
 Turn: TypeAlias = dict[str, Any]
 
@@ -77,10 +77,16 @@ class ChatTemplate:
     def load(
         cls, directory: Path, special: Mapping[str, str] | None = None, *, now: Callable[[], datetime] = datetime.now
     ) -> "ChatTemplate | None":
-        """The checkpoint's template, None when it has none. Raises Invalid naming a file that is damaged."""
+        """The checkpoint's template, None when it has none; `special` is read from the checkpoint unless given.
+
+        Raises Invalid naming a file that is damaged.
+        """
         named = _sources(directory)
         source = named.get("default") or next(iter(named.values()), None)
-        return cls(source, special, tool_source=named.get("tool_use"), now=now) if source else None
+        if not source:
+            return None
+        given = special_tokens(directory) if special is None else special
+        return cls(source, given, tool_source=named.get("tool_use"), now=now)
 
     def _compile(self, source: str) -> jinja2.Template:
         try:

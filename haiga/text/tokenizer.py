@@ -55,7 +55,7 @@ class Tokenizer:
             inner = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:  # the package raises bare Exception for whatever is wrong
             raise Invalid(f"{path}: not a tokenizer: {error}") from error
-        return cls(inner, _special_tokens(directory))
+        return cls(inner, special_tokens(directory))
 
     def __len__(self) -> int:
         """The vocabulary's size: the largest id + 1."""
@@ -120,7 +120,7 @@ def _adds_prefix(inner: tokenizers.Tokenizer) -> bool:
     return bool(tokens) and tokens[0][:1] in ("▁", "Ġ")
 
 
-def _special_tokens(directory: Path) -> dict[str, str]:
+def special_tokens(directory: Path) -> dict[str, str]:
     """Texts of the named special tokens: special_tokens_map.json under tokenizer_config.json."""
     merged = {**read_json(directory / "special_tokens_map.json"), **read_json(directory / "tokenizer_config.json")}
     return {name: text for name in SPECIAL_NAMES if (text := _token_text(merged.get(name)))}

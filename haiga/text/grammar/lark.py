@@ -16,11 +16,14 @@ ANYTHING = r"/(.|\n)*/"
 
 
 class Lark:
-    """Rules by name. `special`: texts of the tokenizer's special tokens, and their ids."""
+    """Rules by name. `special`: texts of the tokenizer's special tokens, and their ids.
 
-    def __init__(self, special: Mapping[str, int], strict: bool = True) -> None:
+    `strict`: whether keywords that cannot be enforced are refused, or left out of account.
+    """
+
+    def __init__(self, special: Mapping[str, int]) -> None:
         self._special = special
-        self._strict = strict
+        self.strict = True
         self._rules: list[str] = []
         self._names: dict[str, str] = {}
         longest_first = sorted(special, key=len, reverse=True)
@@ -64,7 +67,7 @@ class Lark:
 
     def json(self, schema: Mapping[str, Any]) -> str:
         """A JSON value of the schema. Raises Invalid for one that is nested too deep to be written."""
-        style = {**JSON_STYLE, "lenient": not self._strict}
+        style = {**JSON_STYLE, "lenient": not self.strict, "coerce_one_of": not self.strict}
         try:
             return self.rule(f"%json {json.dumps({**schema, 'x-guidance': style})}")
         except RecursionError as error:

@@ -12,13 +12,13 @@ import llguidance.numpy
 
 from haiga.core.errors import Invalid
 from haiga.text.detokenizer import byte_level, fallback_byte
+from haiga.text.grammar.rules import LARGEST, said
 from haiga.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LARGEST = 1_000_000
 KEPT = 64
 
 
@@ -91,7 +91,7 @@ class Grammars:
         text = llguidance.LLMatcher.grammar_from_lark(grammar)
         matcher = llguidance.LLMatcher(self._tokenizer, text, log_level=0, limits=self._limits)
         if matcher.is_error():
-            raise Invalid(_named(matcher.get_error()), field=field)
+            raise Invalid(said(matcher.get_error()), field=field)
         return matcher
 
 
@@ -121,12 +121,3 @@ def token_bytes(tokenizer: Tokenizer, number: int) -> bytes:
         return byte_level(piece)
     byte = fallback_byte(piece) if decoding.byte_fallback else None
     return bytes([byte]) if byte is not None else piece.replace(decoding.space, " ").encode("utf-8")
-
-
-def _named(error: str) -> str:
-    """llguidance's message without the place in a grammar that no caller has seen."""
-    first = error.split("\n")[0]
-    for lead in ("failed to compile JSON schema: ", "initial lexer configuration "):
-        if lead in first:
-            first = first[first.index(lead) + len(lead) :]
-    return f"the schema cannot be enforced: {first}"

@@ -41,7 +41,7 @@ def answer_grammar(
     allowed = [tool for tool in tools if choice.mode != "tool" or tool.name == choice.name]
     if not allowed:
         raise Invalid(f"Tool '{choice.name}' not found in provided tools", field="tool_choice")
-    lark = Lark(special, strict=any(tool.strict for tool in allowed))
+    lark = Lark(special)
     if choice.mode == "none":
         return lark.text(_never(lark, format_, tools))
     bodies = [_body(lark, format_, at, tool) for at, tool in enumerate(allowed)]
@@ -61,6 +61,7 @@ def _thought(lark: Lark, thinking: ThinkTags | None) -> str:
 
 def _body(lark: Lark, format_: Format, at: int, tool: Tool) -> str:
     """One call of `tool` from its arguments to `after`."""
+    lark.strict = tool.strict
     try:
         arguments = _arguments(lark, format_, {**tool.schema, "type": "object"})
     except Invalid as error:

@@ -1,7 +1,8 @@
 """Schemas in notations that are not JSON: elements, Python literals, FunctionGemma's.
 
-Rule: what is written here is a subset of what the schema allows, never more: properties in the schema's order, none
-beyond the named ones. What a notation cannot enforce is refused by name.
+Rule: what is written here is a subset of what the schema allows: properties in the schema's order, none beyond the
+named ones. A keyword that a notation cannot enforce is refused by name for strict tools, and left out of account for
+others.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +49,7 @@ def _element(lark: Lark, tags: Tagged, schema: Schema, key: str) -> str:
         shared = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
         value = {**own, **shared} if isinstance(own, Mapping) else {}
         return f"{lark.json(value)} {lark.literal(end)} {blank}"
-    _refuse(own, _ON_TEXT, key)
+    _refuse(lark, own, _ON_TEXT, key)
     if values := constants(own):
         return f"({' | '.join(lark.literal(str(value)) for value in values)}) {lark.literal(end)} {blank}"
     return f"{lark.until(end)} {blank}"
@@ -88,7 +89,7 @@ def value(lark: Lark, notation: Notation, schema: Any, depth: int = 0) -> str:
         raise Invalid("is nested too deep")
     if not isinstance(schema, Mapping) or not schema:
         return _any(lark, notation)
-    _refuse(schema, _UNENFORCED)
+    _refuse(lark, schema, _UNENFORCED)
     if values := constants(schema):
         return f"({' | '.join(lark.literal(notation.dump(each)) for each in values)})"
     kinds = schema.get("anyOf") or schema.get("oneOf")
@@ -145,9 +146,9 @@ def _any(lark: Lark, notation: Notation) -> str:
     return f'({single} | "[" ({single} ({quoted(notation.comma)} {single})*)? "]")'
 
 
-def _refuse(schema: Schema, keywords: Sequence[str], key: str = "") -> None:
+def _refuse(lark: Lark, schema: Schema, keywords: Sequence[str], key: str = "") -> None:
     for keyword in keywords:
-        if keyword in schema:
+        if lark.strict and keyword in schema:
             where = f"properties.{key}." if key else ""
             raise Invalid(f"{where}{keyword} cannot be enforced in this model's tool-call format")
 
@@ -157,7 +158,7 @@ def _python_text(lark: Lark, schema: Schema) -> str:
 
 
 def _gemma_text(lark: Lark, schema: Schema) -> str:
-    _refuse(schema, _ON_TEXT)
+    _refuse(lark, schema, _ON_TEXT)
     return f"{lark.literal(ESCAPE)} {lark.until(ESCAPE)}"
 
 

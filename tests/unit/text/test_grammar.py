@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from haiga.core.errors import Invalid
 from haiga.core.messages import Tool, ToolChoice
 from haiga.text.formats import FORMATS, Format, named
-from haiga.text.grammar import Grammars, Matcher, answer_grammar, schema_grammar
+from haiga.text.grammar import Grammars, Matcher, Rules, answer_grammar, schema_grammar
 from haiga.text.stream import ThinkTags
 from haiga.text.tokenizer import Tokenizer
 from tests.unit.text import builders
@@ -250,22 +250,45 @@ def test_a_choice_of_an_unknown_tool_is_refused() -> None:
         answer_grammar(named("hermes"), TOOLS, ToolChoice("tool", "x"), {})
 
 
-def test_an_unsupported_keyword_is_named_for_a_strict_tool() -> None:
-    schema = {"type": "object", "properties": {"a": {"not": {"type": "string"}}}}
-    for strict, error in ((True, "not"), (False, None)):
-        grammar = answer_grammar(named("hermes"), (Tool("f", schema=schema, strict=strict),), ToolChoice("any"), {})
-        assert grammar is not None
-        if error:
-            with pytest.raises(Invalid, match=error):
-                grammars().matcher(grammar)
-        else:
-            assert not grammars().matcher(grammar).may_end
+ODD = {
+    "type": "object",
+    "properties": {
+        "not": {"not": {"type": "string"}},
+        "look": {"type": "string", "pattern": "^(?=a)b"},
+        "days": {"type": "integer"},
+    },
+    "required": ["days"],
+    "propertyNames": {"pattern": "a"},
+}
+
+
+@pytest.mark.parametrize("name", ["hermes", "qwen3_coder", "llama4_pythonic", "gemma"])
+def test_what_cannot_be_enforced_is_refused_for_a_strict_tool(name: str) -> None:
+    tools = (TOOLS[0], Tool("f", schema=ODD, strict=True))
+    with pytest.raises(Invalid, match="cannot be enforced") as refused:
+        Rules(grammars().special).answer(named(name), tools, ToolChoice())
+    assert "tools.1.input_schema" == refused.value.field
+
+
+@pytest.mark.parametrize("name", ["hermes", "qwen3_coder", "llama4_pythonic", "gemma"])
+def test_the_rest_is_enforced_for_any_other_tool(name: str) -> None:
+    tools = (TOOLS[0], Tool("f", schema=ODD))
+    grammar = Rules(grammars().special).answer(named(name), tools, ToolChoice("tool", "f"))
+    for days, fits in ((3, True), ("many", False)):
+        text = named(name).encode([("f", {"days": days})], {"f": ODD})
+        assert fits == accepts(grammars().matcher(grammar or ""), text)
+
+
+def test_an_output_schema_that_cannot_be_enforced_is_refused_by_keyword() -> None:
+    with pytest.raises(Invalid, match=r'Unimplemented keys: \["not"\]') as refused:
+        Rules({}).schema({"not": {"type": "string"}})
+    assert "output_config.format.schema" == refused.value.field
 
 
 def test_a_keyword_that_the_notation_cannot_enforce_is_named() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^a"}}}
     with pytest.raises(Invalid, match=r"properties\.a\.pattern cannot be enforced") as refused:
-        answer_grammar(named("qwen3_coder"), (Tool("f", schema=schema),), ToolChoice("any"), {})
+        Rules({}).answer(named("qwen3_coder"), (Tool("f", schema=schema, strict=True),), ToolChoice("any"))
     assert "tools.0.input_schema" == refused.value.field
 
 
@@ -279,7 +302,7 @@ EXPLODING: list[dict[str, Any]] = [
 @pytest.mark.parametrize("schema", EXPLODING, ids=["enum", "pattern", "items"])
 def test_a_schema_that_explodes_is_refused_or_harmless(schema: dict[str, Any]) -> None:
     try:
-        made = grammars().matcher(schema_grammar(schema, {}))
+        made = grammars().matcher(Rules({}).schema(schema))
         made.fill(np.zeros(grammars().words, dtype=np.int32))
         assert made.problem is None or "too" in made.problem
     except Invalid as refused:

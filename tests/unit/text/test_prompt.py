@@ -238,6 +238,14 @@ def test_results_come_before_the_users_words_and_say_errors() -> None:
     assert "<|im_start|>tool\nError: no such city<|im_end|>\n<|im_start|>user\nTry again<|im_end|>" in text
 
 
+def test_claude_codes_account_of_itself_is_kept_out_of_the_prompt() -> None:
+    account = Text("x-anthropic-billing-header: cc_version=2.1.197.a3; cch=0f1e2;")
+    with_it = said(("user", "Hello"), system=(account, Text("Be brief.")))
+    assert shown(said(("user", "Hello"), system=(Text("Be brief."),)), builders.CHATML) == shown(
+        with_it, builders.CHATML
+    )
+
+
 TALK_OF_TOOLS = TextRequest(
     "m",
     (
