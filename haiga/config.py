@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from haiga.core.errors import Invalid
 
@@ -104,6 +105,14 @@ def parse_port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise ValueError("expected a port from 0 to 65535")
     return int(text)
+
+
+def parse_url(text: str) -> str:
+    """The address of a server, without a slash at its end."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not 0 <= (parts.port or 0) <= 65535:
+        raise ValueError("expected an address such as http://127.0.0.1:8000")
+    return text.rstrip("/")
 
 
 def parse_directory(text: str) -> Path:
@@ -231,12 +240,17 @@ TABLE: Mapping[str, Setting] = {
         metavar="TIME",
     ),
     "url": Setting(
-        "--url", str, None, "HAIGA_URL", "A running server to talk to, instead of loading a model here.", metavar="URL"
+        "--url",
+        parse_url,
+        None,
+        "HAIGA_URL",
+        "A running server to talk to, instead of loading a model here.",
+        metavar="URL",
     ),
     "api_key": Setting(None, str, None, "HAIGA_API_KEY", "The API key for that server.", metavar="KEY"),
     "hub": Setting(
         None,
-        str,
+        parse_url,
         "https://huggingface.co",
         "HF_ENDPOINT",
         "The hub that `haiga models add org/name` downloads from.",

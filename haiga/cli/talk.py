@@ -4,12 +4,14 @@ Rule: both yield the answer's text as it comes, and closing the generator stops 
 """
 
 import json
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import httpx
+import typer
 
 from haiga.config import Settings
 from haiga.core.access import Caller
@@ -93,7 +95,10 @@ async def _first_model(client: httpx.AsyncClient) -> str:
         raise _unreachable(client, problem) from None
     if response.is_error:
         raise _error(response, response.content)
-    return str(response.json()["data"][0]["id"])
+    try:
+        return str(response.json()["data"][0]["id"])
+    except (ValueError, KeyError, IndexError, TypeError):
+        raise Failed(f"{client.base_url} does not list its models as this API does") from None
 
 
 def _unreachable(client: httpx.AsyncClient, problem: httpx.TransportError) -> HaigaError:
@@ -138,6 +143,8 @@ async def _local(settings: Settings, model: str) -> AsyncIterator[Partner]:
     async with connect(settings.data_dir / "haiga.db") as database:
         library = await DatabaseModels(database).all()
     models = Models({model: open_named(model, library, settings)})
+    if sys.stderr.isatty():
+        typer.echo(f"loading {model} …", err=True)
     try:
         async with models.use(model):
             yield _Local(Inference(models), model)
