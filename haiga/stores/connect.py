@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from haiga.core.errors import Failed
 
-REVISION = "0003"  # the newest migration
+REVISION = "0004"  # the newest migration
 
 
 @asynccontextmanager

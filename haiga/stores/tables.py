@@ -3,7 +3,7 @@
 A change here needs a file in migrations/versions; a test holds the two against each other.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, String, Table, Text
 
 # named constraints, so that a later migration can name what it changes on any database
 METADATA = MetaData(
@@ -85,4 +85,46 @@ CHATS = Table(
     Column("metadata", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("messages", Text, nullable=False),
+)
+
+BATCHES = Table(
+    "batches",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("endpoint", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False, index=True),
+    Column("rules", Text, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("succeeded", BigInteger, nullable=False),
+    Column("errored", BigInteger, nullable=False),
+    Column("canceled", BigInteger, nullable=False),
+    Column("expired", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cancel_initiated_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("archived_at", BigInteger),
+    Index("ix_batches_workspace", "workspace", "id"),
+)
+
+# One request of a batch each. `worker` runs it until `lease` at least; `sort` brings shared prefixes together.
+LINES = Table(
+    "batch_lines",
+    METADATA,
+    Column("batch", String(64), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("custom_id", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("sort", String(64), nullable=False),
+    Column("digest", String(64)),
+    Column("tries", BigInteger, nullable=False),
+    Column("worker", String(64)),
+    Column("lease", BigInteger),
+    Column("reused", Boolean, nullable=False),
+    Column("params", LargeBinary, nullable=False),
+    Column("result", LargeBinary),
+    Index("ix_batch_lines_state", "state", "batch", "sort", "position"),
+    Index("ix_batch_lines_digest", "digest", "state", "batch", "position"),
 )
