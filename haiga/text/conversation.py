@@ -24,6 +24,7 @@ from haiga.core.generation import TextRequest
 from haiga.core.messages import Block, Message, RedactedThinking, Text, Thinking, Tool, ToolResult, ToolUse, text_of
 from haiga.text.formats import GENERIC, Format
 from haiga.text.formats.generic import described, response
+from haiga.text.known_tools import known
 from haiga.text.template import Abilities, Turn, as_parts
 
 BLANK = "\n\n"
@@ -68,6 +69,7 @@ def tools_of(request: TextRequest) -> list[dict[str, Any]]:
 
 def function_of(tool: Tool) -> dict[str, Any]:
     """A tool as templates know it."""
+    tool = known(tool)
     function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.schema)}
     return {"type": "function", "function": function}
 

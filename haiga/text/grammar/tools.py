@@ -14,6 +14,7 @@ from haiga.text.formats.format import Format
 from haiga.text.formats.harmony import CHANNEL, MESSAGE, START
 from haiga.text.grammar.lark import ANYTHING, Lark, escaped
 from haiga.text.grammar.values import listed, tagged
+from haiga.text.known_tools import known
 from haiga.text.stream import ThinkTags
 
 BLANKS = r"/[ \n]*/"
@@ -63,7 +64,7 @@ def _body(lark: Lark, format_: Format, at: int, tool: Tool) -> str:
     """One call of `tool` from its arguments to `after`."""
     lark.strict = tool.strict
     try:
-        arguments = _arguments(lark, format_, {**tool.schema, "type": "object"})
+        arguments = _arguments(lark, format_, {**known(tool).schema, "type": "object"})
     except Invalid as error:
         raise Invalid(error.message, field=f"tools.{at}.input_schema") from error
     return lark.rule(f"{arguments} {lark.literal(format_.after)}")
