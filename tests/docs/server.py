@@ -1,6 +1,7 @@
 """The app that the examples of the documents are run on: over fake engines, so that answers can be foretold.
 
-Rule: nothing here is a mock. `echo` repeats what it is told, `failing` dies in the middle of an answer.
+Rule: nothing here is a mock. `echo` repeats what it is told, `failing` dies in the middle of an answer, `calling` calls
+a tool.
 """
 
 from collections.abc import AsyncIterator
@@ -11,9 +12,9 @@ from pathlib import Path
 import httpx
 
 from haiga.core.errors import Dead
-from haiga.core.generation import BlockStarted, TextDelta
-from haiga.core.messages import Text
-from haiga.core.ports import Engine
+from haiga.core.generation import BlockStarted, BlockStopped, Finished, InputDelta, TextDelta, Usage
+from haiga.core.messages import Text, ToolUse
+from haiga.core.ports import Capabilities, Engine
 from haiga.engines.fake import CARD, FakeEngine
 from haiga.services.access import Access
 from haiga.services.inference import Inference
@@ -32,8 +33,13 @@ FAILURE = Dead("the engine of model failing stopped unexpectedly and is being st
 
 
 def engines() -> dict[str, Engine]:
+    """By name; each but `echo` plays its script."""
     breaking = (BlockStarted(0, Text("")), TextDelta(0, "Once"), FAILURE)
-    return {"echo": FakeEngine(ECHO), "failing": FakeEngine(replace(ECHO, name="failing"), breaking)}
+    call = ToolUse("toolu_5f1d8c02a9b74e6388d0c1b2", "weather", {})
+    calling = (BlockStarted(0, call), InputDelta(0, '{"at": "Kyoto"}'), BlockStopped(0), Finished("tool_use", Usage()))
+    able = replace(ECHO, name="calling", capabilities=Capabilities(tools=True, structured_output=True))
+    made = (FakeEngine(ECHO), FakeEngine(replace(ECHO, name="failing"), breaking), FakeEngine(able, calling))
+    return {engine.card.name: engine for engine in made}
 
 
 @asynccontextmanager

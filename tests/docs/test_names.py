@@ -18,6 +18,7 @@ from haiga.models.load import CacheType
 from haiga.models.registry import BUILDERS
 from haiga.models.rope import read_rope
 from haiga.models.weights import PACKINGS
+from haiga.text.formats import FORMATS
 from haiga.web.app import create_app
 from haiga.web.routes import router
 from haiga.wire import openai_errors
@@ -168,6 +169,11 @@ def test_every_precision_is_in_the_list() -> None:
 
 def test_every_capability_is_in_the_list() -> None:
     assert list(Capabilities.__dataclass_fields__) == named(MODELS, "What a model can do", "capability")
+
+
+def test_every_dialect_is_in_the_list_with_its_models() -> None:
+    rows = table(sections(MODELS)["Tool calls"], "dialect")
+    assert [(each.name, each.models) for each in FORMATS] == [(spans(name)[0], models) for name, models in rows]
 
 
 # --- design ---
