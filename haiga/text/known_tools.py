@@ -83,8 +83,8 @@ def _computer(tool: Tool) -> tuple[str, Mapping[str, Any], list[str]]:
     }
     region = {"region": {"type": "array", "items": _WHOLE, "minItems": 4, "maxItems": 4}}
     return (
-        f"Use the mouse, the keyboard and screenshots of a screen of {width}x{height} pixels; coordinate is [x, y] from "
-        "the top left corner, text is what to type or the keys to press.",
+        f"Use the mouse, the keyboard and screenshots of a screen of {width}x{height} pixels; coordinate is [x, y] "
+        "from the top left corner, text is what to type or the keys to press.",
         {
             "action": {"type": "string", "enum": actions.split("|")},
             "coordinate": _POINT,
