@@ -62,12 +62,13 @@ class Responses:
         new_id = self._services.settings.new_id
         id, model = new_id("resp"), self._services.inference.model(caller, request.model).name
         dropped = [item for made_of in prompt.sources[:cut] for item in made_of]
+        prompt = replace(prompt, origins=prompt.origins[cut:])
         head = write.head(asked, id=id, created=created, model=model, dropped=dropped)
         run = Run(
             id=id,
             caller=caller,
             request=request,
-            transcript=ResponseWriter(head, asked.form, new_id, self._clock),
+            transcript=ResponseWriter(head, asked.form, prompt.placed, new_id, self._clock),
             input=own,
             created_at=created,
             kept=asked.kept,
@@ -76,7 +77,7 @@ class Responses:
             previous=asked.body.previous_response_id,
             conversation=asked.conversation,
         )
-        return run, replace(prompt, origins=prompt.origins[cut:])
+        return run, prompt
 
     async def _prompt(self, caller: Caller, asked: ResponseRequest) -> tuple[Prompt, list[Item]]:
         """The request after what it continues, and its own items."""

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from itertools import count
 from pathlib import Path
+from threading import Event as Gate
 from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.core.access import Caller
 from haiga.core.errors import Dead, Failed, Invalid
@@ -22,6 +24,7 @@ from haiga.services.responses.service import STOPPED
 from haiga.stores.connect import connect
 from haiga.stores.responses import DatabaseResponses
 from tests.unit.wire.openai_responses.told import frames, kinds, writer
+from tests.wire.responses_server import GatedEngine
 
 CALLER = Caller(workspace="w")
 NUMBERS = count(1)
@@ -113,6 +116,39 @@ async def test_those_who_follow_see_every_frame_and_the_end(store: DatabaseRespo
     whole, *late = await asyncio.gather(*followers)
     assert [whole[1:], whole[4:]] == late
     assert "completed" == kinds(whole)[-1]
+
+
+class SlowReads(DatabaseResponses):
+    """What is read is handed over only when it is allowed to, and is old by then."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine)
+        self.was_read, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def get(self, workspace: str, id: str, now: int) -> KeptResponse | None:
+        found = await super().get(workspace, id, now)
+        self.was_read.set()
+        await self.go_on.wait()
+        return found
+
+
+async def test_one_that_ends_while_it_is_looked_up_is_not_taken_for_lost(tmp_path: Path) -> None:
+    engine = GatedEngine()
+    engine.gate = Gate()
+    async with connect(tmp_path / "db") as database:
+        store, made = SlowReads(database), run()
+        service = responses(store, engine)
+        await service.launch(made)
+        looking = asyncio.create_task(service.get(CALLER, made.id))
+        await store.was_read.wait()
+        assert "completed" != made.transcript.status
+        engine.gate.set()
+        while not made.over:
+            await asyncio.sleep(0.001)
+        store.go_on.set()
+        seen = await looking
+        assert ("completed", tuple(made.frames)) == (seen.status, seen.frames)
+        assert "completed" == (await service.get(CALLER, made.id)).status
 
 
 async def test_cancelling_tells_those_who_follow(store: DatabaseResponses) -> None:

@@ -1,6 +1,7 @@
 """Responses that are kept: read, continued, followed, cancelled, deleted, each for its own workspace; conversations."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Gate
@@ -11,7 +12,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from haiga.core.errors import Failed
-from haiga.core.generation import BlockStarted, TextDelta
+from haiga.core.generation import BlockStarted, Event, TextDelta, TextRequest
 from haiga.core.messages import Text
 from haiga.engines.fake import CARD, FakeEngine
 from haiga.services.responses.service import STOPPED
@@ -168,12 +169,28 @@ def test_a_client_that_goes_away_ends_a_response_that_is_made_for_it(
     assert missing(client, id)
 
 
+class SlowToBegin(FakeEngine):
+    async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
+        await asyncio.sleep(0.05)
+        async for event in super().generate(request):
+            yield event
+
+
+def test_an_error_after_the_headers_were_sent_is_a_stream_of_its_own(tmp_path: Path) -> None:
+    services = keeping(tmp_path / "db", [SlowToBegin()])
+    impatient = replace(services, settings=replace(services.settings, patience=0.0))
+    with serving(impatient) as url, OpenAI(base_url=f"{url}/v1", api_key="w") as client:
+        events = list(client.responses.create(model="fake", input="word " * 5000, stream=True))
+    assert ["response.created", "error", "response.failed"] == [event.type for event in events]
+    assert ("context_length_exceeded", "input") == (events[1].code, events[1].param)
+
+
 # --- in the background ---
 
 
 def polled(client: OpenAI, id: str, wanted: set[str]) -> openai.types.responses.Response:
     while (kept := client.responses.retrieve(id)).status not in wanted:
-        pass
+        assert kept.status in ("queued", "in_progress")
     return kept
 
 
@@ -268,6 +285,8 @@ def test_a_failure_in_the_background_is_kept_with_its_reason(client: OpenAI) -> 
     assert ("Hal", "incomplete") == (failed.output_text, failed.output[0].status)
     long = client.responses.create(model="fake", input="word " * 5000, background=True)
     assert "context_length_exceeded" == polled(client, long.id, {"failed"}).error.code
+    (told,) = [event for event in client.responses.retrieve(long.id, stream=True) if event.type == "error"]
+    assert ("context_length_exceeded", "input") == (told.code, told.param)
 
 
 def test_what_is_wrong_with_a_background_request_is_told_at_once(client: OpenAI) -> None:

@@ -180,11 +180,13 @@ class Responses:
 
     async def get(self, caller: Caller, id: str) -> KeptResponse:
         """A response, as it stands if it is under way. Raises NotFound."""
+        run = self._live.get(id)  # before the store is read: one that ends meanwhile is not lost
         kept = await self._store.get(caller.workspace, id, self._now())
         if kept is None:
             raise NotFound(f"Response with id '{id[:64]}' not found.")
-        if run := self._live.get(id):
-            return replace(kept, status=run.transcript.status, body=run.transcript.response())
+        if run is not None:
+            body = run.transcript.response()
+            return replace(kept, status=run.transcript.status, body=body, frames=tuple(run.frames))
         return await self._lost(kept) if kept.live else kept
 
     async def _lost(self, kept: KeptResponse) -> KeptResponse:

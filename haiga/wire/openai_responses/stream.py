@@ -27,13 +27,20 @@ from haiga.wire.openai_responses.write import CUT, error_body, usage_body
 
 
 class ResponseWriter:
-    """Core events to the API's. `head` holds the response's unchanging fields, `clock` gives unix seconds."""
+    """Core events to the API's. `head` holds the response's unchanging fields, `placed` names an error's field as the
+    request names it, `clock` gives unix seconds."""
 
     def __init__(
-        self, head: Mapping[str, Any], form: Form, new_id: Callable[[str], str], clock: Callable[[], float]
+        self,
+        head: Mapping[str, Any],
+        form: Form,
+        placed: Callable[[HaigaError], HaigaError],
+        new_id: Callable[[str], str],
+        clock: Callable[[], float],
     ) -> None:
         self._head = head
         self._form = form
+        self._in_place = placed
         self._new_id = new_id
         self._clock = clock
         self._number = 0
@@ -68,6 +75,7 @@ class ResponseWriter:
     def fail(self, error: HaigaError) -> list[Json]:
         """The last events after a failure: the open item is closed, then the error is told twice, once for those who
         read the stream and once in the response."""
+        error = self._in_place(error)
         said = envelope(error)["error"]
         events = [*self.open(), *self._close("incomplete")]
         told = {"type": "error", "code": said["code"] or said["type"], "message": said["message"]}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haiga.core.errors import Failed, Invalid
+from haiga.core.errors import Failed, Invalid, Unsupported
 from haiga.core.generation import (
     BlockStarted,
     BlockStopped,
@@ -248,6 +248,11 @@ def test_a_failure_before_anything_was_said_is_a_whole_stream() -> None:
     assert ["created", "error", "failed"] == kinds(said)
     assert [0, 1, 2] == [event["sequence_number"] for event in said]
     assert ("bad", "input") == (said[1]["code"], said[1]["param"])
+
+
+def test_an_error_in_a_stream_names_the_request_s_own_field() -> None:
+    assert "input[4]" == writer().fail(Unsupported("no", field="messages.0.content.0"))[1]["param"]
+    assert "input" == writer().fail(Invalid("prompt is too long: 9 tokens > 8 maximum"))[1]["param"]
 
 
 def test_a_cancelled_response_keeps_what_was_said() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from haiga.core.generation import Event
-from haiga.wire.openai_responses.read import Form, read_response
+from haiga.core.generation import Event, TextRequest
+from haiga.wire.openai_responses.read import Form, Prompt, read_response
 from haiga.wire.openai_responses.stream import ResponseWriter
 from haiga.wire.openai_responses.write import head
 
@@ -24,7 +24,9 @@ def numbered() -> Any:
 
 def writer(form: Form = PLAIN, **body: Any) -> ResponseWriter:
     asked = read_response(orjson.dumps(SMALLEST | body), numbered())
-    return ResponseWriter(head(asked, id="resp_1", created=5, model="m"), form, numbered(), lambda: 9.5)
+    said = head(asked, id="resp_1", created=5, model="m")
+    placed = Prompt(TextRequest("m", (), 1), origins=(("input[4]",),)).placed
+    return ResponseWriter(said, form, placed, numbered(), lambda: 9.5)
 
 
 def told(events: Sequence[Event], form: Form = PLAIN, **body: Any) -> list[dict[str, Any]]:
