@@ -12,6 +12,7 @@ from haiga.batching.sequence import Breakpoint, Request, bill
 from haiga.config import TABLE
 from haiga.core import errors
 from haiga.core.errors import Denied, HaigaError, Invalid, Limited
+from haiga.core.messages import Tool
 from haiga.core.ports import Capabilities
 from haiga.models.fields import Fields
 from haiga.models.load import CacheType
@@ -19,11 +20,12 @@ from haiga.models.registry import BUILDERS
 from haiga.models.rope import read_rope
 from haiga.models.weights import PACKINGS
 from haiga.text.formats import FORMATS
+from haiga.text.known_tools import known
 from haiga.web.app import create_app
 from haiga.web.routes import router
 from haiga.wire import openai_errors
 from haiga.wire.anthropic import errors as anthropic_errors
-from haiga.wire.anthropic.shapes import CountBody, MessageBody
+from haiga.wire.anthropic.shapes import CountBody, DefinedTool, MessageBody
 from haiga.wire.openai_chat.shapes import ChatBody
 from haiga.wire.openai_completions import CompletionBody
 from haiga.wire.openai_responses.shapes import ResponseBody
@@ -104,6 +106,14 @@ def test_what_is_counted_is_what_the_count_takes() -> None:
     assert set(CountBody.model_fields) == {spans(field)[0] for field, counted, _ in rows if counted == "yes"}
 
 
+def test_every_tool_of_the_api_is_in_the_list_and_known_as_it_says() -> None:
+    rows = {told: spans(types) for types, told in table(sections(API)["Tools"], "type")}
+    types = get_args(DefinedTool.model_fields["type"].annotation)
+    told = [name for name in types if known(Tool("t", kind=name)).schema]
+    assert told == rows["its purpose and arguments"]
+    assert [name for name in types if name not in told] == rows["its name alone"]
+
+
 # --- errors ---
 
 
@@ -139,10 +149,10 @@ def test_the_table_of_usage_is_what_is_billed() -> None:
         [cell.replace("-", "0") for cell in row] for row in table(sections(API)["Usage and the prompt cache"], "prompt")
     ]
     assert rows
-    for prompt, hour, short, known, *expected in (map(int, row) for row in rows):
+    for prompt, hour, short, cached, *expected in (map(int, row) for row in rows):
         marks = tuple(Breakpoint(offset, ttl) for offset, ttl in ((hour, 3600), (short, 300)) if offset)
         request = Request("a", tuple(range(prompt)), 1, breakpoints=marks)
-        used = bill(request, min(known, (prompt - 1) // BLOCK * BLOCK), known, BLOCK)
+        used = bill(request, min(cached, (prompt - 1) // BLOCK * BLOCK), cached, BLOCK)
         assert expected == [used.input, used.creation_1h, used.creation_5m, used.cache_read]
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from haiga.engines.fake import FakeEngine
 from haiga.services.inference import Inference
 from haiga.services.models import Models
 from haiga.web.app import Services
+from haiga.wire.anthropic.answers import MessageAnswer
 from tests.docs.pages import DOCUMENTS, Block, blocks
 from tests.docs.server import ADDRESS, ECHO
 from tests.wire.openai_server import OneKey, serving
@@ -29,6 +31,13 @@ def url() -> Iterator[str]:
     engine = FakeEngine(replace(ECHO, name="starter"))
     with serving(Services(OneKey(), Inference(Models({"starter": engine}, [("*", "starter")])))) as address:
         yield address
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_json_is_json_and_a_message_is_one(name: str) -> None:
+    shown = [json.loads(block.text) for block in blocks(name, "json")]
+    for message in (each for each in shown if each.get("type") == "message"):
+        assert MessageAnswer.model_validate(message).model_dump(exclude_unset=True) == message
 
 
 @pytest.mark.parametrize(("name", "block"), PYTHON, ids=[name for name, _ in PYTHON])
