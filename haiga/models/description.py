@@ -16,7 +16,7 @@ from haiga.models.ir import ir_file, is_ir
 from haiga.models.load import BLOCK, CacheType
 from haiga.models.registry import find_architecture
 from haiga.models.weights import Checkpoint, Packing
-from haiga.models.weights.packing import group_size
+from haiga.models.weights.packing import packed_bytes
 
 _TABLES = ("embed_tokens.weight", "lm_head.weight", "output.weight")
 
@@ -61,8 +61,8 @@ class Description:
         """Bytes of the packed weights (norms and biases left out); an exported IR is as big as its file."""
         if not self.matrices:
             return self.stored_bytes
-        coarse = sum(_packed_bytes(shape, packing) for shape in self.matrices)
-        return coarse + sum(_packed_bytes(shape, "int8" if packing == "int4" else packing) for shape in self.tables)
+        coarse = sum(packed_bytes(shape, packing) for shape in self.matrices)
+        return coarse + sum(packed_bytes(shape, "int8" if packing == "int4" else packing) for shape in self.tables)
 
 
 def describe(directory: Path) -> Description:
@@ -101,18 +101,6 @@ def _size(file: Path) -> int:
     if not file.exists():
         raise Invalid(f"{file}: there is no such file")
     return file.stat().st_size
-
-
-def _packed_bytes(shape: Shape, packing: Packing) -> int:
-    match packing:
-        case "f32":
-            return 4 * prod(shape)
-        case "bf16":
-            return 2 * prod(shape)
-        case "int8":
-            return prod(shape) + 4 * shape[0]
-        case "int4":
-            return prod(shape) // 2 + 4 * prod(shape) // group_size(shape[-1])
 
 
 def _generation(directory: Path) -> Fields:

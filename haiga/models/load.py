@@ -30,6 +30,8 @@ from haiga.models.weights import (
     Weights,
 )
 from haiga.models.weights.checkpoint import weight_files
+from haiga.models.weights.packing import packed_bytes
+from haiga.models.weights.source import HELD_AS
 
 __all__ = ["BLOCK", "CacheType", "Loaded", "Settings", "cache_file", "count_weights", "load", "prepare"]
 
@@ -113,10 +115,13 @@ def _weights(
 
 
 def _arena(checkpoint: Checkpoint, packing: Packing, cache_dir: Path | None) -> Arena:
-    if cache_dir is None:
+    entries = [entry for entry in map(checkpoint.entry, checkpoint) if len(entry.shape) == 2]
+    shapes = [entry.shape for entry in entries if entry.dtype != HELD_AS.get(packing)]
+    if cache_dir is None or not shapes:  # what already lies in the wanted type is used where it lies
         return Heap()
     path = cache_file(checkpoint.directory, packing, cache_dir)
     if path.exists():
         return PackedFile(path)
     cache_dir.mkdir(parents=True, exist_ok=True)
-    return PackedWriter(path, 4 * count_weights(checkpoint), 2 * len(checkpoint))
+    largest = sum(packed_bytes(shape, "int8" if packing == "int4" else packing) for shape in shapes)
+    return PackedWriter(path, largest, 2 * len(checkpoint))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from haiga.core.errors import Invalid
+from haiga.core.errors import Failed, Invalid
 from haiga.models.description import describe
 from haiga.models.fields import Fields
 from haiga.models.load import Settings, cache_file
@@ -227,6 +227,12 @@ def test_a_packed_file_gives_back_what_was_put_there(tmp_path: Path) -> None:
         arena.release()
         assert [1, 2, 3, 4, 5] == found.tolist()
     assert packed.find("c") is None
+
+
+def test_a_packed_file_that_the_disk_has_no_room_for_is_named_and_removed(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match=r"packed: no room for \d+ bytes of packed weights"):
+        PackedWriter(tmp_path / "packed", capacity=1 << 60, tensors=1)
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_the_cached_file_changes_with_packing_config_and_weights(tmp_path: Path) -> None:

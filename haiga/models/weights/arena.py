@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from haiga.core.errors import Invalid
+from haiga.core.errors import Failed, Invalid
 from haiga.models.weights.checkpoint import Entry, read_header
 
 Bytes = NDArray[np.uint8]
@@ -96,15 +96,20 @@ class PackedFile:
 
 
 class PackedWriter:
-    """A packed file in the making: at most `capacity` bytes in `tensors` stretches."""
+    """A packed file in the making: at most `capacity` bytes in `tensors` stretches. Raises Failed on a full disk."""
 
     def __init__(self, path: Path, capacity: int, tensors: int) -> None:
         self._path, self._partial = path, path.with_suffix(f".{os.getpid()}.partial")
         self._start = _round_up(_PER_TENSOR * (tensors + 1))
         self._end = self._start
         self._entries: dict[str, Entry] = {}
+        size = self._start + capacity + _ALIGNMENT * tensors
         with self._partial.open("w+b") as stream:
-            stream.truncate(self._start + capacity + _ALIGNMENT * tensors)
+            try:
+                os.posix_fallocate(stream.fileno(), 0, size)  # a full disk under a map would be a SIGBUS later
+            except OSError as problem:
+                self.discard()
+                raise Failed(f"{path}: no room for {size} bytes of packed weights ({problem.strerror})") from None
             self._map = mmap.mmap(stream.fileno(), 0)
         self._bytes = np.frombuffer(self._map, np.uint8)
 

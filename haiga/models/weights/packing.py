@@ -5,6 +5,7 @@ computes with.
 """
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal, get_args
 
 import numpy as np
@@ -30,6 +31,19 @@ class Quantized:
 def group_size(width: int) -> int:
     """Weights that share an int4 scale: 128, else 64 or 32 if it divides the row, else the whole row."""
     return next((size for size in _GROUPS if width % size == 0), width)
+
+
+def packed_bytes(shape: tuple[int, ...], packing: Packing) -> int:
+    """Bytes of a matrix [out, in] in a packing, scales included."""
+    match packing:
+        case "f32":
+            return 4 * prod(shape)
+        case "bf16":
+            return 2 * prod(shape)
+        case "int8":
+            return prod(shape) + 4 * shape[0]
+        case "int4":
+            return prod(shape) // 2 + 4 * prod(shape) // group_size(shape[-1])
 
 
 def pack_int8(weights: NDArray[np.float32]) -> Quantized:

@@ -20,7 +20,7 @@ from haiga.models.weights.packing import LARGEST_GROUP, Packing, group_size, pac
 Kind = Literal["f32", "bf16", "i8", "i4"]
 Progress = Callable[[int], None]
 _AT_ONCE = 1 << 20  # weights packed in one go: they and what is made of them stay in the processor's cache
-_HELD_AS = {"f32": "F32", "bf16": "BF16"}
+HELD_AS: dict[Packing, str] = {"f32": "F32", "bf16": "BF16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Weights:
 
     def _float(self, name: str, outer: int, inner: int) -> Stored:
         kind: Kind = "f32" if self.packing == "f32" else "bf16"
-        if self.checkpoint.entry(name).dtype == _HELD_AS[kind]:
+        if self.checkpoint.entry(name).dtype == HELD_AS[self.packing]:
             for _ in self._parts(name, outer, inner):
                 pass  # reading them checks that they are finite
             return Stored(kind, (outer, inner), self.checkpoint.stored(name, (outer, inner)))
