@@ -1,0 +1,124 @@
+"""One answer, written by every family and given back as history, is the same conversation, as far as the family's form
+can carry it: Chat Completions and OpenRouter join an answer's texts and put its calls last."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import assume, given, settings
+
+from haiga.core.generation import Event, Reply, Routed, fold
+from haiga.core.messages import Block, Message, Text, Thinking, ToolUse, text_of
+from haiga.core.records import Price
+from haiga.wire.anthropic.messages_in import read_message
+from haiga.wire.anthropic.messages_out import write_message
+from haiga.wire.openai_body import read_shape
+from haiga.wire.openai_chat.read import Form, read_chat
+from haiga.wire.openai_chat.write import write_chat
+from haiga.wire.openai_responses.items import Items
+from haiga.wire.openai_responses.items_in import read_conversation
+from haiga.wire.openrouter.read import read_router_chat
+from haiga.wire.openrouter.write import write_router_chat
+from tests.unit.wire.openai.answers import answers
+from tests.unit.wire.openai_responses.told import PLAIN, told
+
+HI: dict[str, Any] = {"role": "user", "content": "hi"}
+ON: dict[str, Any] = {"role": "user", "content": "go on"}
+FORM = Form()
+
+
+def called(reply: Reply) -> list[str]:
+    return [block.id for block in reply.content if isinstance(block, ToolUse)]
+
+
+def by_anthropic(reply: Reply, events: list[Event]) -> tuple[Message, ...]:
+    content = [part for part in orjson.loads(write_message(reply, id="msg_1", model="m"))["content"] if said(part)]
+    results = [{"type": "tool_result", "tool_use_id": id, "content": "ok"} for id in called(reply)]
+    messages = [HI, {"role": "assistant", "content": content}, {"role": "user", "content": results or "go on"}]
+    body = {"model": "m", "max_tokens": 9, "messages": messages}
+    return read_message(orjson.dumps(body), "2023-06-01").request.messages
+
+
+def said(part: dict[str, Any]) -> bool:
+    """Whether there is anything in a part: the API takes no empty texts back."""
+    return part["type"] != "text" or bool(part["text"].strip())
+
+
+def by_chat(reply: Reply, events: list[Event]) -> tuple[Message, ...]:
+    message = orjson.loads(write_chat([reply], FORM, id="c", model="m", created=0))["choices"][0]["message"]
+    return read_chat(history(message, reply)).request.messages
+
+
+def by_openrouter(reply: Reply, events: list[Event]) -> tuple[Message, ...]:
+    whole = write_router_chat([reply], FORM, id="g", routed=Routed("m"), created=0, price=Price(), reasoning=True)
+    message = orjson.loads(whole)["choices"][0]["message"]
+    return read_router_chat(history(message, reply)).chat.request.messages
+
+
+def history(message: dict[str, Any], reply: Reply) -> bytes:
+    results = [{"role": "tool", "tool_call_id": id, "content": "ok"} for id in called(reply)]
+    return orjson.dumps({"model": "m", "messages": [HI, message, *(results or [ON])]})
+
+
+def by_responses(reply: Reply, events: list[Event]) -> tuple[Message, ...]:
+    output = told(events, PLAIN)[-1]["response"]["output"]
+    results = [{"type": "function_call_output", "call_id": id, "output": "ok"} for id in called(reply)]
+    given = orjson.loads(orjson.dumps({"input": [HI, *output, *(results or [ON])]}))
+    return read_conversation(read_shape(Items, given).input, 0).messages
+
+
+FAMILIES: list[Callable[[Reply, list[Event]], tuple[Message, ...]]] = [
+    by_anthropic,
+    by_chat,
+    by_openrouter,
+    by_responses,
+]
+
+
+def carried(content: tuple[Block, ...]) -> tuple[str, str, list[tuple[str, str, Any]]]:
+    """What every family can carry: thoughts, text, and the calls in their order."""
+    thoughts = "".join(block.thinking for block in content if isinstance(block, Thinking))
+    calls = [(block.id, block.name, block.input) for block in content if isinstance(block, ToolUse)]
+    return thoughts, text_of(content), calls
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=60, deadline=None)
+@given(events=answers())
+def test_an_answer_given_back_is_what_was_said(
+    family: Callable[[Reply, list[Event]], tuple[Message, ...]], events: list[Event]
+) -> None:
+    reply = fold(events)
+    # blank texts are not carried by Anthropic's form, and an answer of nothing is no message
+    assume(all(not isinstance(block, Text) or block.text.strip() or not block.text for block in reply.content))
+    assume(any(not isinstance(block, Text | Thinking) or text_of((block,)) for block in reply.content))
+    messages = family(reply, events)
+    assert Message("user", (Text("hi"),)) == messages[0]
+    assert ("assistant", carried(reply.content)) == (messages[1].role, carried(messages[1].content))
+    assert "user" == messages[-1].role
+
+
+ORDERED = [by_anthropic, by_responses]
+
+
+@pytest.mark.parametrize("family", ORDERED)
+@settings(max_examples=60, deadline=None)
+@given(events=answers())
+def test_where_the_form_has_an_order_it_is_kept(
+    family: Callable[[Reply, list[Event]], tuple[Message, ...]], events: list[Event]
+) -> None:
+    reply = fold(events)
+    assume(all(not isinstance(block, Text) or block.text.strip() or not block.text for block in reply.content))
+    blocks = [block for block in reply.content if something(block)]
+    assume(any(not isinstance(block, Thinking) for block in blocks))
+    given_back = family(reply, events)[1].content
+    assert list(map(shown, blocks)) == [shown(block) for block in given_back if something(block)]
+
+
+def something(block: Block) -> bool:
+    return carried((block,)) != ("", "", [])
+
+
+def shown(block: Block) -> tuple[str, object]:
+    return type(block).__name__, carried((block,))
