@@ -1,8 +1,10 @@
 """Composition: the models that settings and library name, as engines behind one way to ask them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -10,7 +12,8 @@ from haiga.config import Settings
 from haiga.core.errors import HaigaError, Invalid, NotFound
 from haiga.core.library import AddedModel
 from haiga.engines.native.engine import NativeEngine
-from haiga.engines.native.opening import NativeOptions, open_engine
+from haiga.engines.native.opening import NativeOptions, open_engine, pack
+from haiga.services.library import Progress
 from haiga.services.models import Models
 from haiga.starter import text_path
 
@@ -78,10 +81,12 @@ def open_directory(name: str, path: Path, weights: str | None, settings: Setting
     return open_engine(name, directory, _options(settings, weights), int(directory.stat().st_mtime))
 
 
-async def prepare_engine(directory: Path, weights: str | None, settings: Settings) -> None:
-    """Start the model in a directory once and stop it: whatever is wrong with it shows, and what was packed and
-    compiled is kept for the next start."""
+async def prepare_engine(directory: Path, weights: str | None, settings: Settings, progress: Progress) -> None:
+    """Pack the weights of the model in a directory, start it once and stop it: whatever is wrong with it shows, and
+    what was packed is kept for the next start."""
     engine = open_directory(directory.name, directory, weights, settings)
+    await asyncio.to_thread(pack, directory, _options(settings, weights), partial(progress, "packing"))
+    progress("starting", 0, 0)
     try:
         await engine.start()
     finally:

@@ -93,10 +93,10 @@ async def _library(settings: Settings) -> "AsyncIterator[Library]":
     from haiga.stores.connect import connect
     from haiga.stores.models import DatabaseModels
 
-    async def prepare(path: Path, weights: str | None) -> None:
+    async def prepare(path: Path, weights: str | None, progress: "Progress") -> None:
         from haiga.cli.engines import prepare_engine
 
-        await prepare_engine(path, weights, settings)
+        await prepare_engine(path, weights, settings, progress)
 
     def forget(path: Path) -> None:
         from haiga.cli.engines import forget_packed

@@ -8,7 +8,7 @@ import pytest
 
 from haiga.core.errors import Denied, Failed, HaigaError, Invalid, NotFound
 from haiga.core.library import AddedModel
-from haiga.services.library import Hub, Library
+from haiga.services.library import Hub, Library, Progress
 from haiga.stores.connect import connect
 from haiga.stores.models import DatabaseModels
 from tests.unit.stand_in_hub import COMMIT, StandIn
@@ -49,9 +49,10 @@ class Preparations:
         self.seen: list[tuple[Path, str | None]] = []
         self.forgotten: list[Path] = []
 
-    async def __call__(self, path: Path, weights: str | None) -> None:
+    async def __call__(self, path: Path, weights: str | None, progress: Progress) -> None:
         if "config.json" not in names_in(path):
             raise Invalid(f"{path / 'config.json'}: there is no such file")
+        progress("packing", 1, 1)
         self.seen.append((path, weights))
 
     def forget(self, path: Path) -> None:
@@ -149,7 +150,7 @@ async def test_only_the_files_a_model_needs_are_downloaded_under_their_commit(
     assert ["chat_template.jinja", "config.json", "model.safetensors", "tokenizer.json"] == names_in(Path(added.path))
     assert WEIGHTS == weights_of(added)
     assert ("model.safetensors", len(WEIGHTS), len(WEIGHTS)) in tale.told
-    assert "preparing" == tale.told[-1][0]
+    assert "packing" == tale.told[-1][0]
 
 
 async def test_a_download_that_broke_off_is_resumed_by_the_next_add(tmp_path: Path, stand_in: StandIn) -> None:

@@ -35,7 +35,8 @@ from haiga.text.tokenizer import Tokenizer
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
+    for number in (signal.SIGINT, signal.SIGTERM):  # meant for the whole group, and the server's to handle: it drains
+        signal.signal(number, signal.SIG_IGN)
     plant = Plant(**orjson.loads(sys.argv[1]))
     wire = Wire(socket.socket(fileno=int(sys.argv[2])))
     try:
@@ -59,8 +60,11 @@ class Wire:
         self._lock = threading.Lock()
 
     def send(self, frame: bytes) -> None:
-        with self._lock:
-            self.connection.sendall(frame)
+        try:
+            with self._lock:
+                self.connection.sendall(frame)
+        except OSError:  # the server is gone
+            os._exit(0)
 
 
 class Desk:

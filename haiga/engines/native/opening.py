@@ -4,6 +4,7 @@ Rule: everything is read from the checkpoint's own files here, once, before any 
 them is one clear line.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from haiga.engines.native.process import child_command
 from haiga.engines.native.protocol import Plant
 from haiga.engines.native.speech import Speech
 from haiga.models.description import Description, describe
-from haiga.models.load import BLOCK, CacheType
-from haiga.models.weights import Packing, check_vocabulary
+from haiga.models.load import BLOCK, CacheType, Settings, count_weights, prepare
+from haiga.models.weights import Checkpoint, Packing, check_vocabulary
 from haiga.text.formats import GENERIC, recognise
 from haiga.text.prompt import Prompter
 from haiga.text.stream import ThinkTags
@@ -62,6 +63,24 @@ def open_engine(name: str, directory: Path, options: NativeOptions, created: int
     model = Model(card, prompter, speech, description.sampling, description.ends, pool=plant.blocks * BLOCK)
     command = child_command("haiga.engines.native.child", orjson.dumps(asdict(plant)).decode())
     return NativeEngine(model, command, memory + OVERHEAD, options.queue)
+
+
+def pack(directory: Path, options: NativeOptions, progress: Callable[[int, int], None]) -> None:
+    """Pack the weights that `open_engine` with these options would use into the cache; `progress` is called with how
+    many bytes of packed weights there are so far and in the end. Nothing to do for an exported IR."""
+    description = describe(directory)
+    if options.cache_dir is None or not description.matrices:
+        return
+    plant = _plan(directory, description, options)
+    whole = count_weights(Checkpoint(directory))
+    size, done = description.weight_bytes(plant.weights), 0
+
+    def advance(packed: int) -> None:
+        nonlocal done
+        done += packed
+        progress(done * size // whole, size)
+
+    prepare(directory, Settings(plant.weights, plant.cache, plant.threads, plant.context), options.cache_dir, advance)
 
 
 def _speech(tokenizer: Tokenizer, template: ChatTemplate | None) -> Speech:

@@ -16,9 +16,9 @@ from haiga.core.library import AddedModel
 from haiga.core.ports import ModelStore
 from haiga.services.library.hub import REPOSITORY, Hub, Progress
 
-Prepare = Callable[[Path, str | None], Awaitable[None]]
+Prepare = Callable[[Path, str | None, Progress], Awaitable[None]]
 """Load the model in a directory once with these weights, so that a broken one shows now and the next load is quick;
-raises core errors."""
+says how far it is; raises core errors."""
 
 Forget = Callable[[Path], None]
 """Delete what preparing the model in a directory left behind."""
@@ -53,8 +53,7 @@ class Library:
         """
         await self._check_name(name)
         path, origin = await self._locate(source, progress)
-        progress("preparing", 0, 0)
-        await self._prepare(path, weights)
+        await self._prepare(path, weights, progress)
         added = AddedModel(name, str(path), origin, weights, int(time.time()))
         await self._store.put(added)
         return added
