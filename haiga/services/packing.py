@@ -1,4 +1,4 @@
-"""Fitting a conversation into a context by leaving out of its middle.
+"""Fitting a conversation into a context by leaving out of its middle, or its oldest part.
 
 Rule: a prompt that fits is never touched, no more is left out than has to be, and every decision rests on an exact
 count. What a tool said goes with the call that it answers; the system prompt and what was said last stay.
@@ -36,6 +36,30 @@ async def middle_out(request: TextRequest, limit: int, count: Count) -> tuple[Te
     alone = replace(request, messages=tuple(last))
     cut, characters = await _cut(alone, limit, count)
     return cut, Dropped(len(request.messages) - len(last), characters)
+
+
+async def drop_oldest(request: TextRequest, limit: int, count: Count) -> tuple[TextRequest, Dropped]:
+    """The request with as few of its oldest messages left out as make its prompt fit into `limit` tokens.
+
+    Counts once when nothing is left out, else as often as a binary search takes. Raises Invalid when what was said last
+    does not fit by itself.
+    """
+    if await count(request) <= limit:
+        return request, Dropped()
+    units = _units(request.messages)
+
+    def without(number: int) -> TextRequest:
+        return replace(request, messages=tuple(message for unit in units[number:] for message in unit))
+
+    async def fits_without(number: int) -> bool:
+        return await count(without(number)) <= limit
+
+    number = await _least(len(units) - 1, fits_without)
+    if number == len(units):
+        least = await count(without(number - 1))
+        raise Invalid(f"prompt is too long: {least} tokens > {limit} maximum", field="messages")
+    fitted = without(number)
+    return fitted, Dropped(len(request.messages) - len(fitted.messages))
 
 
 def _units(messages: Sequence[Message]) -> list[list[Message]]:

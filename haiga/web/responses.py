@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from haiga.core.access import Caller
 from haiga.core.errors import HaigaError, Unsupported
-from haiga.core.generation import Finished, Progress, Usage
+from haiga.core.generation import Dropped, Finished, Progress, Usage
 from haiga.core.responses import Item
 from haiga.services.responses import Responses as Kept
 from haiga.services.responses import Run, Step
@@ -51,7 +51,7 @@ class Responses:
     async def _run(self, caller: Caller, asked: ResponseRequest, created: int) -> tuple[Run, Prompt]:
         """What is to be made. Raises Invalid, NotFound and Unsupported."""
         prompt, own = await self._prompt(caller, asked)
-        request, cut = prompt.request, 0
+        request, cut = prompt.request, Dropped()
         try:
             if asked.body.truncation == "auto":
                 request, cut = await self._kept.fitted(caller, request)
@@ -61,8 +61,8 @@ class Responses:
             raise prompt.placed(error) from None
         new_id = self._services.settings.new_id
         id, model = new_id("resp"), self._services.inference.model(caller, request.model).name
-        dropped = [item for made_of in prompt.sources[:cut] for item in made_of]
-        prompt = replace(prompt, origins=prompt.origins[cut:])
+        dropped = [item for made_of in prompt.sources[: cut.messages] for item in made_of]
+        prompt = replace(prompt, origins=prompt.origins[cut.messages :])
         head = write.head(asked, id=id, created=created, model=model, dropped=dropped)
         run = Run(
             id=id,

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haiga.core.errors import Invalid
-from haiga.core.generation import TextRequest
+from haiga.core.generation import Dropped, TextRequest
 from haiga.core.messages import Message, Text, ToolResult, ToolUse
 from haiga.engines.fake import FakeEngine
-from haiga.services.responses import drop_oldest
+from haiga.services.packing import drop_oldest
 
 COUNT = FakeEngine().count
 
@@ -33,18 +33,24 @@ CONVERSATIONS = st.lists(st.integers(1, 9).map(lambda n: [user(n)]) | st.integer
 
 async def test_a_prompt_that_fits_is_the_very_same() -> None:
     request = asking(user(3), user(4))
-    assert (request, 0) == await drop_oldest(request, 11, COUNT)
+    assert (request, Dropped()) == await drop_oldest(request, 11, COUNT)
 
 
 async def test_the_oldest_go_first_and_the_system_prompt_stays() -> None:
     request = asking(user(3), user(4), user(2))
-    assert (asking(user(4), user(2)), 1) == await drop_oldest(request, 10, COUNT)
-    assert (asking(user(2)), 2) == await drop_oldest(request, 9, COUNT)
+    assert (asking(user(4), user(2)), Dropped(1)) == await drop_oldest(request, 10, COUNT)
+    assert (asking(user(2)), Dropped(2)) == await drop_oldest(request, 9, COUNT)
 
 
 async def test_a_result_goes_with_its_call() -> None:
     request = asking(user(1), *calls("c1"), user(2))
-    assert (asking(user(2)), 3) == await drop_oldest(request, await COUNT(request) - 3, COUNT)
+    assert (asking(user(2)), Dropped(3)) == await drop_oldest(request, await COUNT(request) - 3, COUNT)
+
+
+async def test_an_answer_goes_with_its_question() -> None:
+    answer = Message("assistant", (Text("so so"),))
+    request = asking(user(1), answer, user(2))
+    assert (asking(user(2)), Dropped(2)) == await drop_oldest(request, await COUNT(request) - 1, COUNT)
 
 
 async def test_a_last_message_that_is_too_long_is_refused_with_its_size() -> None:
@@ -58,10 +64,11 @@ async def test_a_last_message_that_is_too_long_is_refused_with_its_size() -> Non
 async def test_no_more_is_dropped_than_has_to_be(earlier: list[list[Message]], last: int, limit: int) -> None:
     request = asking(*(message for turn in earlier for message in turn), user(last))
     try:
-        fitted, dropped = await drop_oldest(request, limit, COUNT)
+        fitted, left_out = await drop_oldest(request, limit, COUNT)
     except Invalid:
         assert limit < 2 + 1 + last
         return
+    dropped = left_out.messages
     assert request.messages[dropped:] == fitted.messages
     assert await COUNT(fitted) <= limit
     called = {block.id for m in fitted.messages for block in m.content if isinstance(block, ToolUse)}

@@ -3,6 +3,5 @@
 from haiga.services.responses.conversations import Conversations
 from haiga.services.responses.run import Run, Step, Transcript
 from haiga.services.responses.service import Responses
-from haiga.services.responses.truncation import drop_oldest
 
-__all__ = ["Conversations", "Responses", "Run", "Step", "Transcript", "drop_oldest"]
+__all__ = ["Conversations", "Responses", "Run", "Step", "Transcript"]

@@ -13,13 +13,13 @@ from dataclasses import replace
 
 from haiga.core.access import Caller
 from haiga.core.errors import Failed, HaigaError, Invalid, NotFound
-from haiga.core.generation import Finished, TextRequest
+from haiga.core.generation import Dropped, Finished, TextRequest
 from haiga.core.ports import ResponseStore
 from haiga.core.responses import LIVE, Item, KeptResponse
 from haiga.services.inference import Inference
+from haiga.services.packing import drop_oldest
 from haiga.services.responses.conversations import LIFETIME, Conversations
 from haiga.services.responses.run import Run, Step
-from haiga.services.responses.truncation import drop_oldest
 from haiga.wire.sse import frame
 
 SWEEP = 60.0  # seconds between two looks for what has expired
@@ -80,8 +80,8 @@ class Responses:
                 )
         return [found[str(item["id"])] if item["type"] == "item_reference" else item for item in items]
 
-    async def fitted(self, caller: Caller, request: TextRequest) -> tuple[TextRequest, int]:
-        """The request with its oldest messages dropped until it fits, with room for an answer; and how many were."""
+    async def fitted(self, caller: Caller, request: TextRequest) -> tuple[TextRequest, Dropped]:
+        """The request with its oldest messages left out until it fits, with room for an answer; and what was."""
         context = self._inference.model(caller, request.model).context
         room = min(request.max_tokens, context // ROOM)
         return await drop_oldest(request, context - room, lambda asked: self._inference.count(caller, asked))

@@ -59,10 +59,10 @@ class Prompt:
 
     def placed(self, error: Failure) -> Failure:
         """The error with its field named as the request names it, where it speaks of a core value's place."""
-        if error.field:
-            error.field = FIELDS.get(error.field) or param_of(error.field, self.origins)
-        elif TOO_LONG.search(error.message):
+        if TOO_LONG.search(error.message):
             error.field = "input"
+        elif error.field:
+            error.field = FIELDS.get(error.field) or param_of(error.field, self.origins)
         return error
 
 
