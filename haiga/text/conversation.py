@@ -16,7 +16,8 @@ Rule: nothing that was said to the model is dropped; what a template cannot take
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from haiga.core.errors import Unsupported
@@ -28,36 +29,57 @@ from haiga.text.known_tools import known
 from haiga.text.template import Abilities, Turn, as_parts
 
 BLANK = "\n\n"
+_EXAMPLE = {"type": "object", "properties": {"parameter": {"type": "string"}}}
 BILLING = "x-anthropic-billing-header:"  # Claude Code's first system block: it changes with every request
 
 
-def turns_of(request: TextRequest, abilities: Abilities, format_: Format = GENERIC) -> list[Turn]:
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a model is told of tools and calls that its template does not show. guarded: content that spells no control
+    token; own: markup of ours, whose control tokens are meant."""
+
+    format: Format = GENERIC
+    guarded: Callable[[Any], Any] = lambda content: content
+    own: Callable[[str], str] = lambda markup: markup
+
+    def calls(self, calls: Sequence[tuple[str, Mapping[str, Any]]], schemas: Mapping[str, Mapping[str, Any]]) -> str:
+        """Past calls as the model wrote them."""
+        return self.own(self.format.encode([(name, self.guarded(dict(given))) for name, given in calls], schemas))
+
+    def tools(self, functions: list[dict[str, Any]]) -> str:
+        """The system text that tells of tools."""
+        example = self.calls([("tool_name", {"parameter": "value"})], {"tool_name": _EXAMPLE})
+        return described(self.guarded(functions), example)
+
+
+def turns_of(request: TextRequest, abilities: Abilities, manner: Manner = Manner()) -> list[Turn]:
     """The request's system text and messages as template turns. Raises Unsupported naming a block it cannot show."""
     names = {block.id: block.name for message in request.messages for block in _calls(message.content)}
     turns = [turn for place, message in enumerate(request.messages) for turn in _turns(message, place, names)]
-    turns = turns if abilities.calls else [_spelled(turn, format_, request) for turn in turns]
-    if system := _system(request, abilities):
+    turns = turns if abilities.calls else [_spelled(turn, manner, request) for turn in turns]
+    if system := _system(request, abilities, manner):
         turns.insert(0, {"role": "system", "content": BLANK.join(system)})
     turns = _merged(_folded(turns, abilities))
     turns = turns if abilities.user_after_result else _joined_to_results(turns)
-    turns = [_called(turn, abilities) for turn in turns]
+    ids = _ids(request, abilities, manner.format)
+    turns = [_called(turn, abilities, ids) for turn in turns]
     return as_parts(turns) if abilities.parts else turns
 
 
-def _system(request: TextRequest, abilities: Abilities) -> list[str]:
+def _system(request: TextRequest, abilities: Abilities, manner: Manner) -> list[str]:
     functions = [] if abilities.tools else tools_of(request)
-    told = [described(functions)] if functions else []
+    told = [manner.tools(functions)] if functions else []
     return [*told, *(block.text for block in request.system if not block.text.startswith(BILLING))]
 
 
-def _spelled(turn: Turn, format_: Format, request: TextRequest) -> Turn:
+def _spelled(turn: Turn, manner: Manner, request: TextRequest) -> Turn:
     """A call or a result as words."""
     if turn["role"] == "tool":
         return {"role": "user", "content": response(turn["content"])}
     if "tool_calls" not in turn:
         return turn
     calls = [(call["function"]["name"], call["function"]["arguments"]) for call in turn["tool_calls"]]
-    written = format_.encode(calls, {tool.name: tool.schema for tool in request.tools})
+    written = manner.calls(calls, {tool.name: known(tool).schema for tool in request.tools})
     content = "\n".join(text for text in (turn["content"], written) if text)
     return {key: value for key, value in turn.items() if key != "tool_calls"} | {"content": content}
 
@@ -159,21 +181,29 @@ def _joined_to_results(turns: Sequence[Turn]) -> list[Turn]:
     return joined
 
 
-def _called(turn: Turn, abilities: Abilities) -> Turn:
+def _ids(request: TextRequest, abilities: Abilities, format_: Format) -> dict[str, str]:
+    """What the template is given for each call's id."""
+    calls = [call for message in request.messages for call in _calls(message.content)]
+    if format_.call_id:
+        return {call.id: format_.call_id.format(name=call.name, index=at) for at, call in enumerate(calls)}
+    return {call.id: _short(call.id) if abilities.short_ids else call.id for call in calls}
+
+
+def _called(turn: Turn, abilities: Abilities, ids: Mapping[str, str]) -> Turn:
     """The turn with call ids and arguments written as the template wants them."""
     called = dict(turn)
-    if abilities.short_ids and "tool_call_id" in turn:
-        called["tool_call_id"] = _short(turn["tool_call_id"])
+    if "tool_call_id" in turn:
+        called["tool_call_id"] = ids.get(turn["tool_call_id"], turn["tool_call_id"])
     if "tool_calls" in turn:
-        called["tool_calls"] = [_written(call, abilities) for call in turn["tool_calls"]]
+        called["tool_calls"] = [_written(call, abilities, ids) for call in turn["tool_calls"]]
     return called
 
 
-def _written(call: dict[str, Any], abilities: Abilities) -> dict[str, Any]:
+def _written(call: dict[str, Any], abilities: Abilities, ids: Mapping[str, str]) -> dict[str, Any]:
     function = call["function"]
     if abilities.arguments_text:
         function = {**function, "arguments": json.dumps(function["arguments"], ensure_ascii=False)}
-    return {**call, "id": _short(call["id"]) if abilities.short_ids else call["id"], "function": function}
+    return {**call, "id": ids[call["id"]], "function": function}
 
 
 def _short(call_id: str) -> str:

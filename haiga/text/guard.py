@@ -88,6 +88,18 @@ def private_characters(texts: Iterable[str], count: int) -> list[str]:
     return free
 
 
+def replaced(value: Any, old: str, new: str) -> Any:
+    """`value` with `old` written as `new` in every text and key."""
+    match value:
+        case str():
+            return value.replace(old, new)
+        case dict():
+            return {replaced(key, old, new): replaced(each, old, new) for key, each in value.items()}
+        case list():
+            return [replaced(each, old, new) for each in value]
+    return value
+
+
 def _is_markup(text: str) -> bool:
     return not text.isalnum() and not text.isspace()
 

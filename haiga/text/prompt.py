@@ -16,15 +16,15 @@ from typing import Any
 from haiga.core.errors import Invalid
 from haiga.core.generation import TextRequest
 from haiga.core.messages import Text
-from haiga.text.conversation import tools_of, turns_of
+from haiga.text.conversation import Manner, tools_of, turns_of
 from haiga.text.formats import GENERIC, Format, recognise
-from haiga.text.guard import Guard, private_characters
+from haiga.text.guard import Guard, private_characters, replaced
 from haiga.text.marks import Path, Place, marked, places
 from haiga.text.stream import ThinkTags
 from haiga.text.template import BlankLines, ChatTemplate, Turn
 from haiga.text.tokenizer import Encoded, Tokenizer
 
-TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
+TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<|channel>thought", "<channel|>"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,7 @@ class Prompter:
         self._template = template or BlankLines()
         self._bare = template is None
         source = self._template.source + self._template.tool_source
-        spoken = recognise(source) if self._template.abilities.tools else GENERIC
-        self.format: Format = format or spoken
+        self.format: Format = format or recognise(source)
         self._thinking = next((ThinkTags(*tags) for tags in TAGS if all(tag in source for tag in tags)), None)
         self.shown = frozenset(
             tokenizer.added[text]
@@ -131,7 +130,7 @@ class _Rendering:
         self._template = template
         self._guard = guard
         self.places: Sequence[Place] = places(request)
-        self.split, self._mark, self._end = self._characters()
+        self.split, self._own, self._mark, self._end = self._characters()
         self._last = _prefill(request)
 
     @property
@@ -163,7 +162,7 @@ class _Rendering:
         return len(text) - len(after) if text.endswith(after) else _common(text, shown)
 
     def _render(self, request: TextRequest, generate: bool) -> str:
-        turns = self._guard.broken(self._turns(request), self.split)
+        turns = replaced(self._guard.broken(self._turns(request), self.split), self._own, "")
         tools = self._guard.broken(tools_of(request), self.split)
         text = self._written(turns, tools, request, generate)
         edged = [self._guard.edged(each, self.split) for each in (turns, tools)]
@@ -176,7 +175,12 @@ class _Rendering:
         return apart if self._guard.tokens(apart) < self._guard.tokens(text) else text
 
     def _turns(self, request: TextRequest) -> list[Turn]:
-        return turns_of(request, self._template.abilities, self._format)
+        """The turns, with every control token of our own markup broken by a character that is then taken away."""
+        manner = Manner(self._format, self._guarded, lambda markup: str(self._guard.broken(markup, self._own)))
+        return turns_of(request, self._template.abilities, manner)
+
+    def _guarded(self, content: Any) -> Any:
+        return self._guard.broken(content, self.split)
 
     def _written(self, turns: list[Turn], tools: list[Any], request: TextRequest, generate: bool) -> str:
         thinks = request.thinking.mode != "disabled"
@@ -184,9 +188,9 @@ class _Rendering:
         return _well_formed(self._template.render(turns, tools=tools, generate=generate, extra=extra))
 
     def _characters(self) -> list[str]:
-        said = [self._turns(self._request), tools_of(self._request)]
+        said = [turns_of(self._request, self._template.abilities), tools_of(self._request)]
         spoken = json.dumps(said, ensure_ascii=False)
-        return private_characters([spoken, self._template.source, self._template.tool_source], 3)
+        return private_characters([spoken, self._template.source, self._template.tool_source], 4)
 
 
 def _well_formed(text: str) -> str:

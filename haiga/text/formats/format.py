@@ -16,7 +16,8 @@ from haiga.text.formats.arguments import Schema, Style
 class Format:
     """A dialect. `hints`: strings of which one group must be in a chat template, all of the group, for the dialect
     to be recognised. at_start: calls are told from text only where an answer begins. channels: an answer is messages on
-    channels (harmony). others: markup besides that of calls. models: who speaks it."""
+    channels (harmony). others: markup besides that of calls. call_id: what ids of past calls look like to the model,
+    where its template writes them for the name. models: who speaks it."""
 
     name: str
     models: str
@@ -32,6 +33,7 @@ class Format:
     at_start: bool = False
     channels: bool = False
     others: tuple[str, ...] = ()
+    call_id: str = ""
 
     def encode(self, calls: Iterable[tuple[str, Mapping[str, Any]]], schemas: Mapping[str, Schema]) -> str:
         """The calls as the model writes them."""

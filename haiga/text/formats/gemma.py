@@ -1,4 +1,4 @@
-"""FunctionGemma: `call:name{key:value}`, text between escape tokens."""
+"""FunctionGemma and Gemma 4: `call:name{key:value}`, text between quote tokens."""
 
 import json
 from typing import Any
@@ -6,50 +6,57 @@ from typing import Any
 from haiga.text.formats.arguments import Listed
 from haiga.text.formats.format import Format
 
-ESCAPE = "<escape>"
+ESCAPE, QUOTE = "<escape>", '<|"|>'
 
 
-def literal(value: Any) -> str:
-    """A JSON value as FunctionGemma writes it."""
-    match value:
-        case str():
-            return f"{ESCAPE}{value}{ESCAPE}"
-        case list():
-            return f"[{','.join(map(literal, value))}]"
-        case dict():
-            return f"{{{','.join(f'{key}:{literal(each)}' for key, each in value.items())}}}"
-    return json.dumps(value)
+class Notation:
+    """Values with `quote` before and after text; keys stand bare."""
 
+    def __init__(self, quote: str) -> None:
+        self.quote = quote
 
-def value_of(text: str) -> Any:
-    """What a FunctionGemma value says; text that is none stands for itself."""
-    try:
-        value, rest = _value(text)
-    except ValueError:
-        return text
-    return text if rest else value
+    def literal(self, value: Any) -> str:
+        """A JSON value as the model writes it."""
+        match value:
+            case str():
+                return f"{self.quote}{value}{self.quote}"
+            case list():
+                return f"[{','.join(map(self.literal, value))}]"
+            case dict():
+                return f"{{{','.join(f'{key}:{self.literal(each)}' for key, each in value.items())}}}"
+        return json.dumps(value)
 
+    def value_of(self, text: str) -> Any:
+        """What a written value says; text that is none stands for itself."""
+        try:
+            value, rest = self._value(text)
+        except ValueError:
+            return text
+        return text if rest else value
 
-def _value(text: str) -> tuple[Any, str]:
-    """The value that `text` begins with, and the rest. Raises ValueError."""
-    if text.startswith(ESCAPE):
-        inner, _, rest = text[len(ESCAPE) :].partition(ESCAPE)
-        return inner, rest
-    if text.startswith("["):
-        return _items(text[1:], "]", lambda item: _value(item))
-    if text.startswith("{"):
-        pairs, rest = _items(text[1:], "}", _pair)
-        return dict(pairs), rest
-    end = min((at for mark in ",]}" if (at := text.find(mark)) >= 0), default=len(text))
-    return json.loads(text[:end]), text[end:]
+    def style(self) -> Listed:
+        """Arguments in this notation."""
+        return Listed(":", ",", "}", (self.quote,), False, self.literal, self.value_of)
 
+    def _value(self, text: str) -> tuple[Any, str]:
+        """The value that `text` begins with, and the rest. Raises ValueError."""
+        if text.startswith(self.quote):
+            inner, _, rest = text[len(self.quote) :].partition(self.quote)
+            return inner, rest
+        if text.startswith("["):
+            return _items(text[1:], "]", self._value)
+        if text.startswith("{"):
+            pairs, rest = _items(text[1:], "}", self._pair)
+            return dict(pairs), rest
+        end = min((at for mark in ",]}" if (at := text.find(mark)) >= 0), default=len(text))
+        return json.loads(text[:end]), text[end:]
 
-def _pair(text: str) -> tuple[tuple[str, Any], str]:
-    key, found, rest = text.partition(":")
-    if not found:
-        raise ValueError(text)
-    value, rest = _value(rest)
-    return (key, value), rest
+    def _pair(self, text: str) -> tuple[tuple[str, Any], str]:
+        key, found, rest = text.partition(":")
+        if not found:
+            raise ValueError(text)
+        value, rest = self._value(rest)
+        return (key, value), rest
 
 
 def _items(text: str, close: str, read: Any) -> tuple[list[Any], str]:
@@ -71,7 +78,18 @@ GEMMA = Format(
     open="<start_function_call>",
     before="call:",
     middle="{",
-    arguments=Listed(":", ",", "}", (ESCAPE,), False, literal, value_of),
+    arguments=Notation(ESCAPE).style(),
     close="<end_function_call>",
+    apart=True,
+)
+GEMMA4 = Format(
+    name="gemma4",
+    models="Gemma 4",
+    hints=(("<|tool_call>", "<tool_call|>"),),
+    open="<|tool_call>",
+    before="call:",
+    middle="{",
+    arguments=Notation(QUOTE).style(),
+    close="<tool_call|>",
     apart=True,
 )

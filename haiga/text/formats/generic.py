@@ -21,10 +21,9 @@ GENERIC = Format(
 )
 
 
-def described(functions: Sequence[Mapping[str, Any]]) -> str:
-    """The system text that tells a model of its tools."""
+def described(functions: Sequence[Mapping[str, Any]], example: str) -> str:
+    """The system text that tells a model of its tools. example: a call of `tool_name` in the model's dialect."""
     lines = "\n".join(dumped(function["function"]) for function in functions)
-    example = GENERIC.encode([("tool_name", {"parameter": "value"})], {})
     return (
         f"You can call these tools, each given as JSON:\n{lines}\n"
         f"To call one, write its name and its arguments exactly so, and nothing after it:\n{example}\n"

@@ -11,8 +11,6 @@ from typing import Any
 
 from haiga.core.errors import Invalid
 from haiga.text.formats.arguments import Listed, Schema, Tagged, is_text, python_literal
-from haiga.text.formats.gemma import ESCAPE
-from haiga.text.formats.gemma import literal as gemma_literal
 from haiga.text.grammar.lark import Lark, quoted
 
 _DEEPEST = 16
@@ -57,7 +55,7 @@ def _element(lark: Lark, tags: Tagged, schema: Schema, key: str) -> str:
 
 def listed(lark: Lark, style: Listed, schema: Schema) -> str:
     """`key=value, …` and the closing character."""
-    notation = PYTHON_NOTATION if style.equals == "=" else GEMMA_NOTATION
+    notation = PYTHON_NOTATION if style.escapes else _quoted(style)
     items = [
         (f"{lark.literal(key + style.equals)} {value(lark, notation, own)}", key in schema.get("required", ()))
         for key, own in schema.get("properties", {}).items()
@@ -157,10 +155,15 @@ def _python_text(lark: Lark, schema: Schema) -> str:
     return lark.json(schema)
 
 
-def _gemma_text(lark: Lark, schema: Schema) -> str:
-    _refuse(lark, schema, _ON_TEXT)
-    return f"{lark.literal(ESCAPE)} {lark.until(ESCAPE)}"
+def _quoted(style: Listed) -> Notation:
+    """Bare keys, text between quote tokens that nothing escapes."""
+    quote = style.quotes[0]
+
+    def text(lark: Lark, schema: Schema) -> str:
+        _refuse(lark, schema, _ON_TEXT)
+        return f"{lark.literal(quote)} {lark.until(quote)}"
+
+    return Notation(style.dump, style.comma, style.equals, False, text)
 
 
 PYTHON_NOTATION = Notation(python_literal, ", ", ": ", True, _python_text)
-GEMMA_NOTATION = Notation(gemma_literal, ",", ":", False, _gemma_text)

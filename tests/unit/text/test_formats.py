@@ -175,10 +175,12 @@ SPELLED = {
     "deepseek_v3": "<｜tool▁calls▁begin｜>\n```json",
     "deepseek_v31": "<｜tool▁calls▁begin｜>",
     "harmony": "<|start|>assistant<|channel|>final<|message|>",
-    "kimi_k2": "<|tool_calls_section_begin|>",
+    "kimi_k2": "<|im_system|>tool_declare<|im_middle|>",
     "granite": "<|start_of_role|>assistant<|tool_call|>",
     "phi4": "<|tool|>{{ tools }}<|/tool|>",
     "gemma": "<start_function_call>call:",
+    "gemma4": "<|tool_call>call:' + name + '{}<tool_call|>",
+    "phi4_object": "<|tool_call|>' + (tool_call['function'] | tojson) + '<|/tool_call|>",
     "generic": "{{ messages[0].content }}",
 }
 

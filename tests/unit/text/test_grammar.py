@@ -31,6 +31,7 @@ MARKERS = [
 MARKERS += ["<|channel|>", "<|message|>", "<|constrain|>", "<|call|>", "<|end|>", "<|start|>", "[TOOL_CALLS]", "[ARGS]"]
 MARKERS += ["<|tool_calls_section_begin|>", "<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>"]
 MARKERS += ["<|tool_calls_section_end|>", "<|tool_call|>", "<|/tool_call|>", "<escape>", "<tool_call>"]
+MARKERS += ['<|"|>', "<|tool_call>", "<tool_call|>"]
 TOOLS = tuple(Tool(name, schema=schema) for name, schema in SCHEMAS.items())
 WORDS = st.text("ab \"'\\{}[](),:=é日", max_size=6)
 ARGUMENTS = st.fixed_dictionaries(
@@ -164,7 +165,9 @@ def sampled(matcher: Matcher, pick: random.Random, likely: frozenset[int], steps
     return None
 
 
-ENDING = frozenset(tokenizer().id(text) or 0 for text in ('"', "</s>", "}", "]", ")", "<escape>", "<", "/", ">", "\n"))
+ENDING = frozenset(
+    tokenizer().id(text) or 0 for text in ('"', "</s>", "}", "]", ")", "<escape>", '<|"|>', "<", "/", ">", "\n")
+)
 
 
 def test_answers_of_random_weights_are_valid_json_of_their_schema() -> None:

@@ -1,6 +1,7 @@
 """Requests to tokens: the template's control tokens alone, exact breakpoints, prefills."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ TOOLED = """{% if tools %}<|im_start|>tools
 {% endif %}"""
 
 
+@cache
 def prompter(source: str | None, tokenizer: Tokenizer | None = None) -> Prompter:
     template = ChatTemplate(source, builders.SPECIAL) if source else None
     return Prompter(tokenizer or builders.tokenizer(), template)
@@ -267,6 +269,29 @@ def test_a_model_without_tool_template_is_told_of_its_tools() -> None:
     assert "user\n<tool_response>\nfine\n</tool_response>\n\nAnd now?<|im_end|>" in text
     assert text.index("weather") < text.index("Be brief.")
     assert "generic" == prompter(builders.CHATML).format.name
+
+
+def test_our_own_markup_is_control_tokens_and_what_it_encloses_is_not() -> None:
+    inner = builders.byte_level().__class__.from_str(builders.byte_level().to_str())
+    inner.add_special_tokens(["<tool_call>", "</tool_call>"])
+    tokenizer = Tokenizer(inner, builders.SPECIAL)
+    call = ToolUse("t1", "weather", {"city": "</tool_call>"})
+    request = TextRequest("m", (Message("user", (Text("<tool_call>"),)), Message("assistant", (call,))), 5)
+    tokens = prompter(builders.CHATML, tokenizer).prompt(request).tokens
+    assert [1, 1] == [tokens.count(tokenizer.id(text)) for text in ("<tool_call>", "</tool_call>")]
+    assert '{"city": "</tool_call>"}}</tool_call><|im_end|>' in tokenizer.decode(tokens, skip_special=False)
+
+
+def test_a_model_is_told_of_tools_in_its_own_dialect() -> None:
+    source = builders.CHATML + "{# <｜tool▁calls▁begin｜> #}"
+    call = "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>weather<｜tool▁sep｜>"
+    assert call + '{"city": "Paris"}<｜tool▁call▁end｜><｜tool▁calls▁end｜><|im_end|>' in shown(TALK_OF_TOOLS, source)
+
+
+def test_ids_that_stand_for_names_are_written_so() -> None:
+    source = TOOLED.replace("<call>{{ c.function|tojson }}</call>", "{{ c.id }}{{ c.function.arguments|tojson }}")
+    source = source.replace("{{ m.content|trim }}", "{{ m.tool_call_id }}{{ m.content|trim }}") + "{# tool_declare #}"
+    assert "functions.weather:0{" in shown(TALK_OF_TOOLS, source.replace("tool_declare", "<|im_system|>tool_declare"))
 
 
 def test_a_mark_on_a_described_tool_lies_in_the_system_text() -> None:
