@@ -1,4 +1,4 @@
-"""docs/cli.md's help texts, taken from the program itself: `python -m tests.docs.commands` writes them anew.
+"""docs/cli.md's help texts, taken from the program itself.
 
 Rule: what stands between a heading and its fence is written by people, what stands in the fence by this file.
 """
@@ -12,7 +12,6 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from haiga.cli import app
-from tests.docs.pages import ROOT, read
 
 PAGE = "docs/cli.md"
 WIDTH = 100
@@ -40,7 +39,3 @@ def page(text: str) -> str:
         return f"## {section[1]}{section[2]}```text\n{current.get(section[1], '')}```"
 
     return SECTION.sub(renewed, text)
-
-
-if __name__ == "__main__":
-    (ROOT / PAGE).write_text(page(read(PAGE)), encoding="utf-8")

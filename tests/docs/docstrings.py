@@ -1,4 +1,4 @@
-"""docs/engine.md's rules, which are the files' own docstrings: `python -m tests.docs.docstrings` writes them anew.
+"""docs/engine.md's rules, which are the files' own docstrings.
 
 Rule: a heading names a file, the fence under it holds that file's docstring; what stands between is written by people.
 """
@@ -6,7 +6,7 @@ Rule: a heading names a file, the fence under it holds that file's docstring; wh
 import ast
 import re
 
-from tests.docs.pages import ROOT, read
+from tests.docs.pages import read
 
 PAGE = "docs/engine.md"
 SECTION = re.compile(r"^## (\S+\.py)$(.*?)^```text\n.*?^```$", re.MULTILINE | re.DOTALL)
@@ -22,7 +22,3 @@ def docstring(file: str) -> str:
 def page(text: str) -> str:
     """The page with every docstring as it is now."""
     return SECTION.sub(lambda section: f"## {section[1]}{section[2]}```text\n{docstring(section[1])}```", text)
-
-
-if __name__ == "__main__":
-    (ROOT / PAGE).write_text(page(read(PAGE)), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The requests that documents show, with the answers they show: `python -m tests.docs.examples` writes answers anew.
+"""The requests that documents show, with the answers they show.
 
 Rule: an `http` fence is a request, the `json` or `text` fence after it the server's answer, which must be it: every
 field, and in a stream every byte, but for the times. A table whose head begins with `the request with` is a list of
@@ -6,10 +6,8 @@ changes to the section's first request (a JSON Merge Patch, RFC 7396; a header; 
 message.
 """
 
-import asyncio
 import json
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -131,6 +129,7 @@ def pretty(value: Any, indent: int = 0, before: int = 0) -> str:
 
 
 async def write(page: str, directory: Path) -> None:
+    """The page with the answers that its requests get now; a server's data goes to `directory`."""
     text = read(page)
     async with client(directory) as connected:
         for example in examples(page):
@@ -140,9 +139,3 @@ async def write(page: str, directory: Path) -> None:
             old = f"```{example.answer.language}{note}\n{example.answer.text}```"
             text = text.replace(old, f"```{example.answer.language}{status}\n{shown(response)}```", 1)
     (ROOT / page).write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    for name in PAGES:
-        with tempfile.TemporaryDirectory() as made:
-            asyncio.run(write(name, Path(made)))

@@ -31,6 +31,7 @@ from haiga.wire.openai_completions import CompletionBody
 from haiga.wire.openai_responses.shapes import ResponseBody
 from haiga.wire.openrouter import errors as openrouter_errors
 from haiga.wire.openrouter.shapes import RouterBody
+from tests.docs import dialects
 from tests.docs.commands import PAGE, helps, page
 from tests.docs.docstrings import docstring
 from tests.docs.pages import DOCUMENTS, ROOT, blocks, headings, read, sections, spans, table
@@ -182,8 +183,8 @@ def test_every_capability_is_in_the_list() -> None:
 
 
 def test_every_dialect_is_in_the_list_with_its_models() -> None:
-    rows = table(sections(MODELS)["Tool calls"], "dialect")
-    assert [(each.name, each.models) for each in FORMATS] == [(spans(name)[0], models) for name, models in rows]
+    assert dialects.page(read(MODELS)) == read(MODELS)
+    assert [each.name for each in FORMATS] == named(MODELS, "Tool calls", "dialect")
 
 
 # --- design ---
