@@ -16,6 +16,7 @@ const anthropic = createAnthropic({ baseURL: `${url}/v1`, apiKey: 'any' })
 const openrouter = createOpenRouter({ baseURL: `${url}/api/v1`, apiKey: 'any' })
 const families = {
   openai: (model) => openai.chat(model),
+  responses: (model) => openai.responses(model),
   compatible: (model) => compatible(model),
   anthropic: (model) => anthropic(model),
   openrouter: (model) => openrouter(model),
