@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haiga.core.errors import Invalid
@@ -74,6 +74,7 @@ def said(format_: Format, text: str) -> str:
 
 
 @EACH
+@settings(max_examples=40)
 @given(calls=CALLS)
 def test_what_is_written_is_what_is_read(format_: Format, calls: list[tuple[str, dict[str, Any]]]) -> None:
     reply = reply_of([format_.encode(calls, SCHEMAS)], format_)
@@ -82,6 +83,7 @@ def test_what_is_written_is_what_is_read(format_: Format, calls: list[tuple[str,
 
 
 @EACH
+@settings(max_examples=40)
 @given(calls=CALLS, data=st.data())
 def test_any_chopping_gives_what_the_whole_gives(format_: Format, calls: Any, data: st.DataObject) -> None:
     text = said(format_, "Let me see. ") + format_.encode(calls, SCHEMAS)
@@ -98,6 +100,7 @@ def test_text_before_a_call_is_a_block_without_markup(format_: Format) -> None:
 
 
 @EACH
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_cut_answer_keeps_what_was_read(format_: Format, data: st.DataObject) -> None:
     text = format_.encode([("weather", {"city": "Paris", "days": 3}), ("now", {})], SCHEMAS)

@@ -261,6 +261,32 @@ TALK_OF_TOOLS = TextRequest(
 )
 
 
+def test_a_talk_with_tools_equals_transformers_in_a_tool_template() -> None:
+    made = PreTrainedTokenizerFast(tokenizer_object=builders.byte_level(), **builders.SPECIAL)
+    tool = TALK_OF_TOOLS.tools[0]
+    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.schema)}
+    call = {"id": "t1", "type": "function", "function": {"name": "weather", "arguments": {"city": "Paris"}}}
+    peers = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Paris?"},
+        {"role": "assistant", "content": "Let me look.", "tool_calls": [call]},
+        {"role": "tool", "content": "fine", "name": "weather", "tool_call_id": "t1"},
+        {"role": "user", "content": "And now?"},
+    ]
+    expected = made.apply_chat_template(
+        peers,
+        tools=[{"type": "function", "function": function}],
+        chat_template=builders.QWEN,
+        add_generation_prompt=True,
+        enable_thinking=False,
+    )["input_ids"]
+    assert expected == prompter(builders.QWEN).prompt(TALK_OF_TOOLS).tokens
+    assert ("hermes", ThinkTags()) == (
+        prompter(builders.QWEN).format.name,
+        prompter(builders.QWEN).prompt(TALK_OF_TOOLS).thinking,
+    )
+
+
 def test_a_model_without_tool_template_is_told_of_its_tools() -> None:
     text = shown(TALK_OF_TOOLS, builders.CHATML)
     assert '{"name": "weather", "description": "Tells it", "parameters": {"type": "object"' in text
