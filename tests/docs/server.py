@@ -44,9 +44,9 @@ def engines() -> dict[str, Engine]:
 
 @asynccontextmanager
 async def services(directory: Path) -> AsyncIterator[Services]:
-    """Everything a server has, its database in `directory`; every id ends alike."""
+    """Everything a server has, its database in `directory`; every id ends alike. `echo` stands in for the starter."""
     async with connect(directory / "haiga.db") as database:
-        models = Models(engines(), [("claude-*", "echo")])
+        models = Models(engines(), [("claude-*", "echo"), ("starter", "echo")])
         await models.engine("echo").start()
         inference = Inference(models)
         access = Access(DatabaseKeys(database), open_when_empty=True)

@@ -1,23 +1,23 @@
 """What documents tell people to type: python compiles, what talks to a server talks to one."""
 
+import asyncio
 import contextlib
 import io
 import json
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
+from pathlib import Path
+from queue import Queue
+from threading import Thread
 
 import pytest
+import uvicorn
 
-from haiga.engines.fake import FakeEngine
-from haiga.services.inference import Inference
-from haiga.services.models import Models
-from haiga.web.app import Services
+from haiga.web.app import create_app
 from haiga.wire.anthropic.answers import MessageAnswer
 from tests.docs.pages import DOCUMENTS, Block, blocks
-from tests.docs.server import ADDRESS, ECHO
-from tests.wire.openai_server import OneKey, serving
+from tests.docs.server import ADDRESS, services
 
 PYTHON = [(name, block) for name in DOCUMENTS for block in blocks(name, "python")]
 SHELL = [(name, block) for name in DOCUMENTS for block in blocks(name, "sh", "bash", "console")]
@@ -26,11 +26,25 @@ CLIENTS = ("anthropic", "openai", "httpx")
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A server on loopback with a model named as the starter is, which repeats what it is told."""
-    engine = FakeEngine(replace(ECHO, name="starter"))
-    with serving(Services(OneKey(), Inference(Models({"starter": engine}, [("*", "starter")])))) as address:
-        yield address
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server on loopback, in a thread and an event loop of its own."""
+    servers: Queue[uvicorn.Server] = Queue()
+    thread = Thread(target=lambda: asyncio.run(serve(tmp_path_factory.mktemp("data"), servers)))
+    thread.start()
+    server = servers.get(timeout=30)
+    while not server.started:
+        thread.join(0.005)
+        assert thread.is_alive(), "the server did not start"
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+async def serve(directory: Path, servers: "Queue[uvicorn.Server]") -> None:
+    async with services(directory) as served:
+        server = uvicorn.Server(uvicorn.Config(create_app(served), port=0, log_level="error", lifespan="off"))
+        servers.put(server)
+        await server.serve()
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
