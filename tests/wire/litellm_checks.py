@@ -84,12 +84,21 @@ def check_prompt_too_long(url: str) -> None:
     raise AssertionError("no ContextWindowExceededError was raised")
 
 
+def check_responses(url: str) -> None:
+    asked: Any = {"model": "openai/fake", "api_base": f"{url}/v1", "api_key": "any", "input": "one two three"}
+    answer = litellm.responses(**asked)
+    assert answer.output[0].content[0].text == "one two three", answer
+    events = list(litellm.responses(**asked, stream=True))
+    pieces = [event.delta for event in events if event.type == "response.output_text.delta"]
+    assert "".join(pieces) == "one two three", events
+
+
 DEEDS = (chat, stream, tool_call, structured_output)
 CHECKS: dict[str, Callable[[str], None]] = {
     f"{deed.__name__}_{ask.__name__}": lambda url, deed=deed, ask=ask: deed(ask, url)  # type: ignore[misc]
     for deed in DEEDS
     for ask in (openai, anthropic, openrouter)
-} | {"unknown_model": check_unknown_model, "prompt_too_long": check_prompt_too_long}
+} | {"unknown_model": check_unknown_model, "prompt_too_long": check_prompt_too_long, "responses": check_responses}
 
 
 def outcome(check: Callable[[str], None], url: str) -> str:
