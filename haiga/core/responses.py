@@ -50,7 +50,9 @@ class KeptConversation:
 @dataclass(frozen=True, slots=True)
 class History:
     """What was said up to and with a response: the items of every response before it and its own, oldest first.
-    `missing` names the response where the chain breaks, because it is deleted, expired or was never there."""
+    `missing` names the response where the chain breaks, because it is deleted, expired or was never there;
+    `conversation` is what the first response of the chain was made in."""
 
     items: Sequence[Item]
     missing: str | None = None
+    conversation: str | None = None

@@ -65,7 +65,7 @@ class DatabaseResponses:
     async def history(self, workspace: str, id: str, now: int) -> History:
         """What was said up to and with a response, read in one go whatever the length of the chain."""
         chain = _chain(workspace, id, now)
-        links = select(chain.c.id, chain.c.previous).order_by(chain.c.depth.desc())
+        links = select(chain.c.previous, chain.c.conversation).order_by(chain.c.depth.desc())
         said = (
             select(ITEMS.c.body)
             .join(chain, ITEMS.c.owner == chain.c.id)
@@ -74,8 +74,8 @@ class DatabaseResponses:
         async with self._engine.connect() as connection:
             oldest = (await connection.execute(links)).first()
             bodies = (await connection.execute(said)).scalars().all()
-        missing = id if oldest is None else oldest.previous
-        return History([orjson.loads(body) for body in bodies], missing)
+        items = [orjson.loads(body) for body in bodies]
+        return History(items, id) if oldest is None else History(items, oldest.previous, oldest.conversation)
 
     async def input(self, id: str) -> list[Item]:
         return await self._bodies(select(ITEMS.c.body).where(ITEMS.c.owner == id, ITEMS.c.output.is_(False)))
@@ -155,10 +155,10 @@ def _one_response(workspace: str, id: str, now: int) -> Select[Any]:
 def _chain(workspace: str, id: str, now: int) -> CTE:
     """A response and, link by link, those that it continues; depth 0 is the response itself."""
     live = (RESPONSES.c.workspace == workspace) & (RESPONSES.c.expires_at > now)
-    first = select(RESPONSES.c.id, RESPONSES.c.previous, literal(0).label("depth")).where(RESPONSES.c.id == id, live)
-    chain = first.cte("chain", recursive=True)
-    before = select(RESPONSES.c.id, RESPONSES.c.previous, chain.c.depth + 1)
-    return chain.union_all(before.join(chain, RESPONSES.c.id == chain.c.previous).where(live))
+    link = (RESPONSES.c.id, RESPONSES.c.previous, RESPONSES.c.conversation)
+    chain = select(*link, literal(0).label("depth")).where(RESPONSES.c.id == id, live).cte("chain", recursive=True)
+    before = select(*link, chain.c.depth + 1).join(chain, RESPONSES.c.id == chain.c.previous)
+    return chain.union_all(before.where(live))
 
 
 async def _forget(connection: AsyncConnection, which: ColumnElement[bool], conversations: bool = False) -> bool:

@@ -385,3 +385,14 @@ def test_responses_read_and_grow_their_conversation(client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as raised:
         client.responses.create(model="fake", input="x", conversation=id, previous_response_id=first.id)
     assert "mutually_exclusive_parameters" == raised.value.code
+
+
+def test_a_response_of_a_conversation_is_continued_without_it(client: OpenAI) -> None:
+    id = client.conversations.create(items=[{"role": "user", "content": "one two"}]).id
+    first = client.responses.create(model="fake", input="three", conversation=id)
+    client.responses.create(model="fake", input="four", conversation=id)
+    branch = client.responses.create(model="fake", input="five", previous_response_id=first.id)
+    assert ([5, 9], None) == ([first.usage.input_tokens, branch.usage.input_tokens], branch.conversation)
+    assert 5 == len(client.conversations.items.list(id).data)
+    client.conversations.delete(id)
+    assert 6 == client.responses.create(model="fake", input="x", previous_response_id=first.id).usage.input_tokens

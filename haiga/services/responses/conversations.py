@@ -54,6 +54,14 @@ class Conversations:
         """Every item, in order. Raises NotFound."""
         return await self._store.items((await self.get(caller, id)).id)
 
+    async def before(self, caller: Caller, id: str, item: Item) -> list[Item]:
+        """What stands before an item; nothing when either of them is gone."""
+        if await self._store.conversation(caller.workspace, id, int(self._clock())) is None:
+            return []
+        items = await self._store.items(id)
+        at = next((i for i, each in enumerate(items) if each["id"] == item["id"]), 0)
+        return items[:at]
+
     async def item(self, caller: Caller, id: str, item: str) -> Item:
         """Raises NotFound."""
         for each in await self.items(caller, id):

@@ -60,7 +60,9 @@ class Responses:
         history = await self._store.history(caller.workspace, previous, self._now())
         if history.missing is not None:
             raise _no_previous(history.missing)
-        return list(history.items)
+        if history.conversation is None or not history.items:
+            return list(history.items)
+        return [*await self.conversations.before(caller, history.conversation, history.items[0]), *history.items]
 
     async def _previous(self, caller: Caller, id: str) -> KeptResponse:
         try:
