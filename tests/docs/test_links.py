@@ -1,11 +1,12 @@
-"""Where documents point to: links that resolve, and no place on anybody's machine."""
+"""What documents point to is there: links, targets of make, commands and their flags; no place on anybody's machine."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCUMENTS, ROOT, anchors, links, prose, read, spans
+from tests.docs.commands import helps
+from tests.docs.pages import DOCUMENTS, ROOT, anchors, blocks, links, prose, read, spans
 
 API_ROOTS = ("v1", "api", "docs", "health", "ready", "openapi.json")
 COMMANDS = ("reset", "system", "exit")
@@ -49,3 +50,18 @@ def test_every_target_of_make_is_there(name: str) -> None:
     targets = re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE)
     told = {span.split()[1] for span in spans(prose(name)) if re.match(r"make [a-z]+", span)}
     assert told <= set(targets)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_command_line_is_one_that_the_program_knows(name: str) -> None:
+    typed = [line for block in blocks(name, "sh", "bash", "console") for line in block.text.splitlines()]
+    lines = [line.partition("#")[0] for line in (*typed, *spans(prose(name))) if re.match(r"(\$ )?haiga [a-z-]", line)]
+    assert [] == [line for line in lines if not known(line.removeprefix("$ "))]
+
+
+def known(line: str) -> bool:
+    """Whether the words before the first argument are a command, and every flag is one of its flags."""
+    told, words = helps(), re.split(r"\s", line.strip())
+    command = next(path for end in range(len(words), 0, -1) if (path := " ".join(words[:end])) in told)
+    flags = set(re.findall(r"(?<!\S)--[a-z-]+", line))
+    return (command != "haiga" or bool(flags)) and flags <= set(re.findall(r"--[a-z-]+", told[command]))
