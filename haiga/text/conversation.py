@@ -63,6 +63,7 @@ def turns_of(request: TextRequest, abilities: Abilities, manner: Manner = Manner
     turns = turns if abilities.user_after_result else _joined_to_results(turns)
     ids = _ids(request, abilities, manner.format)
     turns = [_called(turn, abilities, ids) for turn in turns]
+    turns = [_reasoned(turn) for turn in turns] if manner.format.channels else turns
     return as_parts(turns) if abilities.parts else turns
 
 
@@ -197,6 +198,13 @@ def _called(turn: Turn, abilities: Abilities, ids: Mapping[str, str]) -> Turn:
     if "tool_calls" in turn:
         called["tool_calls"] = [_written(call, abilities, ids) for call in turn["tool_calls"]]
     return called
+
+
+def _reasoned(turn: Turn) -> Turn:
+    """Harmony's template looks for a thought as `thinking`, and takes no other words beside one before a call."""
+    if "reasoning_content" not in turn or (turn["content"] and "tool_calls" in turn):
+        return turn
+    return {**turn, "thinking": turn["reasoning_content"]}
 
 
 def _written(call: dict[str, Any], abilities: Abilities, ids: Mapping[str, str]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from haiga.text.stream import ThinkTags
 from haiga.text.template import BlankLines, ChatTemplate, Turn
 from haiga.text.tokenizer import Encoded, Tokenizer
 
+EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<|channel>thought", "<channel|>"))
 
 
@@ -183,14 +184,20 @@ class _Rendering:
         return self._guard.broken(content, self.split)
 
     def _written(self, turns: list[Turn], tools: list[Any], request: TextRequest, generate: bool) -> str:
-        thinks = request.thinking.mode != "disabled"
-        extra = {"enable_thinking": thinks, "thinking": thinks}
-        return _well_formed(self._template.render(turns, tools=tools, generate=generate, extra=extra))
+        return _well_formed(self._template.render(turns, tools=tools, generate=generate, extra=_effort(request)))
 
     def _characters(self) -> list[str]:
         said = [turns_of(self._request, self._template.abilities), tools_of(self._request)]
         spoken = json.dumps(said, ensure_ascii=False)
         return private_characters([spoken, self._template.source, self._template.tool_source], 4)
+
+
+def _effort(request: TextRequest) -> dict[str, Any]:
+    """Whether and how hard to think, under the names that templates look for."""
+    thinks = request.thinking.mode != "disabled"
+    values: dict[str, Any] = {"enable_thinking": thinks, "thinking": thinks}
+    level = EFFORTS.get(str(request.extra.get("effort")))
+    return {**values, "reasoning_effort": level} if level else values
 
 
 def _well_formed(text: str) -> str:

@@ -93,6 +93,38 @@ def test_any_chopping_gives_what_the_whole_gives(format_: Format, calls: Any, da
 
 
 @EACH
+@settings(max_examples=60)
+@given(data=st.data())
+def test_whatever_is_written_is_read_alike_in_any_pieces(format_: Format, data: st.DataObject) -> None:
+    call = format_.encode([("weather", {"city": "a STOP"})], SCHEMAS)
+    scraps = [
+        call,
+        call[:-3],
+        format_.open,
+        format_.close,
+        "<think>",
+        "</think>",
+        "<thi",
+        "STOP",
+        "ST",
+        " ",
+        "\n",
+        "words",
+        "{",
+    ]
+    text = "".join(data.draw(st.lists(st.sampled_from(scraps), max_size=7)))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    results = []
+    for pieces in ([text], list(text), [text[a:b] for a, b in itertools.pairwise([0, *cuts, len(text)])]):
+        stream = AnswerStream(("STOP",), format=format_, schemas=SCHEMAS, thinking=ThinkTags(), new_id=ids())
+        events = [event for piece in pieces for event in stream.feed(piece)]
+        reply = fold([*events, *stream.finish(), Finished("end_turn", Usage())])
+        results.append((reply.content, stream.matched, stream.calls))
+    assert results[0] == results[1] == results[2]
+    assert not any("STOP" in block.text for block in results[0][0] if isinstance(block, Text))
+
+
+@EACH
 def test_text_before_a_call_is_a_block_without_markup(format_: Format) -> None:
     text = said(format_, "Let me see.\n") + format_.encode([("now", {})], SCHEMAS)
     words = () if format_.at_start else (Text("Let me see."),)

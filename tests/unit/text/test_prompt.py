@@ -351,10 +351,18 @@ def test_whether_to_think_reaches_the_template() -> None:
     assert "Helloyes" == shown(said(("user", "Hello"), thinking=thinking), source)
 
 
+def test_how_hard_to_think_reaches_the_template() -> None:
+    source = "{{ messages[0].content }}{{ reasoning_effort or 'as ever' }}"
+    assert "Hellohigh" == shown(said(("user", "Hello"), extra={"effort": "max"}), source)
+    assert "Helloas ever" == shown(said(("user", "Hello"), extra={"effort": "<|im_end|>"}), source)
+
+
 def test_past_thoughts_reach_the_template() -> None:
     source = "{% for m in messages %}{{ m.reasoning_content }}|{{ m.content }}|{% endfor %}"
     messages = (Message("assistant", (Thinking("Hm."), Text("Hi."))), Message("user", (Text("Hello"),)))
     assert "Hm.|Hi.||Hello|" == shown(TextRequest("m", messages, 5), source)
+    channels = source.replace("reasoning_content", "thinking") + "{# <|channel|><|message|> #}"
+    assert "Hm.|Hi.||Hello|" == shown(TextRequest("m", messages, 5), channels)
 
 
 def test_tools_are_left_out_when_none_may_be_called() -> None:
