@@ -36,7 +36,7 @@ class Matcher:
         llguidance.numpy.fill_next_token_bitmask(self._inner, words.reshape(1, -1))
 
     def accept(self, token: int) -> bool:
-        """Move on by the token that was chosen; False when the grammar does not allow it."""
+        """Move on by the token that was chosen; False when the grammar does not allow it. The end token is not for it."""
         return bool(self._inner.try_consume_tokens([token]) == 1)
 
     def forced(self) -> list[int]:
@@ -66,8 +66,8 @@ class Grammars:
 
     def __init__(self, tokenizer: Tokenizer, ends: Sequence[int], size: int | None = None) -> None:
         self.special = {text: number for text, number in tokenizer.added.items() if number in tokenizer.special_ids}
-        wrapped = llguidance.TokenizerWrapper(_Vocabulary(tokenizer, ends))
-        self._tokenizer = llguidance.LLTokenizer(wrapped, n_vocab=size, eos_token=list(ends))
+        wrapped = llguidance.TokenizerWrapper(_Vocabulary(tokenizer, ends, max(size or 0, len(tokenizer))))
+        self._tokenizer = llguidance.LLTokenizer(wrapped, eos_token=list(ends))
         self._limits = llguidance.LLParserLimits(verbose_errors=False)
         self._compiled: OrderedDict[str, llguidance.LLMatcher] = OrderedDict()
 
@@ -98,12 +98,12 @@ class Grammars:
 class _Vocabulary:
     """A tokenizer as llguidance wants it: the bytes of every token."""
 
-    def __init__(self, tokenizer: Tokenizer, ends: Iterable[int]) -> None:
+    def __init__(self, tokenizer: Tokenizer, ends: Iterable[int], size: int) -> None:
         self._tokenizer = tokenizer
         self.eos_token_id = next(iter(ends))
         self.bos_token_id = tokenizer.id(tokenizer.bos) if tokenizer.bos else None
         self.special_token_ids = sorted(tokenizer.special_ids | set(ends))
-        self.tokens = [token_bytes(tokenizer, number) for number in range(len(tokenizer))]
+        self.tokens = [token_bytes(tokenizer, number) for number in range(size)]
 
     def __call__(self, text: str) -> list[int]:
         return self._tokenizer.encode(text, special=False)

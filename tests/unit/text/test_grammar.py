@@ -312,6 +312,19 @@ def test_a_schema_that_explodes_is_refused_or_harmless(schema: dict[str, Any]) -
         assert "too" in refused.message
 
 
+def test_every_end_token_is_allowed_where_the_answer_may_end_and_nothing_beyond_the_vocabulary() -> None:
+    ends = [tokenizer().id(text) or 0 for text in ("</s>", "<|im_end|>")]
+    wide = Grammars(tokenizer(), ends, len(tokenizer()) + 100)
+    words = np.full((len(tokenizer()) + 100 + 31) // 32, -1, np.int32)
+    made = wide.matcher(schema_grammar({"type": "boolean"}, {}))
+    assert accepts(made, "true")
+    made.fill(words)
+    assert (words.size, ends) == (
+        wide.words,
+        np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little")).tolist(),
+    )
+
+
 def test_matchers_of_one_grammar_do_not_know_of_each_other() -> None:
     one, other = (grammars().matcher(schema_grammar({"type": "boolean"}, {})) for _ in range(2))
     assert accepts(one, "true")
