@@ -5,7 +5,7 @@ from haiga.text.formats.format import Format
 
 QWEN3_CODER = Format(
     name="qwen3_coder",
-    models="Qwen3-Coder, Qwen3-Next-Coder, Nemotron 3",
+    models="Qwen3-Coder, Qwen3-Coder-Next, Nemotron 3",
     hints=(("<tool_call>", "<function=", "<parameter="),),
     open="<tool_call>",
     before="\n<function=",

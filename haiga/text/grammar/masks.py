@@ -36,7 +36,7 @@ class Matcher:
         llguidance.numpy.fill_next_token_bitmask(self._inner, words.reshape(1, -1))
 
     def accept(self, token: int) -> bool:
-        """Move on by the token that was chosen; False when the grammar does not allow it. The end token is not for it."""
+        """Move on by the token that was chosen, end tokens apart; False when the grammar does not allow it."""
         return bool(self._inner.try_consume_tokens([token]) == 1)
 
     def forced(self) -> list[int]:
