@@ -38,6 +38,7 @@ from tests.docs.pages import DOCUMENTS, ROOT, blocks, headings, read, sections, 
 from tests.docs.server import services
 
 API, ENGINE, MODELS, OPENAI = "docs/api.md", "docs/engine.md", "docs/models.md", "docs/openai.md"
+ENGINE_FOLDERS = ("batching", "engines/native")
 BLOCK = 32
 TREE = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, HaigaError)]
 
@@ -188,6 +189,13 @@ def test_every_dialect_is_in_the_list_with_its_models() -> None:
 
 
 # --- design ---
+
+
+def test_every_file_of_the_engine_has_its_rules_told() -> None:
+    files = {
+        f"{folder}/{file.name}" for folder in ENGINE_FOLDERS for file in (ROOT / "haiga" / folder).glob("[a-z]*.py")
+    }
+    assert set() == files - set(headings(ENGINE, 2))
 
 
 def test_the_engines_rules_are_its_files_own() -> None:
