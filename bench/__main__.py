@@ -1,4 +1,4 @@
-"""`python -m bench [engine|process|sampling …]`: print figures as tables, all of them by default."""
+"""`python -m bench [engine|process|sampling|streams …]`: print figures as tables, all of them by default."""
 
 import argparse
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import kernels, process, sampling, shapes
+from bench import kernels, process, sampling, shapes, streams
 
 CONSOLE = Console(width=110)
 
@@ -38,10 +38,22 @@ def sampler(options: argparse.Namespace) -> None:
     CONSOLE.print(table)
 
 
+def streaming(options: argparse.Namespace) -> None:
+    columns = ("route", "wire, microseconds an event", "events/s of one core", "litellm's proxy")
+    table = Table(*columns, title=f"A stream of {streams.EVENTS:,} events")
+    for f in streams.run(options.rounds):
+        proxied = "" if f.proxied is None else f"{f.proxied:,.0f}"
+        table.add_row(f.route, f"{f.wire:.1f}", f"{f.served:,.0f}", proxied)
+    CONSOLE.print(table)
+    if not streams.PROXY.exists():
+        CONSOLE.print("litellm's proxy was not measured: scripts/bench-env builds it")
+
+
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "engine": engine,
     "process": whole_process,
     "sampling": sampler,
+    "streams": streaming,
 }
 
 
