@@ -133,6 +133,7 @@ class _Rendering:
         self.places: Sequence[Place] = places(request)
         self.split, self._own, self._mark, self._end = self._characters()
         self._last = _prefill(request)
+        self._apart: bool | None = None
 
     @property
     def continues(self) -> bool:
@@ -165,15 +166,22 @@ class _Rendering:
     def _render(self, request: TextRequest, generate: bool) -> str:
         turns = replaced(self._guard.broken(self._turns(request), self.split), self._own, "")
         tools = self._guard.broken(tools_of(request), self.split)
-        text = self._written(turns, tools, request, generate)
+        if self._apart is None:
+            self._apart = self._joins(turns, tools, request, generate)
+        if self._apart:
+            turns, tools = (self._guard.edged(each, self.split) for each in (turns, tools))
+        return self._written(turns, tools, request, generate)
+
+    def _joins(self, turns: list[Turn], tools: list[Any], request: TextRequest, generate: bool) -> bool:
+        """Whether the template joins content and its own text to control tokens."""
         edged = [self._guard.edged(each, self.split) for each in (turns, tools)]
         if edged == [turns, tools]:
-            return text
+            return False
         try:
             apart = self._written(edged[0], edged[1], request, generate)
         except Invalid:
-            return text
-        return apart if self._guard.tokens(apart) < self._guard.tokens(text) else text
+            return False
+        return self._guard.tokens(apart) < self._guard.tokens(self._written(turns, tools, request, generate))
 
     def _turns(self, request: TextRequest) -> list[Turn]:
         """The turns, with every control token of our own markup broken by a character that is then taken away."""
