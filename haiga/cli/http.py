@@ -15,12 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.config import Settings
 from haiga.services.access import Access
+from haiga.services.batches import Batches, Worker
 from haiga.services.inference import Inference
 from haiga.services.models import Models
 from haiga.services.responses import Responses
+from haiga.stores.batches import DatabaseBatches
 from haiga.stores.chats import DatabaseChats
 from haiga.stores.responses import DatabaseResponses
 from haiga.web.app import Services, WebSettings, create_app
+from haiga.wire.anthropic.batches import ENDPOINT, MessageLines
 
 LAST_WORDS = 1.0  # seconds for the errors of requests that were cut to reach their clients
 
@@ -30,27 +33,38 @@ def build_server(settings: Settings, access: Access, models: Models, database: A
     web = WebSettings(open=door, allowed_hosts=settings.allow_host, cors_origins=settings.cors)
     inference = Inference(models)
     kept = Responses(inference, DatabaseResponses(database))
-    app = create_app(Services(access, inference, web, responses=kept, chats=DatabaseChats(database)))
+    lines = DatabaseBatches(database)
+    worker = Worker(inference, lines, {ENDPOINT: MessageLines()}, web.new_id)
+    batches = Batches(lines, worker.wake)
+    chats = DatabaseChats(database)
+    app = create_app(Services(access, inference, web, responses=kept, chats=chats, batches=batches))
     config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, server_header=False)
-    return Server(config, models, kept, settings.drain)
+    return Server(config, models, kept, worker, settings.drain)
 
 
 class Server(uvicorn.Server):
     """The first signal lets requests under way end, for `drain` seconds; then, or at the second signal, the models
-    are closed under them, so that each ends with the API's own error. Background responses of `kept` end last.
+    are closed under them, so that each ends with the API's own error. Background responses of `kept` end last; lines of
+    batches stop at once, and are run after the next start.
 
     uvicorn's own handling would raise the signal again before the engines are closed.
     """
 
-    def __init__(self, config: uvicorn.Config, models: Models, kept: Responses, drain: float) -> None:
+    def __init__(self, config: uvicorn.Config, models: Models, kept: Responses, worker: Worker, drain: float) -> None:
         super().__init__(config)
         self._models = models
         self._kept = kept
+        self._worker = worker
         self._drain = drain
         self._cutting: asyncio.Task[None] | None = None
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._worker.start()
+        await super().startup(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         limit = asyncio.get_running_loop().call_later(self._drain, self._cut)
+        await self._worker.close()
         await super().shutdown(sockets)
         limit.cancel()
         await self._kept.close()

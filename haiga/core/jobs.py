@@ -19,6 +19,9 @@ Dedupe: TypeAlias = Literal["all", "deterministic", "off"]
 HOUR = 3600
 LIFETIME = 24 * HOUR  # seconds until what has no result expires
 KEPT = 29 * 24 * HOUR  # seconds from creation that results are kept
+RECEIVED = HOUR  # seconds after which a batch that was never received whole is forgotten
+SUSPECT = 3  # tries after which a line may be what kills the engine, and runs alone
+TRIES = 8  # tries after which it is given up
 
 CHANGES: Mapping[LineState, frozenset[LineState]] = {
     "new": frozenset({"waiting", "following", "succeeded", "errored", "canceled", "expired"}),

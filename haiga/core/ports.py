@@ -5,7 +5,7 @@ Rule: a seam is a Protocol over core values; a capability is data that the imple
 that somebody asks about.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from haiga.core.access import ApiKey
 from haiga.core.chats import ChatFilter, KeptChat
 from haiga.core.generation import Event, TextRequest
+from haiga.core.jobs import Batch, Line, Outcome, Page, Prepared, Result
 from haiga.core.library import AddedModel
 from haiga.core.records import Generation
 from haiga.core.responses import History, Item, KeptConversation, KeptResponse
@@ -214,3 +215,51 @@ class ChatStore(Protocol):
 
     async def list(self, workspace: str, wanted: ChatFilter, now: int) -> "list[KeptChat]":
         """Those wanted, in order."""
+
+
+class BatchStore(Protocol):
+    """Where batches and their lines are kept; each method happens whole or not at all. `now` and `until` are unix
+    seconds."""
+
+    async def open(self, batch: Batch) -> None:
+        """Keep a batch that is being received; nobody sees it yet."""
+
+    async def fill(self, lines: Sequence[Line]) -> None:
+        """Keep some of its lines."""
+
+    async def seal(self, batch: Batch) -> bool:
+        """It was received whole: its status and total are known; False when it is gone meanwhile."""
+
+    async def drop(self, id: str) -> None:
+        """Forget a batch and its lines."""
+
+    async def get(self, workspace: str, id: str) -> Batch | None:
+        """A batch of the workspace by its id."""
+
+    async def page(self, workspace: str, limit: int, after: str | None = None, before: str | None = None) -> Page:
+        """The newest ones, or those right after (older than) or right before (newer than) the one with an id."""
+
+    async def cancel(self, workspace: str, id: str, now: int) -> Batch | None:
+        """Ask for it to be canceled; as it is then, None when there is none."""
+
+    def results(self, id: str) -> AsyncIterator[Result]:
+        """The results of a batch that has ended."""
+
+    async def unread(self, limit: int) -> list[Line]:
+        """Lines that were not read yet, the oldest batch's first."""
+
+    async def prepare(self, lines: Sequence[Prepared], now: int) -> None:
+        """Lines that were read wait, follow an identical one, or have its answer or their own error."""
+
+    async def claim(self, worker: str, until: int, limit: int, after: str, suspects: bool) -> list[Line]:
+        """Up to `limit` waiting lines of the next batch after the one with the id `after`, now the worker's until
+        `until`: suspects (core.jobs.SUSPECT) or others."""
+
+    async def renew(self, worker: str, until: int) -> set[tuple[str, int]]:
+        """Go on holding what the worker runs; gives back what that still is, as batch and position."""
+
+    async def finish(self, worker: str, outcomes: Sequence[Outcome], now: int) -> None:
+        """Keep what came of lines that the worker still holds."""
+
+    async def sweep(self, now: int) -> None:
+        """What time brings: lines whose worker is gone wait again, batches are canceled, expire, end, are archived."""

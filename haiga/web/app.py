@@ -15,7 +15,7 @@ from haiga.core.errors import Invalid, NotFound
 from haiga.web.families import error_response
 from haiga.web.middleware import BodyLimit, ErrorAnswers, LocalOnly, RequestIds
 from haiga.web.openapi import describe
-from haiga.web.routes import router
+from haiga.web.routes import BATCHES, router
 from haiga.web.services import Services, WebSettings
 
 __all__ = ["Services", "WebSettings", "create_app"]
@@ -53,7 +53,7 @@ def _middleware(settings: WebSettings) -> list[Middleware]:
         *([cors] if settings.cors_origins else []),
         Middleware(ErrorAnswers),
         *([local] if settings.open else []),
-        Middleware(BodyLimit, limit=settings.body_limit),
+        Middleware(BodyLimit, limit=settings.body_limit, larger={BATCHES: settings.batch_limit}),
     ]
 
 

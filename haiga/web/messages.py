@@ -21,7 +21,7 @@ class Messages:
         """Create a message, whole or as server-sent events."""
         services, settings = self._services, self._services.settings
         caller = await authenticate(services.access, request)
-        asked = read_message(await request.body(), request.headers.get("anthropic-version"), _betas(request))
+        asked = read_message(await request.body(), request.headers.get("anthropic-version"), betas(request))
         model = services.inference.model(caller, asked.request.model).name
         events = services.inference.generate(caller, asked.request)
         id, edits = settings.new_id("msg"), "context_management" in asked.request.extra
@@ -36,11 +36,11 @@ class Messages:
     async def count(self, request: Request) -> Response:
         """Count the tokens that a message would be billed as input."""
         caller = await authenticate(self._services.access, request)
-        asked = read_count(await request.body(), request.headers.get("anthropic-version"), _betas(request))
+        asked = read_count(await request.body(), request.headers.get("anthropic-version"), betas(request))
         tokens = await while_connected(request, self._services.inference.count(caller, asked))
         return Response(write_count(tokens), media_type="application/json")
 
 
-def _betas(request: Request) -> Sequence[str]:
-    """The header holds a comma list, and may be repeated."""
+def betas(request: Request) -> Sequence[str]:
+    """The features that the request turns on. The header holds a comma list, and may be repeated."""
     return [beta.strip() for line in request.headers.getlist("anthropic-beta") for beta in line.split(",")]

@@ -4,7 +4,7 @@ Rule: nothing here knows a route. app.py fixes the order.
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -102,29 +102,33 @@ def _hostname(url: str) -> str | None:
 
 
 class BodyLimit:
-    """Refuses a body over `limit` bytes, by what it declares or else as soon as it exceeds it."""
+    """Refuses a body over `limit` bytes, by what it declares or else as soon as it exceeds it. `larger` are the paths
+    with limits of their own."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._limit = limit
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        limit = self._larger.get(scope["path"], self._limit)
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isascii() and declared.isdigit() and int(declared[:20]) > self._limit:
-            raise self._refusal()
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
+            raise _too_large(limit)
         read = 0
 
         async def counted() -> Message:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self._limit:
-                raise self._refusal()
+            if read > limit:
+                raise _too_large(limit)
             return message
 
         return await self._app(scope, counted, send)
 
-    def _refusal(self) -> TooLarge:
-        return TooLarge(f"Request exceeds the maximum size of {self._limit} bytes")
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"Request exceeds the maximum size of {limit} bytes")

@@ -3,14 +3,26 @@
 Rule: request shapes are the very classes that read requests.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from haiga.wire.anthropic.answers import CountAnswer, ErrorAnswer, MessageAnswer, ModelAnswer, ModelsAnswer
+from haiga.core.jobs import Dedupe
+from haiga.wire.anthropic.answers import (
+    BatchAnswer,
+    BatchDeletedAnswer,
+    BatchesAnswer,
+    BatchResultAnswer,
+    CountAnswer,
+    ErrorAnswer,
+    MessageAnswer,
+    ModelAnswer,
+    ModelsAnswer,
+)
+from haiga.wire.anthropic.batches import BatchBody
 from haiga.wire.anthropic.rules import VERSIONS
 from haiga.wire.anthropic.shapes import CountBody, MessageBody
 from haiga.wire.openai_chat import answers as chats
@@ -26,6 +38,7 @@ from haiga.wire.openrouter.shapes import RouterBody
 BODIES: tuple[type[BaseModel], ...] = (
     MessageBody,
     CountBody,
+    BatchBody,
     ChatBody,
     ChatUpdateBody,
     CompletionBody,
@@ -71,7 +84,7 @@ SECURED: list[dict[str, list[str]]] = [{}, {"apiKey": []}, {"bearer": []}]
 
 
 def _operation(
-    answer: Any, extra: dict[str, Any], *, error: Any = ErrorAnswer, streams: bool = False
+    answer: Any, extra: dict[str, Any], *, error: Any = ErrorAnswer, streams: bool = False, lines: bool = False
 ) -> dict[str, Any]:
     """Arguments of a route: its answers and what else the document says of it."""
     errors: dict[int | str, dict[str, Any]] = {
@@ -80,6 +93,8 @@ def _operation(
     success: dict[str, Any] = {"model": answer, "description": "The answer"}
     if streams:
         success["content"] = {"text/event-stream": {"schema": {"description": "Server-sent events"}}}
+    if lines:
+        success["content"] = {"application/x-jsonl": {"schema": {"description": "One JSON object a line"}}}
     # "default" also keeps FastAPI from announcing a 422 that is never sent.
     responses = {200: success, **errors, "default": {"model": error, "description": "Any other error"}}
     return {"responses": responses, "openapi_extra": {"security": SECURED, **extra}}
@@ -94,6 +109,18 @@ CREATE_MESSAGE = _operation(
     MessageAnswer, {"requestBody": _body(MessageBody), "parameters": [VERSION, BETA]}, streams=True
 )
 COUNT_TOKENS = _operation(CountAnswer, {"requestBody": _body(CountBody), "parameters": [VERSION, BETA]})
+DEDUPE = {
+    "name": "haiga-dedupe",
+    "in": "header",
+    "required": False,
+    "description": "Which requests may share one answer with identical ones.",
+    "schema": {"type": "string", "enum": list(get_args(Dedupe)), "default": "deterministic"},
+}
+CREATE_BATCH = _operation(BatchAnswer, {"requestBody": _body(BatchBody), "parameters": [VERSION, BETA, DEDUPE]})
+LIST_BATCHES = _operation(BatchesAnswer, {})
+GET_BATCH = _operation(BatchAnswer, {})
+DELETE_BATCH = _operation(BatchDeletedAnswer, {})
+BATCH_RESULTS = _operation(BatchResultAnswer, {}, lines=True)
 EITHER_ERROR = ErrorAnswer | OpenAIErrorAnswer
 LIST_MODELS = _operation(ModelsAnswer | OpenAIModels, {"parameters": [OPTIONAL_VERSION]}, error=EITHER_ERROR)
 GET_MODEL = _operation(ModelAnswer | OpenAIModel, {"parameters": [OPTIONAL_VERSION]}, error=EITHER_ERROR)

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from haiga.web import openapi
+from haiga.web.batches import Batches
 from haiga.web.chats import Chats
 from haiga.web.conversations import Conversations
 from haiga.web.messages import Messages
@@ -12,6 +13,8 @@ from haiga.web.openrouter import LIST, OpenRouter
 from haiga.web.responses import Responses
 from haiga.web.services import Services
 from haiga.web.status import Status
+
+BATCHES = "/v1/messages/batches"  # its bodies may be larger than others
 
 
 def router(services: Services) -> APIRouter:
@@ -32,6 +35,15 @@ def router(services: Services) -> APIRouter:
     add("/v1/completions", openai.complete, methods=["POST"], **openapi.CREATE_COMPLETION)
     add("/v1/models", models.list, methods=["GET"], **openapi.LIST_MODELS)
     add("/v1/models/{id:path}", models.get, methods=["GET"], **openapi.GET_MODEL)
+
+    if services.batches is not None:
+        batches = Batches(services, services.batches)
+        add(BATCHES, batches.create, methods=["POST"], **openapi.CREATE_BATCH)
+        add(BATCHES, batches.list, methods=["GET"], **openapi.LIST_BATCHES)
+        add(f"{BATCHES}/{{id}}", batches.get, methods=["GET"], **openapi.GET_BATCH)
+        add(f"{BATCHES}/{{id}}", batches.delete, methods=["DELETE"], **openapi.DELETE_BATCH)
+        add(f"{BATCHES}/{{id}}/cancel", batches.cancel, methods=["POST"], **openapi.GET_BATCH)
+        add(f"{BATCHES}/{{id}}/results", batches.results, methods=["GET"], **openapi.BATCH_RESULTS)
 
     if services.responses is not None:
         responses = Responses(services, services.responses)

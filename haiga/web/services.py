@@ -8,6 +8,7 @@ from typing import Protocol
 from haiga.core.access import Caller
 from haiga.core.ports import ChatStore, GenerationStore
 from haiga.core.records import Price
+from haiga.services.batches import Batches
 from haiga.services.generations import RecentGenerations
 from haiga.services.inference import Inference
 from haiga.services.responses import Responses
@@ -27,14 +28,16 @@ class WebSettings:
     """Times are seconds, sizes bytes.
 
     `open`: no key is configured, so that Host and Origin are all there is to tell a local program from a web page.
-    `allowed_hosts`: names besides the loopback ones that an open server answers to. `patience`: how long a stream may
-    wait for its first event before its headers are sent. `ping`: how long a stream may be silent.
+    `allowed_hosts`: names besides the loopback ones that an open server answers to. `batch_limit` bounds the body that
+    makes a batch, `body_limit` every other. `patience`: how long a stream may wait for its first event before its
+    headers are sent. `ping`: how long a stream may be silent.
     """
 
     open: bool = True
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     body_limit: int = 32 << 20
+    batch_limit: int = 256 << 20
     patience: float = 10.0
     ping: float = 15.0
     new_id: Callable[[str], str] = random_id
@@ -43,7 +46,7 @@ class WebSettings:
 @dataclass(frozen=True, slots=True)
 class Services:
     """`prices` are by the model's name; one that is not there costs nothing. Without `responses` the Responses and
-    Conversations APIs are not there, without `chats` no chat completion is kept."""
+    Conversations APIs are not there, without `chats` no chat completion is kept, without `batches` there are none."""
 
     access: Access
     inference: Inference
@@ -52,3 +55,4 @@ class Services:
     generations: GenerationStore = field(default_factory=RecentGenerations)
     responses: Responses | None = None
     chats: ChatStore | None = None
+    batches: Batches | None = None

@@ -107,6 +107,56 @@ class MessageAnswer(BaseModel):
     context_management: dict[str, Any] | None = None
 
 
+class BatchCounts(BaseModel):
+    """Every request is processing until the whole batch has ended."""
+
+    processing: Count
+    succeeded: Count
+    errored: Count
+    canceled: Count
+    expired: Count
+
+
+class BatchProgress(BaseModel):
+    """This server's own: requests that have their result, and tokens generated for them."""
+
+    done: Count
+    output_tokens: Count
+
+
+class BatchAnswer(BaseModel):
+    id: str = Field(pattern="^msgbatch_")
+    type: Literal["message_batch"]
+    processing_status: Literal["in_progress", "canceling", "ended"]
+    request_counts: BatchCounts
+    created_at: str
+    expires_at: str
+    ended_at: str | None
+    cancel_initiated_at: str | None
+    archived_at: str | None
+    results_url: str | None
+    haiga_progress: BatchProgress
+
+
+class BatchesAnswer(BaseModel):
+    data: list[BatchAnswer]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
+
+
+class BatchDeletedAnswer(BaseModel):
+    id: str
+    type: Literal["message_batch_deleted"]
+
+
+class BatchResultAnswer(BaseModel):
+    """One line of the results; `result` is a message, an error, or nothing but its type."""
+
+    custom_id: str
+    result: dict[str, Any]
+
+
 class CountAnswer(BaseModel):
     input_tokens: Count
 

@@ -1,0 +1,47 @@
+"""When two requests are the same, and which ones share a prefix. docs/batches.md says it in words."""
+
+from dataclasses import replace
+from hashlib import sha256
+
+from haiga.core.generation import TextRequest
+from haiga.core.jobs import Dedupe
+from haiga.core.ports import ModelCard
+
+FIRST, LEVELS = 128, 10  # characters of the shortest prefix; each next one is twice as long
+
+
+def digest_of(request: TextRequest, card: ModelCard, endpoint: str, workspace: str, dedupe: Dedupe) -> str | None:
+    """Equal for requests that may share one answer; None for one that may not.
+
+    Compared is what the request means, not its JSON; `user` has no part in the answer.
+    """
+    if dedupe == "off" or (dedupe == "deterministic" and not is_deterministic(request)):
+        return None
+    meant = replace(request, model=card.name, workspace=workspace, priority="batch", user=None)
+    return sha256(_bytes(repr((endpoint, card, meant)))).hexdigest()
+
+
+def is_deterministic(request: TextRequest) -> bool:
+    """Whether the same request again is to give the same answer."""
+    sampling = request.sampling
+    return sampling.temperature == 0 or sampling.top_k == 1 or sampling.seed is not None
+
+
+def order_of(request: TextRequest, model: str) -> str:
+    """At most 64 characters that sort requests to one model with a common beginning next to each other: digests of
+    prefixes of the prompt, each twice as long as the one before."""
+    prompt = _bytes(repr((request.tools, request.system, request.raw or request.messages)))
+    digest, order = sha256(), [sha256(_bytes(model)).hexdigest()[:8]]
+    start = 0
+    for level in range(LEVELS):
+        end = FIRST << level
+        digest.update(prompt[start:end])
+        order.append(digest.hexdigest()[:5])
+        if end >= len(prompt):
+            break
+        start = end
+    return "".join(order)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

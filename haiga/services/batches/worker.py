@@ -1,0 +1,233 @@
+"""Who runs the lines of batches: takes some, asks the model for each at low priority, keeps what came of them.
+
+Rule: the store knows of every line whose it is and until when. A worker that is gone loses its lines to whoever asks
+next; a result counts only from the one who still holds the line. So each line has exactly one result.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Protocol
+
+from haiga.core.access import Caller
+from haiga.core.errors import Busy, Cancelled, Dead, Failed, HaigaError, Limited
+from haiga.core.generation import Folder, Reply, TextRequest
+from haiga.core.jobs import SUSPECT, TRIES, Line, Outcome, Prepared
+from haiga.core.ports import BatchStore
+from haiga.services.batches.sameness import digest_of, order_of
+from haiga.services.inference import Inference
+
+WIDTH = 32  # lines under way at once: enough to fill the engine's batch
+LEASE = 10.0  # seconds after which a worker that says nothing has lost its lines
+READ = 200  # lines read between two looks at what else is to do
+PAUSE = 1.0  # seconds to wait when the store cannot be written
+log = logging.getLogger(__name__)
+
+
+class Form(Protocol):
+    """How an endpoint's lines are read, and their results written as JSON."""
+
+    def read(self, line: Line) -> TextRequest:
+        """Raises Invalid and Unsupported."""
+
+    def succeeded(self, reply: Reply, request: TextRequest, *, id: str, model: str) -> bytes:
+        """The result of a line that was answered."""
+
+    def failed(self, error: HaigaError, *, id: str) -> bytes:
+        """The result of a line that was not; `id` is the request's."""
+
+
+class Worker:
+    """Runs the lines in `store`, `width` at a time, from `start` to `close`. `forms` are by endpoint.
+
+    `lease` is seconds, `clock` gives unix seconds.
+    """
+
+    def __init__(
+        self,
+        inference: Inference,
+        store: BatchStore,
+        forms: Mapping[str, Form],
+        new_id: Callable[[str], str],
+        *,
+        width: int = WIDTH,
+        lease: float = LEASE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._inference = inference
+        self._store = store
+        self._forms = forms
+        self._new_id = new_id
+        self._width = width
+        self._lease = lease
+        self._clock = clock
+        self._name = f"worker_{secrets.token_hex(8)}"
+        self._news = asyncio.Event()
+        self._unread = True
+        self._last = ""  # the batch that had its turn
+        self._renew_at = self._pause_until = float("-inf")
+        self._running: dict[tuple[str, int], tuple[Line, asyncio.Task[None]]] = {}
+        self._outcomes: list[Outcome] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._work(), name=self._name)
+
+    def wake(self) -> None:
+        """There is something new in the store."""
+        self._unread = True
+        self._renew_at = float("-inf")
+        self._news.set()
+
+    async def close(self) -> None:
+        """Stop, and give back what is under way."""
+        if self._task is None:
+            return
+        tasks = [self._task, *(task for _, task in self._running.values())]
+        given_back = [Outcome(line, counted=False) for line, _ in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await self._store.finish(self._name, [*self._outcomes, *given_back], self._now())
+        except Exception as problem:
+            log.warning("batches: what was under way is given back late: %s", problem)
+
+    # --- the loop ---
+
+    async def _work(self) -> None:
+        while True:
+            self._news.clear()
+            try:
+                busy = await self._turn()
+            except Exception as problem:
+                # nothing is lost: outcomes are held, and what the store holds is as it was
+                log.error("batches cannot go on yet: %s", problem)
+                await asyncio.sleep(PAUSE)
+                continue
+            if not busy:
+                await self._rest()
+
+    async def _turn(self) -> bool:
+        """Everything that is to do now; whether there is more of it."""
+        if self._clock() >= self._renew_at:
+            await self._look_around()
+        if self._outcomes:
+            await self._record()
+        busy = await self._read_some() if self._unread else False
+        await self._take_some()
+        return busy
+
+    async def _rest(self) -> None:
+        try:
+            await asyncio.wait_for(self._news.wait(), max(0.01, self._renew_at - self._clock()))
+        except TimeoutError:
+            return
+
+    async def _look_around(self) -> None:
+        """Hold on to what is under way, stop what was taken away, and see what time brought."""
+        await self._store.renew(self._name, self._until())
+        await self._store.sweep(self._now())
+        held = await self._store.renew(self._name, self._until())
+        self._renew_at = self._clock() + self._lease / 3
+        self._unread = True
+        for key in self._running.keys() - held:
+            self._running[key][1].cancel()
+
+    async def _record(self) -> None:
+        outcomes = self._outcomes[:]
+        await self._store.finish(self._name, outcomes, self._now())
+        del self._outcomes[: len(outcomes)]
+
+    # --- reading ---
+
+    async def _read_some(self) -> bool:
+        lines = await self._store.unread(READ)
+        self._unread = len(lines) == READ
+        if lines:
+            await self._store.prepare(await asyncio.to_thread(self._read_all, lines), self._now())
+        return self._unread
+
+    def _read_all(self, lines: Sequence[Line]) -> list[Prepared]:
+        return [self._read(line) for line in lines]
+
+    def _read(self, line: Line) -> Prepared:
+        form = self._forms[line.endpoint]
+        try:
+            request = form.read(line)
+            card = self._inference.model(_caller(line), request.model)
+        except HaigaError as error:
+            return Prepared(line, error=form.failed(error, id=self._new_id("req")))
+        digest = digest_of(request, card, line.endpoint, line.workspace, line.rules.dedupe)
+        return Prepared(line, order_of(request, card.name), digest)
+
+    # --- running ---
+
+    async def _take_some(self) -> None:
+        """Fill what is free. A line that may be what kills the engine runs with no other beside it."""
+        room = self._width - len(self._running)
+        alone = any(line.tries > SUSPECT for line, _ in self._running.values())
+        if room <= 0 or alone or self._clock() < self._pause_until:
+            return
+        until = self._until()
+        lines = await self._store.claim(self._name, until, room, self._last, suspects=False)
+        if not lines and not self._running:
+            lines = await self._store.claim(self._name, until, 1, self._last, suspects=True)
+        for line in lines:
+            self._last = line.batch
+            self._begin(line)
+
+    def _begin(self, line: Line) -> None:
+        key = (line.batch, line.position)
+
+        def over(task: asyncio.Task[None]) -> None:
+            del self._running[key]
+            self._news.set()
+
+        task = asyncio.create_task(self._run(line))
+        self._running[key] = line, task
+        task.add_done_callback(over)
+
+    async def _run(self, line: Line) -> None:
+        try:
+            outcome = await self._answer(line)
+        except (Busy, Limited) as error:
+            self._pause_until = self._clock() + error.retry_after
+            outcome = Outcome(line, counted=False)
+        except (Dead, Cancelled) as error:
+            outcome = Outcome(line) if line.tries < TRIES else self._failure(line, error)
+        except HaigaError as error:
+            outcome = self._failure(line, error)
+        except Exception:
+            log.exception("unexpected error in line %s of batch %s", line.custom_id, line.batch)
+            outcome = self._failure(line, Failed("Internal server error"))
+        self._outcomes.append(outcome)
+
+    async def _answer(self, line: Line) -> Outcome:
+        form = self._forms[line.endpoint]
+        request = replace(form.read(line), priority="batch")
+        caller = _caller(line)
+        folder = Folder()
+        async with aclosing(self._inference.generate(caller, request)) as events:
+            async for event in events:
+                folder.add(event)
+        reply, model = folder.reply(), self._inference.model(caller, request.model).name
+        result = form.succeeded(reply, request, id=self._new_id("msg"), model=model)
+        return Outcome(line, "succeeded", result, reply.usage.output)
+
+    def _failure(self, line: Line, error: HaigaError) -> Outcome:
+        return Outcome(line, "errored", self._forms[line.endpoint].failed(error, id=self._new_id("req")))
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+    def _until(self) -> int:
+        return int(self._clock() + self._lease) + 1
+
+
+def _caller(line: Line) -> Caller:
+    return Caller(workspace=line.workspace)

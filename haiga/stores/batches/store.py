@@ -1,0 +1,157 @@
+"""The methods of a batch's owner and of a worker. See the package for the rule."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from haiga.core.jobs import Batch, Line, Outcome, Page, Prepared, Result, cancel, verdict
+from haiga.stores.batches import changes
+from haiga.stores.batches.rows import batch_row, line_row, read_batch, read_line
+from haiga.stores.tables import BATCHES, LINES
+
+READ = 500  # results read at a time
+LIVE = BATCHES.c.status.in_(("in_progress", "canceling"))
+
+
+class DatabaseBatches:
+    """Rows in the tables batches and batch_lines."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    # --- the owner ---
+
+    async def open(self, batch: Batch) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(insert(BATCHES).values(batch_row(batch)))
+
+    async def fill(self, lines: Sequence[Line]) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(insert(LINES), [line_row(line) for line in lines])
+
+    async def seal(self, batch: Batch) -> bool:
+        """The batch was received whole; False when it is gone meanwhile."""
+        sealed = update(BATCHES).where(BATCHES.c.id == batch.id, BATCHES.c.status == "receiving")
+        async with self._engine.begin() as connection:
+            return (await connection.execute(sealed.values(status=batch.status, total=batch.total))).rowcount == 1
+
+    async def drop(self, id: str) -> None:
+        async with self._engine.begin() as connection:
+            await changes.drop(connection, [id])
+
+    async def get(self, workspace: str, id: str) -> Batch | None:
+        async with self._engine.connect() as connection:
+            return await _one(connection, workspace, id)
+
+    async def page(self, workspace: str, limit: int, after: str | None = None, before: str | None = None) -> Page:
+        """The newest ones, or those right after (older than) or right before (newer than) one."""
+        id = BATCHES.c.id
+        query = select(BATCHES).where(BATCHES.c.workspace == workspace, BATCHES.c.status != "receiving")
+        query = query if after is None else query.where(id < after)
+        query = query if before is None else query.where(id > before)
+        upwards = before is not None and after is None
+        query = query.order_by(id.asc() if upwards else id.desc()).limit(limit + 1)
+        async with self._engine.connect() as connection:
+            found = [read_batch(row) for row in (await connection.execute(query)).mappings()]
+        shown = found[:limit]
+        return Page(tuple(reversed(shown) if upwards else shown), len(found) > limit)
+
+    async def cancel(self, workspace: str, id: str, now: int) -> Batch | None:
+        """Ask for the batch to be canceled; see core.jobs.cancel."""
+        change = update(BATCHES).where(BATCHES.c.id == id, BATCHES.c.status == "in_progress")
+        async with self._engine.begin() as connection:
+            batch = await _one(connection, workspace, id)
+            if batch is None:
+                return None
+            wanted = cancel(batch, now)
+            await connection.execute(
+                change.values(status=wanted.status, cancel_initiated_at=wanted.cancel_initiated_at)
+            )
+            return await _one(connection, workspace, id)
+
+    async def results(self, id: str) -> AsyncIterator[Result]:
+        """The results of a batch that has ended, in the order of its lines."""
+        last = -1
+        columns = select(LINES.c.position, LINES.c.custom_id, LINES.c.result, LINES.c.reused, LINES.c.state)
+        while True:
+            query = columns.where(LINES.c.batch == id, LINES.c.position > last).order_by(LINES.c.position).limit(READ)
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(query)).all()
+            if not rows:
+                return
+            for row in rows:
+                # what was canceled or expired has nothing to say but that
+                yield Result(row.custom_id, row.result or b'{"type":"%b"}' % row.state.encode(), row.reused)
+            last = rows[-1].position
+
+    # --- the worker ---
+
+    async def unread(self, limit: int) -> list[Line]:
+        """Lines that were not read yet, the oldest batch's first."""
+        going = select(BATCHES.c.id).where(BATCHES.c.status == "in_progress")
+        query = select(LINES).where(LINES.c.state == "new", LINES.c.batch.in_(going))
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query.order_by(LINES.c.batch, LINES.c.position).limit(limit))).mappings()
+            found = rows.all()
+            batches = await _batches(connection, {row["batch"] for row in found})
+        return [read_line(row, batches[row["batch"]]) for row in found]
+
+    async def prepare(self, lines: Sequence[Prepared], now: int) -> None:
+        """Lines that were read wait to be run, or follow an identical one, or have its answer or their error."""
+        async with self._engine.begin() as connection:
+            await changes.prepare(connection, lines)
+            await changes.end(connection, {line.line.batch for line in lines}, now)
+
+    async def claim(self, worker: str, until: int, limit: int, after: str, suspects: bool) -> list[Line]:
+        """Take up to `limit` waiting lines of the next batch after the one with the id `after`, in one statement:
+        suspects (see core.jobs.SUSPECT) or others."""
+        async with self._engine.begin() as connection:
+            rows = (await connection.execute(changes.claim(worker, until, limit, after, suspects))).mappings().all()
+            batches = await _batches(connection, {row["batch"] for row in rows})
+        lines = [read_line(row, batches[row["batch"]]) for row in rows]
+        return sorted(lines, key=lambda line: (line.order, line.position))
+
+    async def renew(self, worker: str, until: int) -> set[tuple[str, int]]:
+        """Go on holding what the worker runs; gives back what that still is, as batch and position."""
+        held = update(LINES).where(LINES.c.state == "running", LINES.c.worker == worker).values(lease=until)
+        async with self._engine.begin() as connection:
+            rows = await connection.execute(held.returning(LINES.c.batch, LINES.c.position))
+            return {(row.batch, row.position) for row in rows}
+
+    async def finish(self, worker: str, outcomes: Sequence[Outcome], now: int) -> None:
+        """Results of lines that the worker still holds; of others nothing is kept."""
+        async with self._engine.begin() as connection:
+            changed: set[str] = set()
+            for outcome in outcomes:
+                changed |= await changes.finish(connection, worker, outcome)
+            await changes.end(connection, changed, now)
+
+    async def sweep(self, now: int) -> None:
+        """What time brings: lines whose worker is gone wait again, batches are canceled, expire, end, are archived."""
+        async with self._engine.begin() as connection:
+            await changes.free_stalled(connection, now)
+            live = await _batches(connection, None)
+            for batch in live.values():
+                if closing := verdict(batch, now):
+                    await changes.close(connection, batch.id, closing)
+            await changes.promote(connection)
+            await changes.end(connection, set(live), now)
+            await changes.archive(connection, now)
+
+
+async def _one(connection: AsyncConnection, workspace: str, id: str) -> Batch | None:
+    owned = (BATCHES.c.id == id) & (BATCHES.c.workspace == workspace)
+    row = (
+        (await connection.execute(select(BATCHES).where(owned, BATCHES.c.status != "receiving")))
+        .mappings()
+        .one_or_none()
+    )
+    return None if row is None else read_batch(row)
+
+
+async def _batches(connection: AsyncConnection, ids: Collection[str] | None) -> dict[str, Batch]:
+    """The batches with these ids; None for every live one."""
+    which = LIVE if ids is None else BATCHES.c.id.in_(ids)
+    rows = (await connection.execute(select(BATCHES).where(which))).mappings()
+    return {row["id"]: read_batch(row) for row in rows}

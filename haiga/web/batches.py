@@ -1,0 +1,109 @@
+"""Handlers of the Message Batches API."""
+
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from typing import Annotated, cast, get_args
+
+from fastapi import Query
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+
+from haiga.core.access import Caller
+from haiga.core.errors import Cancelled, Invalid
+from haiga.core.jobs import Batch, Dedupe, Result, Rules
+from haiga.services.batches import Batches as Kept
+from haiga.web.credentials import authenticate
+from haiga.web.messages import betas
+from haiga.web.services import Services
+from haiga.wire.anthropic.batches import (
+    ENDPOINT,
+    BatchReader,
+    write_batch,
+    write_deleted,
+    write_page,
+    write_result,
+)
+from haiga.wire.anthropic.rules import check_version
+
+DEDUPE = "haiga-dedupe"
+AGAIN = "5"  # seconds until it is worth asking again whether a batch has ended
+PIECE = 1 << 16  # bytes of results sent at a time
+
+
+class Batches:
+    def __init__(self, services: Services, kept: Kept) -> None:
+        self._services = services
+        self._kept = kept
+
+    async def create(self, request: Request) -> Response:
+        """Create a batch of messages, which are answered in the background."""
+        caller = await self._caller(request)
+        rules = Rules(check_version(request.headers.get("anthropic-version")), tuple(betas(request)), _dedupe(request))
+        try:
+            batch = await self._kept.create(caller, "msgbatch", ENDPOINT, rules, request.stream(), BatchReader())
+        except ClientDisconnect:
+            raise Cancelled("the client went away") from None
+        return _json(write_batch(batch, str(request.base_url)))
+
+    async def list(
+        self,
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+        after_id: str | None = None,
+        before_id: str | None = None,
+    ) -> Response:
+        """List the workspace's batches, newest first."""
+        page = await self._kept.list(await self._caller(request), limit, after_id, before_id)
+        return _json(write_page(page, str(request.base_url)))
+
+    async def get(self, request: Request, id: str) -> Response:
+        """A batch as it stands. Asking again with `if-none-match` costs little."""
+        batch = await self._kept.get(await self._caller(request), id)
+        return _tagged(request, batch, write_batch(batch, str(request.base_url)))
+
+    async def cancel(self, request: Request, id: str) -> Response:
+        """Give up what has no result yet."""
+        batch = await self._kept.cancel(await self._caller(request), id)
+        return _json(write_batch(batch, str(request.base_url)))
+
+    async def results(self, request: Request, id: str) -> Response:
+        """The results of a batch that has ended, one JSON object a line."""
+        results = await self._kept.results(await self._caller(request), id)
+        return StreamingResponse(_pieces(results), media_type="application/x-jsonl")
+
+    async def delete(self, request: Request, id: str) -> Response:
+        """Delete a batch that has ended, and its results."""
+        await self._kept.delete(await self._caller(request), id)
+        return _json(write_deleted(id))
+
+    async def _caller(self, request: Request) -> Caller:
+        return await authenticate(self._services.access, request)
+
+
+def _dedupe(request: Request) -> Dedupe:
+    wanted = request.headers.get(DEDUPE, "deterministic")
+    if wanted not in get_args(Dedupe):
+        raise Invalid(f"Input should be {', '.join(map(repr, get_args(Dedupe)))}", field=DEDUPE)
+    return cast(Dedupe, wanted)
+
+
+async def _pieces(results: AsyncIterator[Result]) -> AsyncIterator[bytes]:
+    piece = bytearray()
+    async for result in results:
+        piece += write_result(result)
+        if len(piece) >= PIECE:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)
+
+
+def _tagged(request: Request, batch: Batch, body: bytes) -> Response:
+    tag = f'"{sha256(body).hexdigest()[:32]}"'
+    headers = {"etag": tag} | ({"retry-after": AGAIN} if batch.live else {})
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="application/json")
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")

@@ -1,0 +1,82 @@
+"""The web app with batches, over fake engines and a database file, for official SDKs."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event as Gate
+from threading import Thread
+
+import uvicorn
+
+from haiga.core.generation import Event, TextRequest
+from haiga.core.messages import text_of
+from haiga.core.ports import Engine
+from haiga.engines.fake import FakeEngine
+from haiga.services.batches import Batches, Worker
+from haiga.services.inference import Inference
+from haiga.services.models import Models
+from haiga.stores.batches import DatabaseBatches
+from haiga.stores.connect import connect
+from haiga.web.app import Services, WebSettings, create_app
+from haiga.wire.anthropic.batches import ENDPOINT, MessageLines
+from tests.wire.responses_server import Workspaces
+
+
+class Counting(FakeEngine):
+    """Echoes, and keeps what it was asked; waits for the gate before it answers."""
+
+    def __init__(self, *args: object, **more: object) -> None:
+        super().__init__(*args, **more)  # type: ignore[arg-type]
+        self.asked: list[TextRequest] = []
+        self.gate = Gate()
+        self.gate.set()
+
+    async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
+        self.asked.append(request)
+        while not self.gate.is_set():
+            await asyncio.sleep(0.002)
+        async for event in super().generate(request):
+            yield event
+
+    @property
+    def said(self) -> list[str]:
+        return [text_of(request.messages[-1].content) for request in self.asked]
+
+
+@contextmanager
+def serving_batches(
+    file: Path,
+    engines: Sequence[Engine],
+    *,
+    clock: Callable[[], float] = time.time,
+    settings: WebSettings | None = None,
+) -> Iterator[str]:
+    """The address of a server that runs batches, while the block runs."""
+    servers: list[uvicorn.Server] = []
+
+    async def serve() -> None:
+        inference = Inference(Models({engine.card.name: engine for engine in engines}))
+        web = settings or WebSettings(open=False)
+        async with connect(file) as database:
+            store = DatabaseBatches(database)
+            worker = Worker(inference, store, {ENDPOINT: MessageLines()}, web.new_id, lease=1, clock=clock)
+            batches = Batches(store, worker.wake, clock=clock)
+            app = create_app(Services(Workspaces(), inference, web, batches=batches))
+            server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
+            worker.start()
+            servers.append(server)
+            await server.serve()
+            await worker.close()
+
+    thread = Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        while not (servers and servers[0].started):
+            assert thread.is_alive()
+            time.sleep(0.005)
+        yield f"http://127.0.0.1:{servers[0].servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        servers[0].should_exit = True
+        thread.join()
