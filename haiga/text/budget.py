@@ -27,6 +27,7 @@ _STRUCTURAL = re.compile(
     "|reverse|round|select|selectattr|sort|unique"
 )
 _LEFT_OUT = ("batch", "center", "filesizeformat", "pprint", "random", "slice", "sum", "urlize", "wordwrap", "xmlattr")
+COUNTERS = ("step", "shown", "made", "sized", "joined")
 _PADDING = frozenset(("center", "ljust", "rjust", "zfill", "expandtabs", "translate"))
 _WIDE = re.compile(r"\d{4,}|\*|\{[^{}]*\{")
 
@@ -53,6 +54,8 @@ class BoundedEnvironment(sandbox.ImmutableSandboxedEnvironment):
         for name, function in self.tests.items():
             self.tests[name] = self._sized_test(function)
         self.filters["join"] = self._join
+        for name in COUNTERS:
+            self.filters[name] = self._counter(getattr(self, name))
 
     def bounded(self, source: str) -> jinja2.Template:
         """Compile `source` with its counters. Raises jinja2.TemplateSyntaxError."""
@@ -77,7 +80,7 @@ class BoundedEnvironment(sandbox.ImmutableSandboxedEnvironment):
 
     def weigh(self, value: Any) -> None:
         """Count what `value` has as text, all the way down. Raises Spent for values that have none."""
-        for leaf in _leaves(value):
+        for leaf in (value,) if isinstance(value, str) else _leaves(value):
             self.step()
             if isinstance(leaf, str):
                 self.characters(len(leaf))
@@ -100,11 +103,20 @@ class BoundedEnvironment(sandbox.ImmutableSandboxedEnvironment):
         self.characters(_length(value))
         return value
 
-    def joined(self, *values: Any) -> str:
+    def joined(self, values: list[Any]) -> str:
         """`a ~ b ~ …`."""
         for value in values:
             self.weigh(value)
         return "".join(map(str, values))
+
+    def _counter(self, function: Callable[[Any], Any]) -> Callable[..., Any]:
+        """A counter as a filter, the cheapest call there is; one that takes a context is never run beforehand."""
+
+        @jinja2.pass_context
+        def counter(context: Context, value: Any) -> Any:
+            return function(value)
+
+        return counter
 
     def counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """A filter that counts what it is given and what it gives."""
@@ -149,9 +161,7 @@ class BoundedEnvironment(sandbox.ImmutableSandboxedEnvironment):
         return tested
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
-        owner = getattr(__obj, "__self__", None)
-        if owner is not __self:
-            __self._count_call(__obj, owner, args)
+        __self._count_call(__obj, getattr(__obj, "__self__", None), args)
         return super().call(__context, __obj, *args, **kwargs)
 
     def _count_call(self, function: Any, owner: Any, args: tuple[Any, ...]) -> None:
@@ -231,41 +241,41 @@ class _Counters(NodeTransformer):
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         self.generic_visit(node)
-        node.body.insert(0, nodes.ExprStmt(_call("step", [nodes.Const(_weight(node.body))]), lineno=node.lineno))
+        node.body.insert(0, nodes.ExprStmt(_counted("step", nodes.Const(_weight(node.body))), lineno=node.lineno))
         if node.test is not None:
-            node.test = nodes.And(_call("step", []), node.test)
+            node.test = nodes.And(_counted("step", nodes.Const(1)), node.test)
         return node
 
     def visit_Macro(self, node: nodes.Macro) -> nodes.Node:
         self.generic_visit(node)
-        node.body.insert(0, nodes.ExprStmt(_call("step", [nodes.Const(_weight(node.body))]), lineno=node.lineno))
+        node.body.insert(0, nodes.ExprStmt(_counted("step", nodes.Const(_weight(node.body))), lineno=node.lineno))
         return node
 
     def visit_Output(self, node: nodes.Output) -> nodes.Node:
         self.generic_visit(node)
-        node.nodes = [each if isinstance(each, nodes.TemplateData) else _call("shown", [each]) for each in node.nodes]
+        node.nodes = [each if isinstance(each, nodes.TemplateData) else _counted("shown", each) for each in node.nodes]
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)
-        return _call("joined", node.nodes)
+        return _counted("joined", nodes.List(node.nodes))
 
     def visit_List(self, node: nodes.List) -> nodes.Node:
         self.generic_visit(node)
-        return _call("made", [node]) if node.items else node
+        return _counted("made", node) if node.items else node
 
     def visit_Dict(self, node: nodes.Dict) -> nodes.Node:
         self.generic_visit(node)
-        return _call("made", [node]) if node.items else node
+        return _counted("made", node) if node.items else node
 
     def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
         self.generic_visit(node)
-        return _call("made", [node]) if node.ctx == "load" and node.items else node
+        return _counted("made", node) if node.ctx == "load" and node.items else node
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
         self.generic_visit(node)
         if isinstance(node.arg, nodes.Slice):
-            node.node = _call("sized", [node.node])
+            node.node = _counted("sized", node.node)
         return node
 
     def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
@@ -281,12 +291,12 @@ class _Counters(NodeTransformer):
         return node
 
 
-def _call(name: str, arguments: list[nodes.Expr]) -> nodes.Call:
-    return nodes.Call(nodes.EnvironmentAttribute(name), arguments, [], None, None)
+def _counted(name: str, value: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(value, name, [], [], None, None)
 
 
 def _sized(node: nodes.Expr) -> nodes.Expr:
-    return node if isinstance(node, nodes.Const) else _call("sized", [node])
+    return node if isinstance(node, nodes.Const) else _counted("sized", node)
 
 
 def _weight(body: list[nodes.Node]) -> int:
