@@ -30,8 +30,8 @@ _IDLE_CHECK = 1.0  # seconds without work after which the pool is checked once
 class Constraint(Protocol):
     """Which tokens may come next in one sequence: a grammar's state."""
 
-    def mask(self) -> NDArray[np.int32]:
-        """One bit per token, 1 for allowed: bit i % 32 of word i // 32."""
+    def mask(self) -> NDArray[np.int32] | None:
+        """One bit per token, 1 for allowed: bit i % 32 of word i // 32. None for any token."""
 
     def accept(self, token: int) -> None:
         """This token was chosen."""

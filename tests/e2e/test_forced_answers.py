@@ -126,7 +126,7 @@ async def test_a_call_cut_at_max_tokens_keeps_what_was_said(engine: NativeEngine
 async def test_a_schema_that_cannot_be_enforced_is_refused_and_delays_nobody(
     engine: NativeEngine, schema: dict[str, Any], named: str
 ) -> None:
-    tool = Tool("bad", schema=schema)
+    tool = Tool("bad", schema=schema, strict=True)
     bad = asyncio.create_task(answer(engine, replace(REQUEST, tools=(tool,), tool_choice=ToolChoice("any"))))
     free = await answer(engine, replace(REQUEST, tools=(), max_tokens=5))
     assert free.usage.output > 0

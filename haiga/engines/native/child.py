@@ -13,24 +13,25 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from haiga.batching.blocks import BlockPool
-from haiga.batching.loop import Loop, Output
+from haiga.batching.loop import Constraint, Loop, Output
 from haiga.batching.sampler import Choice
 from haiga.batching.scheduler import Scheduler
 from haiga.batching.sequence import Breakpoint, Request
 from haiga.core.errors import HaigaError
 from haiga.core.generation import Usage
 from haiga.engines.native import protocol
-from haiga.engines.native.constraint import GrammarConstraint
+from haiga.engines.native.constraint import GrammarConstraint, ThoughtConstraint
 from haiga.engines.native.protocol import Logprob, Plant, Ready, Submission, Update
 from haiga.engines.native.runner import OpenVINORunner
 from haiga.text.grammar import Grammars
+from haiga.text.grammar.masks import token_bytes
 from haiga.text.tokenizer import Tokenizer
 
 
@@ -89,15 +90,15 @@ class Desk:
                 self._loop.clear_cache()
 
     def _submit(self, submission: Submission) -> None:
-        if submission.grammar is None:
+        if submission.grammar is None and submission.thought is None:
             self._loop.submit(_request(submission), submission.sampling)
         else:
             self._waiting.add(submission.id)
-            self._compiler.submit(self._compile, submission, submission.grammar)
+            self._compiler.submit(self._compile, submission)
 
-    def _compile(self, submission: Submission, grammar: str) -> None:
+    def _compile(self, submission: Submission) -> None:
         try:
-            constraint = GrammarConstraint(self._grammars, grammar)
+            constraint = self._constraint(submission)
         except HaigaError as error:
             self._wire.send(protocol.step([Update(submission.id, error=error)], asdict(self._loop.stats)))
             return
@@ -105,10 +106,21 @@ class Desk:
             self._waiting.discard(submission.id)
             self._loop.submit(_request(submission), submission.sampling, constraint)
 
+    def _constraint(self, submission: Submission) -> Constraint | None:
+        grammar = GrammarConstraint(self._grammars, submission.grammar) if submission.grammar else None
+        if submission.thought is None:
+            return grammar
+        spell = partial(token_bytes, self._tokenizer)
+        return ThoughtConstraint(submission.thought, self._vocabulary, spell, grammar)
+
     @cached_property
     def _grammars(self) -> Grammars:
         """Made when the first grammar comes: a large vocabulary takes a moment."""
-        return Grammars(Tokenizer.load(Path(self._plant.directory)), self._plant.ends, self._vocabulary)
+        return Grammars(self._tokenizer, self._plant.ends, self._vocabulary)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return Tokenizer.load(Path(self._plant.directory))
 
 
 def _load(plant: Plant) -> OpenVINORunner:

@@ -1,12 +1,16 @@
-"""A grammar's hold on one answer, as the loop asks for it.
+"""What holds one answer, as the loop asks for it: a grammar, a bound on its thoughts, or both.
 
 Rule: grammars are compiled off the loop's thread, so that a large schema delays nobody but its own request.
 """
+
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haiga.core.errors import Failed
+from haiga.engines.native.protocol import Thought
 from haiga.text.grammar import Grammars, Matcher
 
 
@@ -27,3 +31,73 @@ class GrammarConstraint:
     def accept(self, token: int) -> None:
         """This token was chosen."""
         self._matcher.accept(token)
+
+
+class ThoughtConstraint:
+    """Ends each thought of one answer at its budget, token by token of the closing tag; elsewhere `grammar` holds.
+
+    `size`: the vocabulary's, `spell`: the bytes of a token.
+    """
+
+    def __init__(
+        self, thought: Thought, size: int, spell: Callable[[int], bytes], grammar: GrammarConstraint | None
+    ) -> None:
+        self._thought = thought
+        self._opens = [text.encode() for text in thought.opens]
+        self._close = thought.close.encode()
+        self._limit = max(0, thought.budget - len(thought.closing))
+        self._words = np.zeros((size + 31) // 32, np.int32)
+        self._spell = spell
+        self._grammar = grammar
+        self._where: Literal["start", "thinking", "done"] = "thinking" if thought.opened else "start"
+        self._said = b""  # since the answer, a thought or what follows it began; of a thought only the end
+        self._length = 0  # tokens of the thought
+        self._forced = 0  # tokens of the closing tag that were forced
+
+    def mask(self) -> NDArray[np.int32] | None:
+        """One bit per token, 1 for allowed; None for any."""
+        free = self._grammar.mask() if self._grammar else None
+        if self._where != "thinking" or self._length < self._limit:
+            return free
+        token = self._thought.closing[self._forced]
+        if free is not None and not _allows(free, token):
+            return free  # the grammar first wants half a character completed
+        self._words[:] = 0
+        self._words.view(np.uint32)[token // 32] = 1 << token % 32
+        return self._words
+
+    def accept(self, token: int) -> None:
+        """This token was chosen."""
+        if self._grammar:
+            self._grammar.accept(token)
+        if self._where == "done":
+            return
+        self._said += self._spell(token)
+        if self._where == "start":
+            self._begin()
+        elif self._close in self._said:
+            self._enter("start")
+        else:
+            self._think(token)
+
+    def _begin(self) -> None:
+        """Whether a thought begins here, blanks aside."""
+        said = self._said.lstrip()
+        if any(said.startswith(each) for each in self._opens):
+            self._enter("thinking")
+        elif not any(each.startswith(said) for each in self._opens):
+            self._enter("done")
+
+    def _think(self, token: int) -> None:
+        forced = self._length >= self._limit and token == self._thought.closing[self._forced]
+        self._forced = self._forced + 1 if forced else 0
+        self._length += 1
+        self._said = self._said[-len(self._close) :]
+
+    def _enter(self, where: Literal["start", "thinking", "done"]) -> None:
+        self._where, self._said = where, b""
+        self._length = self._forced = 0
+
+
+def _allows(words: NDArray[np.int32], token: int) -> bool:
+    return bool(words[token // 32] >> token % 32 & 1)

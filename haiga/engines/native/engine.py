@@ -87,7 +87,7 @@ class NativeEngine:
         prompt = await self._prompt(request)
         self._require_room(len(prompt.tokens), request)
         speech = self._model.speech
-        submission = self._submission(request, prompt)
+        submission = await asyncio.to_thread(self._submission, request, prompt)
         stream = speech.stream(request, prompt)
         reading = Reading(speech.tokenizer, speech.detokenizer(prompt), stream, len(prompt.tokens))
         answer = await self._process.open(submission)
@@ -127,4 +127,5 @@ class NativeEngine:
             salt=request.workspace,
             breakpoints=prompt.breakpoints,
             grammar=self._model.speech.grammar(request, prompt),
+            thought=self._model.speech.thought(request, prompt),
         )

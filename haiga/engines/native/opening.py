@@ -19,9 +19,7 @@ from haiga.engines.native.speech import Speech
 from haiga.models.description import Description, describe
 from haiga.models.load import BLOCK, CacheType, Settings, count_weights, prepare
 from haiga.models.weights import Checkpoint, Packing, check_vocabulary
-from haiga.text.formats import GENERIC, recognise
-from haiga.text.prompt import Prompter
-from haiga.text.stream import ThinkTags
+from haiga.text.prompt import TAGS, Prompter
 from haiga.text.template import ChatTemplate
 from haiga.text.tokenizer import Tokenizer
 
@@ -56,10 +54,10 @@ def open_engine(name: str, directory: Path, options: NativeOptions, created: int
     memory = description.weight_bytes(plant.weights) + plant.blocks * BLOCK * description.kv_bytes(plant.cache)
     context = min(plant.context, plant.blocks * BLOCK)
     template = ChatTemplate.load(directory)
-    speech = _speech(tokenizer, template)
-    able = Capabilities(tools=True, structured_output=True, thinking=speech.thinking is not None)
-    card = ModelCard(name, name, created, context=context, max_output=context, capabilities=able)
     prompter = Prompter(tokenizer, template)
+    able = Capabilities(tools=True, structured_output=True, thinking=_thinks(template, prompter))
+    card = ModelCard(name, name, created, context=context, max_output=context, capabilities=able)
+    speech = Speech(tokenizer, prompter)
     model = Model(card, prompter, speech, description.sampling, description.ends, pool=plant.blocks * BLOCK)
     command = child_command("haiga.engines.native.child", orjson.dumps(asdict(plant)).decode())
     return NativeEngine(model, command, memory + OVERHEAD, options.queue)
@@ -83,12 +81,10 @@ def pack(directory: Path, options: NativeOptions, progress: Callable[[int, int],
     prepare(directory, Settings(plant.weights, plant.cache, plant.threads, plant.context), options.cache_dir, advance)
 
 
-def _speech(tokenizer: Tokenizer, template: ChatTemplate | None) -> Speech:
-    """The dialect that the chat template spells, the generic one without a template."""
-    format_ = recognise(template.tool_source) if template else GENERIC
-    tags = ThinkTags()
-    thinks = template is not None and tags.close in template.source + template.tool_source
-    return Speech(tokenizer, format_, tags if thinks else None)
+def _thinks(template: ChatTemplate | None, prompter: Prompter) -> bool:
+    """Whether the model reasons: its template spells the tags of thoughts, or has a channel for them."""
+    source = template.source + template.tool_source if template else ""
+    return prompter.format.channels or any(all(tag in source for tag in tags) for tags in TAGS)
 
 
 def _plan(directory: Path, description: Description, options: NativeOptions) -> Plant:

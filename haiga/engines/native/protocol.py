@@ -1,6 +1,7 @@
 """What the server and an engine process say to each other: frames of JSON over one socket.
 
-Rule: only token ids, numbers and names cross; text, templates and stop strings stay on the server's side.
+Rule: token ids, numbers, names and grammars cross; templates, stop strings and what was said stay on the server's
+side.
 A frame is a 4-byte big-endian length and that many bytes of JSON. The server sends commands, each an object with
 `do`; the engine sends reports, each an object with `is`.
 """
@@ -42,11 +43,24 @@ class Plant:
 
 
 @dataclass(frozen=True, slots=True)
+class Thought:
+    """A bound on thinking: a thought begins behind one of `opens` at the answer's beginning, or in the prompt
+    (`opened`), and ends with `close`, whose tokens are `closing`; it takes at most `budget` tokens with them."""
+
+    opens: Sequence[str]
+    close: str
+    closing: Sequence[int]
+    budget: int
+    opened: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """One request as the engine process sees it.
 
     `breakpoints` are (token offset, lifetime in seconds). `salt` keeps workspaces' caches apart. `ends` are the token
-    ids that end an answer. `grammar` is what the answer must follow (text/grammar), None where it is free.
+    ids that end an answer. `grammar` is what the answer must follow (text/grammar), None where it is free; `thought`
+    bounds its thoughts, None where they are not.
     """
 
     id: int
@@ -58,6 +72,7 @@ class Submission:
     salt: str
     breakpoints: Sequence[tuple[int, float]] = ()
     grammar: str | None = None
+    thought: Thought | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +150,7 @@ def read_submission(fields: Mapping[str, Any]) -> Submission:
         salt=fields["salt"],
         breakpoints=[(offset, ttl) for offset, ttl in fields["breakpoints"]],
         grammar=fields["grammar"],
+        thought=Thought(**fields["thought"]) if fields["thought"] else None,
     )
 
 
