@@ -119,7 +119,8 @@ def pretty(value: Any, indent: int = 0, before: int = 0) -> str:
     flat = json.dumps(value, ensure_ascii=False)
     if len(flat) + indent + before <= 100 or not isinstance(value, dict | list) or not value:
         return flat
-    inner, opening, closing = indent + 2, *("{}" if isinstance(value, dict) else "[]")
+    inner = indent + 2
+    opening, closing = ("{", "}") if isinstance(value, dict) else ("[", "]")
     if isinstance(value, dict):
         named = {json.dumps(name) + ": ": each for name, each in value.items()}
         lines = [name + pretty(each, inner, len(name)) for name, each in named.items()]
