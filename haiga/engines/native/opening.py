@@ -32,7 +32,7 @@ POOL_LIMIT = 2 << 30  # bytes of KV pool that are taken without being asked for
 class NativeOptions:
     """How a checkpoint is to be run; None leaves the choice to us.
 
-    `weights`: f32, bf16, int8 or int4. `cache`: precision of keys and values, f32, bf16, u8 or u4. `kv_memory`: bytes
+    `weights`: f32, bf16, int8 or int4. `cache`: precision of keys and values, f32, bf16 or u8. `kv_memory`: bytes
     of the KV pool. `context`: tokens. `cache_dir`: where compiled models are kept. `threads`: 0 for all cores.
     """
 
