@@ -22,6 +22,7 @@ from haiga.services.responses import Responses
 from haiga.stores.batches import DatabaseBatches
 from haiga.stores.chats import DatabaseChats
 from haiga.stores.responses import DatabaseResponses
+from haiga.stores.secret import kept_secret
 from haiga.web.app import Services, WebSettings, create_app
 from haiga.wire.anthropic.batches import ENDPOINT, MessageLines
 
@@ -31,7 +32,7 @@ LAST_WORDS = 1.0  # seconds for the errors of requests that were cut to reach th
 def build_server(settings: Settings, access: Access, models: Models, database: AsyncEngine, door: bool) -> "Server":
     """The server, not started. `door` says that it is open: no key is configured."""
     web = WebSettings(open=door, allowed_hosts=settings.allow_host, cors_origins=settings.cors)
-    inference = Inference(models)
+    inference = Inference(models, kept_secret(settings.data_dir / "signing.key"))
     kept = Responses(inference, DatabaseResponses(database))
     lines = DatabaseBatches(database)
     worker = Worker(inference, lines, {ENDPOINT: MessageLines()}, web.new_id)

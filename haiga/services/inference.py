@@ -1,5 +1,6 @@
 """The only path to a model. Rule: whatever the wire family, a request passes here, and its answer is one stream."""
 
+import secrets
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -10,6 +11,7 @@ from haiga.core.generation import Event, TextRequest
 from haiga.core.messages import Block, Document, Image, Opaque, SearchResult, ToolResult, ToolUse
 from haiga.core.ports import Capabilities, ModelCard
 from haiga.services.models import Models
+from haiga.services.thoughts import Signer, Thoughts
 
 NEEDS: dict[type, tuple[str, str]] = {
     Image: ("images", "image"),
@@ -21,10 +23,12 @@ NEEDS: dict[type, tuple[str, str]] = {
 
 
 class Inference:
-    """Requests to engines: names resolved, capabilities checked before work starts, workspaces kept apart."""
+    """Requests to engines: names resolved, capabilities checked before work starts, workspaces kept apart, thoughts
+    signed with `secret`. Without one, signatures hold as long as this object lives."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, secret: bytes | None = None) -> None:
         self._models = models
+        self._thoughts = Thoughts(Signer(secret or secrets.token_bytes(32)))
 
     @property
     def ready(self) -> bool:
@@ -45,9 +49,11 @@ class Inference:
     async def generate(self, caller: Caller, request: TextRequest) -> AsyncGenerator[Event, None]:
         """The answer's events. Closing the generator aborts the request. Raises core errors only."""
         admitted = self._admit(caller, request)
+        shown = self._thoughts.shown(request)
         async with self._models.use(admitted.model) as engine, aclosing(engine.generate(admitted)) as events:
             async for event in events:
-                yield event
+                for each in shown.feed(event):
+                    yield each
 
     def _admit(self, caller: Caller, request: TextRequest) -> TextRequest:
         """The request under the model's own name and the caller's workspace. Raises Invalid and Unsupported."""
@@ -59,7 +65,7 @@ class Inference:
                 field="max_tokens",
             )
         _require(card, request)
-        return replace(request, model=card.name, workspace=caller.workspace)
+        return replace(self._thoughts.admitted(request), model=card.name, workspace=caller.workspace)
 
 
 def _require(card: ModelCard, request: TextRequest) -> None:
