@@ -13,6 +13,7 @@ from haiga.core.errors import Invalid
 
 JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 ANYTHING = r"/(.|\n)*/"
+BLANKS = r"/[ \n]*/"
 
 
 class Lark:
@@ -24,6 +25,7 @@ class Lark:
     def __init__(self, special: Mapping[str, int]) -> None:
         self._special = special
         self.strict = True
+        self._free = ANYTHING
         self._rules: list[str] = []
         self._names: dict[str, str] = {}
         longest_first = sorted(special, key=len, reverse=True)
@@ -55,13 +57,32 @@ class Lark:
             start = match.end()
         return " ".join(part for part in (*parts, quoted(text[start:])) if part != '""') or '""'
 
-    def until(self, end: str, body: str = r"(.|\n)*") -> str:
+    def until(self, end: str) -> str:
         """Text up to the first `end`, and `end` itself."""
+        return self._until(end, ANYTHING)
+
+    def free(self, but: str = "") -> str:
+        """Text of the answer proper; `but`: what it may not be, as a regular expression."""
+        return self.terminal(f"{self._free} & ~/{but}/" if but else self._free)
+
+    def free_until(self, end: str) -> str:
+        """Text of the answer proper up to the first `end`, and `end` itself."""
+        return self._until(end, self._free)
+
+    def optional(self, begin: str, rest: str) -> str:
+        """What begins with `begin`, blanks before it aside, or nothing: text of the answer then never begins so."""
+        if self._pattern.match(begin):
+            return f"({self.terminal(BLANKS)} {self.literal(begin)} {rest})?"
+        self._free = f"{ANYTHING} & ~/[ \\n]*{escaped(begin)}(.|\\n)*/"
+        head = self.rule(f"/[ \\n]*{escaped(begin)}/", "[lazy]")
+        return f"({head} {rest})?"
+
+    def _until(self, end: str, text: str) -> str:
         match = self._pattern.search(end)
         if match and match.start() == 0:
-            return f"{self.terminal(f'/{body}/')} {self.literal(end)}"
+            return f"{self.terminal(text)} {self.literal(end)}"
         first = end[: match.start()] if match else end
-        lazy = self.rule(f"/{body}{escaped(first)}/", "[lazy]")
+        lazy = self.rule(f"{self.terminal(text)} {quoted(first)}", "[lazy]")
         rest = self.literal(end[len(first) :])
         return f"{lazy} {rest}" if rest != '""' else lazy
 

@@ -12,12 +12,10 @@ from haiga.core.messages import Tool, ToolChoice
 from haiga.text.formats.arguments import Json, Listed, Schema, Tagged
 from haiga.text.formats.format import Format
 from haiga.text.formats.harmony import CHANNEL, MESSAGE, START
-from haiga.text.grammar.lark import ANYTHING, Lark, escaped
+from haiga.text.grammar.lark import ANYTHING, BLANKS, Lark, escaped
 from haiga.text.grammar.values import listed, tagged
 from haiga.text.known_tools import known
 from haiga.text.stream import ThinkTags
-
-BLANKS = r"/[ \n]*/"
 
 
 def schema_grammar(schema: Mapping[str, Any], special: Mapping[str, int], thinking: ThinkTags | None = None) -> str:
@@ -43,21 +41,24 @@ def answer_grammar(
     if not allowed:
         raise Invalid(f"Tool '{choice.name}' not found in provided tools", field="tool_choice")
     lark = Lark(special)
+    thought = "" if format_.channels else _thought(lark, thinking)
     if choice.mode == "none":
-        return lark.text(_never(lark, format_, tools))
+        return lark.text(f"{thought}{_never(lark, format_, tools)}")
     bodies = [_body(lark, format_, at, tool) for at, tool in enumerate(allowed)]
     calls = _Calls(lark, format_, dict(zip((tool.name for tool in allowed), bodies, strict=True)), choice.parallel)
     if format_.channels:
         return lark.text(_channels(lark, calls, choice))
     start = calls.all() if choice.mode in ("any", "tool") else _free(lark, format_, calls, tools)
-    return lark.text(f"{_thought(lark, thinking)}{lark.rule(start)}")
+    return lark.text(f"{thought}{lark.rule(start)}")
 
 
 def _thought(lark: Lark, thinking: ThinkTags | None) -> str:
-    """The rest of a thought that the prompt opened, and the blanks behind it."""
-    if not (thinking and thinking.opened):
+    """A thought before the answer, and the blanks behind it: the rest of the one that the prompt opened, or one that
+    the model opens itself, or not."""
+    if thinking is None:
         return ""
-    return f"{lark.until(thinking.close)} {lark.terminal(BLANKS)} "
+    rest = f"{lark.until(thinking.close)} {lark.terminal(BLANKS)}"
+    return f"{rest} " if thinking.opened else f"{lark.optional(thinking.open, rest)} "
 
 
 def _body(lark: Lark, format_: Format, at: int, tool: Tool) -> str:
@@ -127,7 +128,7 @@ def _free(lark: Lark, format_: Format, calls: _Calls, tools: Sequence[Tool]) -> 
     """Text, with calls at its end or not."""
     if format_.at_start:
         return f"{_not_beginning(lark, format_, tools)} | {calls.begun()}"
-    return f"{lark.terminal(ANYTHING)} | {lark.until(format_.open)} {calls.opened()}"
+    return f"{lark.free()} | {lark.free_until(format_.open)} {calls.opened()}"
 
 
 def _never(lark: Lark, format_: Format, tools: Sequence[Tool]) -> str:
@@ -136,12 +137,12 @@ def _never(lark: Lark, format_: Format, tools: Sequence[Tool]) -> str:
         return f"{_thoughts(lark)}* {_message(lark, 'final')}"
     if format_.at_start:
         return _not_beginning(lark, format_, tools)
-    return lark.terminal(f"{ANYTHING} & ~/(.|\\n)*{escaped(format_.open.strip())}(.|\\n)*/")
+    return lark.free(f"(.|\\n)*{escaped(format_.open.strip())}(.|\\n)*")
 
 
 def _not_beginning(lark: Lark, format_: Format, tools: Sequence[Tool]) -> str:
     triggers = "|".join(escaped(trigger.rstrip()) for trigger in format_.triggers(tool.name for tool in tools))
-    return lark.terminal(f"{ANYTHING} & ~/[ \\n]*({triggers})(.|\\n)*/")
+    return lark.free(f"[ \\n]*({triggers})(.|\\n)*")
 
 
 def _channels(lark: Lark, calls: _Calls, choice: ToolChoice) -> str:

@@ -30,7 +30,15 @@ MARKERS = [
 ]
 MARKERS += ["<|channel|>", "<|message|>", "<|constrain|>", "<|call|>", "<|end|>", "<|start|>", "[TOOL_CALLS]", "[ARGS]"]
 MARKERS += ["<|tool_calls_section_begin|>", "<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>"]
-MARKERS += ["<|tool_calls_section_end|>", "<|tool_call|>", "<|/tool_call|>", "<escape>", "<tool_call>"]
+MARKERS += [
+    "<|tool_calls_section_end|>",
+    "<|tool_call|>",
+    "<|/tool_call|>",
+    "<escape>",
+    "<tool_call>",
+    "<think>",
+    "</think>",
+]
 MARKERS += ['<|"|>', "<|tool_call>", "<tool_call|>"]
 TOOLS = tuple(Tool(name, schema=schema) for name, schema in SCHEMAS.items())
 WORDS = st.text("ab \"'\\{}[](),:=é日", max_size=6)
@@ -242,6 +250,32 @@ def test_a_thought_that_the_prompt_opened_comes_first() -> None:
     text = "Hm. <tool_call> or not?</think>\n\n" + named("hermes").encode([("now", {})], SCHEMAS)
     assert accepts(matcher(named("hermes"), "auto", marked=False, thinking=thinking), text, False)
     assert not accepts(matcher(named("hermes"), "any", marked=False, thinking=thinking), "Hm.</think>no", False)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize("mode", ["auto", "none", "any"])
+@pytest.mark.parametrize("name", ["hermes", "llama3_json", "qwen3_coder"])
+def test_the_model_may_think_first_of_its_own_accord(name: str, mode: str, marked: bool) -> None:
+    call = named(name).encode([("now", {})], SCHEMAS)
+    musing = "Hm, < [ { or not? " if marked else f"Hm, {call} or not? "
+    words = ("Hello", call)[mode == "any"]
+    for thought in ("", f"<think>{musing}</think>\n\n", f"\n<think>{musing}</think>"):
+        made = matcher(named(name), mode, marked=marked, thinking=ThinkTags())
+        assert accepts(made, thought + words, marked)
+        other = matcher(named(name), mode, marked=marked, thinking=ThinkTags())
+        assert (mode != "none") == accepts(other, thought + call, marked)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_an_answer_held_to_a_schema_may_follow_a_thought(marked: bool) -> None:
+    grammar = schema_grammar({"type": "boolean"}, grammars(marked).special, ThinkTags())
+    for text, fits in (
+        ("true", True),
+        ("<think>Hm.</think>\ntrue", True),
+        ("<think>Hm.</think>no", False),
+        ("no", False),
+    ):
+        assert fits == accepts(grammars(marked).matcher(grammar), text, marked)
 
 
 def test_without_tools_the_model_is_free() -> None:
