@@ -1,7 +1,7 @@
 """The app that the examples of the documents are run on: over fake engines, so that answers can be foretold.
 
 Rule: nothing here is a mock. `echo` repeats what it is told, `failing` dies in the middle of an answer, `calling` calls
-a tool.
+a tool. Nobody works on batches, so that they stay as they were made.
 """
 
 from collections.abc import AsyncIterator
@@ -17,9 +17,11 @@ from haiga.core.messages import Text, ToolUse
 from haiga.core.ports import Capabilities, Engine
 from haiga.engines.fake import CARD, FakeEngine
 from haiga.services.access import Access
+from haiga.services.batches import Batches
 from haiga.services.inference import Inference
 from haiga.services.models import Models
 from haiga.services.responses import Responses
+from haiga.stores.batches import DatabaseBatches
 from haiga.stores.chats import DatabaseChats
 from haiga.stores.connect import connect
 from haiga.stores.keys import DatabaseKeys
@@ -52,7 +54,8 @@ async def services(directory: Path) -> AsyncIterator[Services]:
         access = Access(DatabaseKeys(database), open_when_empty=True)
         settings = WebSettings(new_id=lambda prefix: f"{prefix}_5f1d8c02a9b74e6388d0c1b2")
         responses = Responses(inference, DatabaseResponses(database))
-        yield Services(access, inference, settings, responses=responses, chats=DatabaseChats(database))
+        chats, batches = DatabaseChats(database), Batches(DatabaseBatches(database), wake=lambda: None)
+        yield Services(access, inference, settings, responses=responses, chats=chats, batches=batches)
 
 
 @asynccontextmanager

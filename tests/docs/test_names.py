@@ -9,7 +9,8 @@ import pytest
 from starlette.routing import Route
 
 from haiga.batching.sequence import Breakpoint, Request, bill
-from haiga.config import TABLE
+from haiga.cli.http import build_server
+from haiga.config import TABLE, read_settings
 from haiga.core import errors
 from haiga.core.errors import Denied, HaigaError, Invalid, Limited
 from haiga.core.messages import Tool
@@ -19,6 +20,10 @@ from haiga.models.load import CacheType
 from haiga.models.registry import BUILDERS
 from haiga.models.rope import read_rope
 from haiga.models.weights import PACKINGS
+from haiga.services.access import Access
+from haiga.services.models import Models
+from haiga.stores.connect import connect
+from haiga.stores.keys import DatabaseKeys
 from haiga.text.formats import FORMATS
 from haiga.text.known_tools import known
 from haiga.web.app import create_app
@@ -73,6 +78,13 @@ async def test_every_route_is_in_the_list(tmp_path: Path) -> None:
         routes = [*described, *(route for route in router(served).routes if isinstance(route, Route))]
     served_here = {f"{method} {path(route)}" for route in routes for method in route.methods or ()}
     assert served_here == set(named(API, "Routes", "route"))
+
+
+async def test_what_is_documented_is_what_haiga_serve_serves(tmp_path: Path) -> None:
+    settings = read_settings({"data_dir": str(tmp_path)}, {})
+    async with services(tmp_path) as documented, connect(tmp_path / "haiga.db") as database:
+        app: Any = build_server(settings, Access(DatabaseKeys(database)), Models({}), database, True).config.app
+        assert create_app(documented).openapi()["paths"].keys() == app.openapi()["paths"].keys()
 
 
 def path(route: Route) -> str:
