@@ -73,7 +73,7 @@ async def _load_first(offered: Offer, announced: str) -> None:
 
 def _settle() -> None:
     """What is loaded by now stays, and the collector need not walk it again. A large body makes a million objects at
-    once, none of them in cycles: at the default of a collection every 700 its parsing took seven times as long."""
+    once, none of them in cycles: at the default of a collection every 700 its parsing takes several times as long."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 

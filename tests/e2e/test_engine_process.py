@@ -14,6 +14,7 @@ import pytest
 from haiga.core.errors import Busy, Dead, Invalid
 from haiga.core.generation import Finished, Folder, Reply, SamplingRequest, Started, TextRequest, Usage
 from haiga.core.messages import CacheMark, Message, Text
+from haiga.engines.native import process
 from haiga.engines.native.engine import NativeEngine
 from haiga.engines.native.opening import NativeOptions, open_engine
 from tests.served import make_model
@@ -190,3 +191,13 @@ def _state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().split()[2]
     except FileNotFoundError:
         return "Z"
+
+
+async def test_a_process_that_hangs_is_replaced(engine: NativeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "SILENCE", 7.0)
+    monkeypatch.setattr(process, "GRACE", 0.1)
+    await answer(engine, ask("before"))  # the next wait for a report is the short one
+    os.kill(pid_of(engine), signal.SIGSTOP)
+    with pytest.raises(Dead):
+        await answer(engine, ask("hello", max_tokens=50))
+    assert (await answer(engine, ask("after"))).usage.output > 0

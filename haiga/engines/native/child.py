@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -34,12 +35,15 @@ from haiga.text.grammar import Grammars
 from haiga.text.grammar.masks import token_bytes
 from haiga.text.tokenizer import Tokenizer
 
+HEARTBEAT = 5.0  # seconds
+
 
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # meant for the whole group, and the server's to handle: it drains
         signal.signal(number, signal.SIG_IGN)
     plant = Plant(**orjson.loads(sys.argv[1]))
     wire = Wire(socket.socket(fileno=int(sys.argv[2])))
+    threading.Thread(target=_beat, args=(wire,), daemon=True).start()
     try:
         runner = _load(plant)
     except HaigaError as error:
@@ -133,6 +137,13 @@ def _load(plant: Plant) -> OpenVINORunner:
         cache_dir=Path(plant.cache_dir) if plant.cache_dir else None,
         context=plant.context,
     )
+
+
+def _beat(wire: Wire) -> None:
+    """A sign of life while a model loads or a long step runs."""
+    while True:
+        wire.send(protocol.alive())
+        time.sleep(HEARTBEAT)
 
 
 def _listen(wire: Wire, desk: Desk) -> None:

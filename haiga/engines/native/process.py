@@ -17,6 +17,7 @@ from haiga.engines.native import protocol
 from haiga.engines.native.protocol import Ready, Submission, Update
 
 START_LIMIT = 600.0  # seconds for a start: the first load of a big model converts and packs its weights
+SILENCE = 60.0  # seconds without a sign of life after which a child is taken for hung
 GRACE = 5.0  # seconds a child gets to end by itself once its socket is closed
 PATIENCE = 60.0  # seconds a new request waits for a process that is being started again
 RESTART_PAUSE = (0.0, 1.0, 5.0, 30.0)  # seconds before each attempt to start again, the last one repeated
@@ -155,13 +156,12 @@ class EngineProcess:
         came_up = False
         try:
             while True:
-                (length,) = protocol.HEADER.unpack(await reader.readexactly(protocol.HEADER.size))
-                report = orjson.loads(await reader.readexactly(length))
+                report = await asyncio.wait_for(_read(reader), SILENCE)
                 if report["is"] == "ready":
                     came_up, self._writer = True, writer
                     self._up.set()
                 self._hear(report)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
             return came_up
 
     def _hear(self, report: Mapping[str, Any]) -> None:
@@ -198,6 +198,12 @@ class EngineProcess:
         lost, self._answers = self._answers, {}
         for answer in lost.values():
             answer.fail(Dead(f"the engine of model {self._name} {how}"))
+
+
+async def _read(reader: asyncio.StreamReader) -> dict[str, Any]:
+    (length,) = protocol.HEADER.unpack(await reader.readexactly(protocol.HEADER.size))
+    report: dict[str, Any] = orjson.loads(await reader.readexactly(length))
+    return report
 
 
 async def _reap(child: asyncio.subprocess.Process) -> None:

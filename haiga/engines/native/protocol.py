@@ -128,6 +128,10 @@ def ready(report: Ready) -> bytes:
     return frame({"is": "ready", **asdict(report)})
 
 
+def alive() -> bytes:
+    return frame({"is": "alive"})
+
+
 def refused(error: HaigaError) -> bytes:
     """The model cannot be loaded, for a reason that starting again will not change."""
     return frame({"is": "refused", "error": _write_error(error)})
