@@ -196,13 +196,21 @@ def _tools(shape: shapes.ChatBody) -> tuple[Tool, ...]:
 def _tool(tool: shapes.FunctionToolParam | shapes.CustomToolParam) -> Tool:
     if isinstance(tool, shapes.FunctionToolParam):
         return replace(_function(tool.function), cache=cache_mark(tool.cache_control))
+    grammar = _grammar(tool.custom.format)
     return Tool(
         tool.custom.name,
         tool.custom.description or "",
-        FREE_TEXT,
+        free_text_schema(grammar),
         cache=cache_mark(tool.cache_control),
-        grammar=_grammar(tool.custom.format),
+        grammar=grammar,
     )
+
+
+def free_text_schema(grammar: Grammar | None) -> dict[str, Any]:
+    """The arguments of a tool that takes free text; a regular expression holds for the whole of it."""
+    if grammar is None or grammar.syntax != "regex":
+        return FREE_TEXT
+    return {**FREE_TEXT, "properties": {"input": {"type": "string", "pattern": f"^(?:{grammar.definition})$"}}}
 
 
 def _function(function: shapes.Function) -> Tool:

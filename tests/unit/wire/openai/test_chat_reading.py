@@ -30,6 +30,7 @@ from tests.unit.wire.openai.bodies import CHAT, TOOLS
 CARD = ModelCard("m", "M", 0, context=100, max_output=60)
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 FREE_TEXT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+LETTERS = {**FREE_TEXT, "properties": {"input": {"type": "string", "pattern": "^(?:[a-z]+)$"}}}
 WEATHER_SCHEMA = TOOLS[0]["function"]["parameters"]
 
 
@@ -68,7 +69,7 @@ def test_a_body_that_uses_everything_is_read_into_the_same_values() -> None:
         ),
         tools=(
             Tool("weather", "Tells the weather", WEATHER_SCHEMA, strict=True),
-            Tool("shell", "", FREE_TEXT, grammar=Grammar("regex", "[a-z]+")),
+            Tool("shell", "", LETTERS, grammar=Grammar("regex", "[a-z]+")),
         ),
         tool_choice=ToolChoice("tool", "weather", parallel=False),
         sampling=SamplingRequest(
@@ -126,6 +127,12 @@ def test_a_body_that_uses_everything_is_read_into_the_same_values() -> None:
 )
 def test_every_form_of_tool_choice(choice: object, expected: ToolChoice) -> None:
     assert expected == read(tools=TOOLS, tool_choice=choice).request.tool_choice
+
+
+@pytest.mark.parametrize("format", [None, {"type": "text"}])
+def test_a_custom_tool_takes_free_text(format: object) -> None:
+    tools = [{"type": "custom", "custom": {"name": "shell", "description": "d", "format": format}}]
+    assert (Tool("shell", "d", FREE_TEXT),) == read(tools=tools).request.tools
 
 
 @pytest.mark.parametrize(
