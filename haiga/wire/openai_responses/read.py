@@ -16,7 +16,7 @@ from haiga.core.responses import Item
 from haiga.wire.body import read_object
 from haiga.wire.openai_body import missing, read_shape
 from haiga.wire.openai_chat import shapes as chat
-from haiga.wire.openai_chat.read import ANY_OBJECT, FREE_TEXT, MODES, NO_PARAMETERS, output_limit, param_of
+from haiga.wire.openai_chat.read import ANY_OBJECT, MODES, NO_PARAMETERS, free_text_schema, output_limit, param_of
 from haiga.wire.openai_errors import TOO_LONG
 from haiga.wire.openai_responses import items, rules, shapes
 from haiga.wire.openai_responses.items_in import read_conversation
@@ -173,7 +173,8 @@ def _output_schema(text: shapes.TextConfig | None) -> dict[str, Any] | None:
 def _tool(tool: shapes.FunctionTool | shapes.CustomTool) -> Tool:
     description = tool.description or ""
     if isinstance(tool, shapes.CustomTool):
-        return Tool(tool.name, description, FREE_TEXT, grammar=_grammar(tool.format))
+        grammar = _grammar(tool.format)
+        return Tool(tool.name, description, free_text_schema(grammar), grammar=grammar)
     parameters = NO_PARAMETERS if tool.parameters is None else tool.parameters
     return Tool(tool.name, description, parameters, strict=bool(tool.strict), extra=tool.model_extra or {})
 

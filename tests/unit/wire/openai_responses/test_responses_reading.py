@@ -27,7 +27,7 @@ from haiga.core.messages import (
     UrlSource,
 )
 from haiga.core.ports import ModelCard
-from haiga.wire.openai_chat.read import FREE_TEXT, NO_PARAMETERS
+from haiga.wire.openai_chat.read import FREE_TEXT, NO_PARAMETERS, free_text_schema
 from haiga.wire.openai_errors import envelope
 from haiga.wire.openai_responses.conversations import read_change, read_conversation, read_items
 from haiga.wire.openai_responses.items_in import decode_thoughts, encode_thoughts
@@ -144,13 +144,13 @@ def test_forms_of_output(wanted: dict[str, Any], schema: dict[str, Any] | None) 
 
 
 def test_tools_are_read_flat() -> None:
-    grammar = {"type": "grammar", "syntax": "lark", "definition": "start: /a/"}
+    grammar = {"type": "grammar", "syntax": "regex", "definition": "a+"}
     tools = [LOOK, {"type": "function", "name": "now"}, SHELL, SHELL | {"name": "sh2", "format": grammar}]
     expected = (
         Tool("look", schema={"type": "object"}, strict=True),
         Tool("now", schema=NO_PARAMETERS),
         Tool("shell", "Run.", FREE_TEXT),
-        Tool("sh2", "Run.", FREE_TEXT, grammar=Grammar("lark", "start: /a/")),
+        Tool("sh2", "Run.", free_text_schema(Grammar("regex", "a+")), grammar=Grammar("regex", "a+")),
     )
     assert expected == request(tools=tools).tools
     assert frozenset({"shell", "sh2"}) == read(tools=tools).form.free_text
