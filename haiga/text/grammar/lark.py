@@ -57,6 +57,10 @@ class Lark:
             start = match.end()
         return " ".join(part for part in (*parts, quoted(text[start:])) if part != '""') or '""'
 
+    def spells(self, text: str) -> bool:
+        """Whether `text` holds a special token's text."""
+        return self._pattern.search(text) is not None
+
     def until(self, end: str) -> str:
         """Text up to the first `end`, and `end` itself."""
         return self._until(end, ANYTHING)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from haiga.core.errors import Invalid
-from haiga.text.formats.arguments import Listed, Schema, Tagged, is_text, python_literal
+from haiga.text.formats.arguments import Listed, Schema, Tagged, dumped, is_text, python_literal
 from haiga.text.grammar.lark import Lark, quoted
 
 _DEEPEST = 16
@@ -34,7 +34,8 @@ def tagged(lark: Lark, tags: Tagged, schema: Schema) -> str:
     required = schema.get("required", ())
     parts = []
     for key in schema.get("properties", {}):
-        item = lark.rule(f"{lark.literal(tags.open + key + tags.key_end)} {_element(lark, tags, schema, key)}")
+        head = f"{lark.literal(tags.open)} {quoted(key)} {lark.literal(tags.key_end)}"
+        item = lark.rule(f"{head} {_element(lark, tags, schema, key)}")
         parts.append(item if key in required else f"{item}?")
     return " ".join(parts)
 
@@ -49,7 +50,7 @@ def _element(lark: Lark, tags: Tagged, schema: Schema, key: str) -> str:
         return f"{lark.json(value)} {lark.literal(end)} {blank}"
     _refuse(lark, own, _ON_TEXT, key)
     if values := constants(own):
-        return f"({' | '.join(lark.literal(str(value)) for value in values)}) {lark.literal(end)} {blank}"
+        return f"({' | '.join(quoted(str(value)) for value in values)}) {lark.literal(end)} {blank}"
     return f"{lark.until(end)} {blank}"
 
 
@@ -57,7 +58,7 @@ def listed(lark: Lark, style: Listed, schema: Schema) -> str:
     """`key=value, …` and the closing character."""
     notation = PYTHON_NOTATION if style.escapes else _quoted(style)
     items = [
-        (f"{lark.literal(key + style.equals)} {value(lark, notation, own)}", key in schema.get("required", ()))
+        (f"{quoted(key + style.equals)} {value(lark, notation, own)}", key in schema.get("required", ()))
         for key, own in schema.get("properties", {}).items()
     ]
     return f"{sequence(lark, items, style.comma)} {lark.literal(style.close)}"
@@ -89,7 +90,7 @@ def value(lark: Lark, notation: Notation, schema: Any, depth: int = 0) -> str:
         return _any(lark, notation)
     _refuse(lark, schema, _UNENFORCED)
     if values := constants(schema):
-        return f"({' | '.join(lark.literal(notation.dump(each)) for each in values)})"
+        return f"({' | '.join(_constant(lark, notation, each) for each in values)})"
     kinds = schema.get("anyOf") or schema.get("oneOf")
     if kinds is None and isinstance(schema.get("type"), list):
         kinds = [{**schema, "type": kind} for kind in schema["type"]]
@@ -127,14 +128,21 @@ def _array(lark: Lark, notation: Notation, schema: Schema, depth: int) -> str:
 def _object(lark: Lark, notation: Notation, schema: Schema, depth: int) -> str:
     required = schema.get("required", ())
     items = [
-        (f"{_key(lark, notation, key)} {value(lark, notation, own, depth + 1)}", key in required)
+        (f"{_key(notation, key)} {value(lark, notation, own, depth + 1)}", key in required)
         for key, own in schema.get("properties", {}).items()
     ]
     return f'"{{" {sequence(lark, items, notation.comma)} "}}"'
 
 
-def _key(lark: Lark, notation: Notation, key: str) -> str:
-    return lark.literal((quoted(key) if notation.quoted_keys else key) + notation.colon)
+def _key(notation: Notation, key: str) -> str:
+    return quoted((quoted(key) if notation.quoted_keys else key) + notation.colon)
+
+
+def _constant(lark: Lark, notation: Notation, constant: Any) -> str:
+    """Exactly `constant`, none of whose own text may be a control token."""
+    if lark.spells(dumped(constant)):
+        raise Invalid("a constant that spells a control token cannot be enforced in this model's tool-call format")
+    return lark.literal(notation.dump(constant))
 
 
 def _any(lark: Lark, notation: Notation) -> str:

@@ -266,6 +266,17 @@ def test_the_model_may_think_first_of_its_own_accord(name: str, mode: str, marke
         assert (mode != "none") == accepts(other, thought + call, marked)
 
 
+@EACH
+def test_a_schema_never_forces_a_control_token(format_: Format) -> None:
+    properties = {"<|im_end|>": {"type": "integer"}, "pick": {"enum": ["</s>", "b"]}}
+    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    grammar = Rules(grammars().special).answer(format_, (Tool("f", schema=schema),), ToolChoice("any"))
+    text = format_.encode([("f", {"<|im_end|>": 3, "pick": "b"})], {"f": schema})
+    made = grammars().matcher(grammar or "")
+    refused = next(token for token in tokenizer().encode(text, special=False) if not made.accept(token))
+    assert "<|im_end|>" == tokenizer().piece(refused)
+
+
 @pytest.mark.parametrize("marked", [True, False])
 def test_an_answer_held_to_a_schema_may_follow_a_thought(marked: bool) -> None:
     grammar = schema_grammar({"type": "boolean"}, grammars(marked).special, ThinkTags())

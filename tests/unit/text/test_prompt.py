@@ -287,6 +287,11 @@ def test_a_talk_with_tools_equals_transformers_in_a_tool_template() -> None:
     )
 
 
+def test_past_calls_look_as_the_dialect_writes_them() -> None:
+    written = prompter(builders.QWEN).format.encode([("weather", {"city": "Paris"})], {})
+    assert f"Let me look.\n{written}<|im_end|>" in shown(TALK_OF_TOOLS, builders.QWEN)
+
+
 def test_a_model_without_tool_template_is_told_of_its_tools() -> None:
     text = shown(TALK_OF_TOOLS, builders.CHATML)
     assert '{"name": "weather", "description": "Tells it", "parameters": {"type": "object"' in text
