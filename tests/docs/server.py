@@ -1,7 +1,7 @@
 """The app that the examples of the documents are run on: over fake engines, so that answers can be foretold.
 
 Rule: nothing here is a mock. `echo` repeats what it is told, `failing` dies in the middle of an answer, `calling` calls
-a tool. Nobody works on batches, so that they stay as they were made.
+a tool, `thinking` thinks first. Nobody works on batches, so that they stay as they were made.
 """
 
 from collections.abc import AsyncIterator
@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 
 from haiga.core.errors import Dead
-from haiga.core.generation import BlockStarted, BlockStopped, Finished, InputDelta, TextDelta, Usage
-from haiga.core.messages import Text, ToolUse
+from haiga.core.generation import BlockStarted, BlockStopped, Finished, InputDelta, TextDelta, ThinkingDelta, Usage
+from haiga.core.messages import Text, Thinking, ToolUse
 from haiga.core.ports import Capabilities, Engine
 from haiga.engines.fake import CARD, FakeEngine
 from haiga.services.access import Access
@@ -40,7 +40,11 @@ def engines() -> dict[str, Engine]:
     call = ToolUse("toolu_5f1d8c02a9b74e6388d0c1b2", "weather", {})
     calling = (BlockStarted(0, call), InputDelta(0, '{"at": "Kyoto"}'), BlockStopped(0), Finished("tool_use", Usage()))
     able = replace(ECHO, name="calling", capabilities=Capabilities(tools=True, structured_output=True))
-    made = (FakeEngine(ECHO), FakeEngine(replace(ECHO, name="failing"), breaking), FakeEngine(able, calling))
+    thought = (BlockStarted(0, Thinking("")), ThinkingDelta(0, "Where is it?"), BlockStopped(0))
+    thinking = (*thought, BlockStarted(1, Text("")), TextDelta(1, "Rainy."), BlockStopped(1))
+    pensive = replace(ECHO, name="thinking", capabilities=Capabilities(thinking=True))
+    scripts = ((replace(ECHO, name="failing"), breaking), (able, calling), (pensive, thinking))
+    made = (FakeEngine(ECHO), *(FakeEngine(card, script) for card, script in scripts))
     return {engine.card.name: engine for engine in made}
 
 
@@ -50,7 +54,7 @@ async def services(directory: Path) -> AsyncIterator[Services]:
     async with connect(directory / "haiga.db") as database:
         models = Models(engines(), [("claude-*", "echo"), ("starter", "echo")])
         await models.engine("echo").start()
-        inference = Inference(models)
+        inference = Inference(models, secret=b"the documents' own")
         access = Access(DatabaseKeys(database), open_when_empty=True)
         settings = WebSettings(new_id=lambda prefix: f"{prefix}_5f1d8c02a9b74e6388d0c1b2")
         responses = Responses(inference, DatabaseResponses(database))
