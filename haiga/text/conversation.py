@@ -106,9 +106,12 @@ def _turns(message: Message, place: int, names: Mapping[str, str]) -> list[Turn]
     _check(message.content, path)
     if message.role == "assistant":
         return [_assistant(message.content)]
-    results = [block for block in message.content if isinstance(block, ToolResult)]
     texts = [block.text for block in message.content if isinstance(block, Text)]
-    turns = [_result(block, names, path) for block in results]
+    turns = [
+        _result(block, names, f"{path}.{at}.content")
+        for at, block in enumerate(message.content)
+        if isinstance(block, ToolResult)
+    ]
     return [*turns, {"role": message.role, "content": "\n".join(texts)}] if texts or not turns else turns
 
 

@@ -192,6 +192,15 @@ def test_a_thought_that_the_prompt_opened_is_read_from_its_start() -> None:
     assert not any(isinstance(event, SignatureDelta) for event in events)
 
 
+def test_it_is_known_what_belongs_to_a_thought() -> None:
+    stream = AnswerStream(thinking=ThinkTags())
+    thinks = [(stream.feed(piece), stream.thinks)[1] for piece in ("<think>", "Hm.", "</think>", "Yes.")]
+    assert [True, True, False, False] == thinks
+    channels = AnswerStream(format=named("harmony"))
+    pieces = ("<|channel|>analysis<|message|>", "Hm.", "<|end|>")
+    assert [True, True, False] == [(channels.feed(piece), channels.thinks)[1] for piece in pieces]
+
+
 def test_harmony_channels_become_thinking_text_and_calls() -> None:
     harmony = named("harmony")
     text = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant" + said(harmony, "Yes.")

@@ -380,6 +380,10 @@ def test_a_block_that_cannot_be_shown_is_named() -> None:
     with pytest.raises(Unsupported, match="image") as refused:
         prompter(builders.CHATML).prompt(TextRequest("m", (Message("user", (Text("a"), image)),), 5))
     assert "messages.0.content.1" == refused.value.field
+    result = ToolResult("t1", (image,))
+    with pytest.raises(Unsupported, match="image") as refused:
+        prompter(builders.CHATML).prompt(TextRequest("m", (Message("user", (Text("a"), result)),), 5))
+    assert "messages.0.content.1.content.0" == refused.value.field
 
 
 def test_half_a_surrogate_pair_is_refused() -> None:
