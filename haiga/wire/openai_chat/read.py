@@ -18,10 +18,17 @@ from haiga.wire.openai_chat import rules, shapes
 from haiga.wire.openai_chat.messages_in import cache_mark, read_conversation
 
 SEEDS = 2**63
-FREE_TEXT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+FREE_TEXT = {
+    "type": "object",
+    "properties": {"input": {"type": "string"}},
+    "required": ["input"],
+    "additionalProperties": False,
+}
 NO_PARAMETERS = {"type": "object", "properties": {}}
 ANY_OBJECT = {"type": "object"}
 BLOCK = re.compile(r"messages\.(\d+)\.content\.(\d+)(.*)")
+ANSWER_SCHEMA = "output_config.format.schema"
+TOOL_SCHEMA = re.compile(r"tools\[(\d+)\]\.input_schema")
 Failure = TypeVar("Failure", bound=HaigaError)
 
 
@@ -68,8 +75,22 @@ class ChatRequest:
     def placed(self, error: Failure) -> Failure:
         """The error with its field named as the request names it, where it speaks of a core value's place."""
         if error.field:
-            error.field = param_of(error.field, self.origins)
+            error.field = self._written(param_of(error.field, self.origins))
         return error
+
+    def _written(self, field: str) -> str:
+        """Fields that services and engines name as another API does, by this one's names."""
+        if field.startswith(ANSWER_SCHEMA):
+            return field.replace(ANSWER_SCHEMA, "response_format.json_schema.schema", 1)
+        tool = TOOL_SCHEMA.match(field)
+        if tool is None:
+            return field
+        at, rest = int(tool[1]), field[tool.end() :]
+        if self.form.functions:
+            return f"functions[{at}].parameters{rest}"
+        if at < len(self.request.tools) and self.request.tools[at].name in self.form.free_text:
+            return f"tools[{at}].custom.format.grammar.definition"
+        return f"tools[{at}].function.parameters{rest}"
 
 
 def output_limit(asked: int | None, card: ModelCard, field: str) -> int:
@@ -201,6 +222,7 @@ def _tool(tool: shapes.FunctionToolParam | shapes.CustomToolParam) -> Tool:
         tool.custom.name,
         tool.custom.description or "",
         free_text_schema(grammar),
+        strict=grammar is not None,
         cache=cache_mark(tool.cache_control),
         grammar=grammar,
     )

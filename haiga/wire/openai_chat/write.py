@@ -5,6 +5,7 @@ calls within one answer, signatures, and which stop string matched.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from haiga.core.messages import Thinking, ToolUse, text_of
 from haiga.wire.openai_chat.messages_in import PARTIAL
 from haiga.wire.openai_chat.read import Form
 
+BEGUN = re.compile(r'\s*\{\s*"input"\s*:\s*"')
 LEAST = -9999.0  # the API's stand-in for a log probability of minus infinity
 FINISH: Mapping[StopReason, str] = {
     "end_turn": "stop",
@@ -92,9 +94,23 @@ def argument_text(arguments: Mapping[str, Any]) -> str:
 
 
 def free_text(arguments: Mapping[str, Any]) -> str:
-    """The text of a call to a tool that takes free text."""
+    """The text of a call to a tool that takes free text; of one cut short, as much as there is."""
     text = arguments.get("input")
-    return text if isinstance(text, str) else argument_text(arguments)
+    if isinstance(text, str):
+        return text
+    written = argument_text(arguments)
+    begun = BEGUN.match(written)
+    return _unquoted(written[begun.end() :]) if begun else written
+
+
+def _unquoted(rest: str) -> str:
+    """What a JSON string without its end says: an escape that is cut short, six characters at most, is left out."""
+    for cut in range(7):
+        try:
+            return str(json.loads(f'"{rest[: len(rest) - cut]}"', strict=False))
+        except ValueError:
+            continue
+    return rest
 
 
 def finish_reason(stop: StopReason, form: Form) -> str:

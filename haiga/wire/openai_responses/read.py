@@ -174,7 +174,7 @@ def _tool(tool: shapes.FunctionTool | shapes.CustomTool) -> Tool:
     description = tool.description or ""
     if isinstance(tool, shapes.CustomTool):
         grammar = _grammar(tool.format)
-        return Tool(tool.name, description, free_text_schema(grammar), grammar=grammar)
+        return Tool(tool.name, description, free_text_schema(grammar), strict=grammar is not None, grammar=grammar)
     parameters = NO_PARAMETERS if tool.parameters is None else tool.parameters
     return Tool(tool.name, description, parameters, strict=bool(tool.strict), extra=tool.model_extra or {})
 

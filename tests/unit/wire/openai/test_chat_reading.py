@@ -29,7 +29,12 @@ from tests.unit.wire.openai.bodies import CHAT, TOOLS
 
 CARD = ModelCard("m", "M", 0, context=100, max_output=60)
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
-FREE_TEXT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+FREE_TEXT = {
+    "type": "object",
+    "properties": {"input": {"type": "string"}},
+    "required": ["input"],
+    "additionalProperties": False,
+}
 LETTERS = {**FREE_TEXT, "properties": {"input": {"type": "string", "pattern": "^(?:[a-z]+)$"}}}
 WEATHER_SCHEMA = TOOLS[0]["function"]["parameters"]
 
@@ -69,7 +74,7 @@ def test_a_body_that_uses_everything_is_read_into_the_same_values() -> None:
         ),
         tools=(
             Tool("weather", "Tells the weather", WEATHER_SCHEMA, strict=True),
-            Tool("shell", "", LETTERS, grammar=Grammar("regex", "[a-z]+")),
+            Tool("shell", "", LETTERS, strict=True, grammar=Grammar("regex", "[a-z]+")),
         ),
         tool_choice=ToolChoice("tool", "weather", parallel=False),
         sampling=SamplingRequest(
@@ -227,6 +232,9 @@ def test_without_a_limit_the_model_gives_all_it_can() -> None:
         ("messages.2.content.1.content.0", "messages[5].content[0]"),
         ("messages.5.content.1.source", "messages[8].content[1].source"),
         ("tools.1.name", "tools[1].name"),
+        ("tools.0.input_schema.properties.a", "tools[0].function.parameters.properties.a"),
+        ("tools.1.input_schema.properties.input", "tools[1].custom.format.grammar.definition"),
+        ("output_config.format.schema", "response_format.json_schema.schema"),
         ("messages.9.content.0", "messages[9].content[0]"),
         ("stop", "stop"),
     ],

@@ -3,6 +3,7 @@
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +29,7 @@ from haiga.core.messages import RedactedThinking, Text, Thinking, ToolUse
 from haiga.core.records import Price
 from haiga.wire.openai_chat.read import Form
 from haiga.wire.openai_chat.stream import ChatStream
-from haiga.wire.openai_chat.write import argument_text, write_chat
+from haiga.wire.openai_chat.write import argument_text, free_text, write_chat
 from haiga.wire.openrouter.stream import RouterStream
 from haiga.wire.openrouter.write import write_router_chat
 from tests.unit.wire.openai.answers import answers, chunks, folded, interleaved
@@ -139,6 +140,21 @@ def test_a_call_cut_short_comes_out_as_the_text_it_is() -> None:
     )
     body = orjson.loads(write_chat([cut], Form(), **NAMED))["choices"][0]
     assert ('{"a', "length") == (body["message"]["tool_calls"][0]["function"]["arguments"], body["finish_reason"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"input": "ls"}, "ls"),
+        ({"_partial_json": '{"input": "ls \\n'}, "ls \n"),
+        ({"_partial_json": '{"input": "ls \\u00'}, "ls "),
+        ({"_partial_json": '{"input": "ls \\'}, "ls "),
+        ({"_partial_json": '{"inp'}, '{"inp'),
+        ({"other": 1}, '{"other":1}'),
+    ],
+)
+def test_free_text_cut_short_is_given_as_far_as_it_goes(arguments: dict[str, Any], text: str) -> None:
+    assert text == free_text(arguments)
 
 
 def test_a_lone_surrogate_in_arguments_does_not_break_the_answer() -> None:

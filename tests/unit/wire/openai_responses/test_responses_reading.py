@@ -150,7 +150,7 @@ def test_tools_are_read_flat() -> None:
         Tool("look", schema={"type": "object"}, strict=True),
         Tool("now", schema=NO_PARAMETERS),
         Tool("shell", "Run.", FREE_TEXT),
-        Tool("sh2", "Run.", free_text_schema(Grammar("regex", "a+")), grammar=Grammar("regex", "a+")),
+        Tool("sh2", "Run.", free_text_schema(Grammar("regex", "a+")), strict=True, grammar=Grammar("regex", "a+")),
     )
     assert expected == request(tools=tools).tools
     assert frozenset({"shell", "sh2"}) == read(tools=tools).form.free_text
