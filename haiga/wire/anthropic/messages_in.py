@@ -35,6 +35,7 @@ from haiga.core.messages import (
 from haiga.wire.anthropic import rules, shapes
 from haiga.wire.body import read_object, read_shape
 
+EAGER_BETA = "fine-grained-tool-streaming-2025-05-14"
 OVERFLOW_BETA = "model-context-window-exceeded-2025-08-26"
 ATTRIBUTION = "x-anthropic-billing-header"
 
@@ -53,7 +54,7 @@ def read_message(body: bytes, version: str | None, betas: Sequence[str] = ()) ->
     shape = read_shape(shapes.MessageBody, read_object(body))
     rules.check(shape, checked)
     request = TextRequest(
-        **_prompt(shape),
+        **_prompt(shape, EAGER_BETA in betas),
         max_tokens=shape.max_tokens,
         sampling=SamplingRequest(temperature=shape.temperature, top_p=shape.top_p, top_k=shape.top_k),
         stop=tuple(shape.stop_sequences or ()),
@@ -71,13 +72,14 @@ def read_count(body: bytes, version: str | None, betas: Sequence[str] = ()) -> T
     return TextRequest(**_prompt(shape), max_tokens=0)
 
 
-def _prompt(shape: shapes.CountBody) -> dict[str, Any]:
-    """The fields of a TextRequest that decide the prompt, the same for both bodies."""
+def _prompt(shape: shapes.CountBody, eager: bool = False) -> dict[str, Any]:
+    """The fields of a TextRequest that decide the prompt, the same for both bodies. eager: a beta asks that every
+    tool's arguments be streamed as they come."""
     return {
         "model": shape.model,
         "messages": tuple(Message(m.role, _blocks(m.content)) for m in shape.messages if m.content),
         "system": _system(shape.system or ()),
-        "tools": tuple(_tool(tool) for tool in shape.tools or ()),
+        "tools": tuple(_tool(tool, eager) for tool in shape.tools or ()),
         "tool_choice": _tool_choice(shape.tool_choice),
         "thinking": _thinking(shape.thinking),
         "output_schema": _output_schema(shape),
@@ -126,8 +128,10 @@ def _thinking(
     return ThinkingRequest(wanted.type)
 
 
-def _tool(shape: shapes.CustomTool | shapes.DefinedTool) -> Tool:
-    extra = shape.model_extra or {}
+def _tool(shape: shapes.CustomTool | shapes.DefinedTool, eager: bool) -> Tool:
+    extra = dict(shape.model_extra or {})
+    if eager or (isinstance(shape, shapes.CustomTool) and shape.eager_input_streaming):
+        extra["eager_input_streaming"] = True
     if isinstance(shape, shapes.DefinedTool):
         return Tool(shape.name or shape.type, kind=shape.type, cache=_mark(shape.cache_control), extra=extra)
     return Tool(

@@ -67,7 +67,8 @@ class MessageStream:
             case BlockStarted():
                 self._open = event.index
                 block = _block(event.block)
-                return frame({"type": "content_block_start", "index": event.index, "content_block": block})
+                first = _first(event) if isinstance(event.block, ToolUse) else b""
+                return frame({"type": "content_block_start", "index": event.index, "content_block": block}) + first
             case BlockStopped():
                 self._open = None
                 return frame({"type": "content_block_stop", "index": event.index})
@@ -132,6 +133,11 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "ephemeral_1h_input_tokens": usage.creation_1h,
     }
     return _counters(usage) | {"cache_creation": creation, "service_tier": "standard"}
+
+
+def _first(event: BlockStarted) -> bytes:
+    """A call's arguments begin with an empty piece, as they do at the API."""
+    return frame({"type": "content_block_delta", "index": event.index, "delta": _delta(InputDelta(event.index, ""))})
 
 
 def _delta(event: TextDelta | ThinkingDelta | SignatureDelta | InputDelta) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from haiga.core.errors import Invalid, Unsupported
 from haiga.wire.anthropic import shapes
+from haiga.wire.anthropic.tools import check_output, check_tools
 
 VERSIONS = ("2023-06-01", "2026-10-21")
 NEWEST = VERSIONS[-1]
@@ -29,7 +30,8 @@ def check(body: shapes.CountBody, version: str) -> None:
     """Every rule, cheapest first. Raises Invalid or Unsupported."""
     _check_features(body)
     _check_content(body, version)
-    _check_tools(body)
+    check_tools(body)
+    check_output(body)
     _check_cache(body)
     if isinstance(body, shapes.MessageBody):
         _check_generation(body, version)
@@ -79,7 +81,7 @@ def _check_content(body: shapes.CountBody, version: str) -> None:
     conversation = turns(body.messages)
     if not conversation:
         raise Invalid("at least one message is required", field="messages")
-    _check_prefill(conversation[-1])
+    _check_prefill(conversation[-1], body.thinking)
     _check_tool_results([turn for turn in conversation if turn[1] != "system"])
 
 
@@ -127,11 +129,19 @@ def _check_role(path: str, role: str, block: shapes.ContentBlock, version: str) 
         raise Invalid("`document` blocks are not allowed in `assistant` messages", field=path)
 
 
-def _check_prefill(last: Turn) -> None:
-    _, role, content = last
+def _check_prefill(last: Turn, thinking: object) -> None:
+    index, role, content = last
     block = content[-1]
     if role == "assistant" and isinstance(block, shapes.TextBlock) and block.text != block.text.rstrip():
         raise Invalid("final assistant content cannot end with trailing whitespace", field="messages")
+    thought = isinstance(content[0], shapes.ThinkingBlock | shapes.RedactedThinkingBlock)
+    if role == "assistant" and not thought and isinstance(thinking, shapes.EnabledThinking):
+        raise Invalid(
+            f"Expected `thinking` or `redacted_thinking`, but found `{content[0].type}`. When `thinking` is enabled, a "
+            "final `assistant` message must start with a thinking block. To avoid this requirement, disable "
+            "`thinking`.",
+            field=f"messages.{index}.content.0.type",
+        )
 
 
 def _check_tool_results(conversation: Sequence[Turn]) -> None:
@@ -180,24 +190,6 @@ def _check_answers(index: int, content: Sequence[shapes.ContentBlock], asked: se
                 field=field,
             )
         answered.add(block.tool_use_id)
-
-
-# --- tools ---
-
-
-def _check_tools(body: shapes.CountBody) -> None:
-    names = [tool.name for tool in body.tools or () if tool.name]
-    if len(set(names)) != len(names):
-        raise Invalid("Tool names must be unique.", field="tools")
-    for i, tool in enumerate(body.tools or ()):
-        if isinstance(tool, shapes.CustomTool) and tool.input_schema.get("type") != "object":
-            complaint = "Input should be 'object'" if "type" in tool.input_schema else "Field required"
-            raise Invalid(complaint, field=f"tools.{i}.custom.input_schema.type")
-    choice = body.tool_choice
-    if isinstance(choice, shapes.AnyChoice | shapes.NamedChoice) and not body.tools:
-        raise Invalid("tool_choice may only be specified while providing tools.", field="tool_choice")
-    if isinstance(choice, shapes.NamedChoice) and choice.name not in names:
-        raise Invalid(f"Tool '{choice.name[:64]}' not found in provided tools", field="tool_choice")
 
 
 # --- cache marks ---

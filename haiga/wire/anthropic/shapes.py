@@ -208,11 +208,13 @@ class CustomTool(Shape):
     description: str | None = None
     input_schema: dict[str, Any]
     strict: bool | None = None
+    eager_input_streaming: bool | None = None
+    input_examples: list[dict[str, Any]] | None = None
     cache_control: CacheControl | None = None
 
 
 class DefinedTool(Shape):
-    """A tool that the API itself defines; some toolsets carry no name."""
+    """A tool that the API itself defines; some toolsets carry no name. Those that the client runs are offered here."""
 
     type: Literal[
         "bash_20241022",

@@ -208,16 +208,16 @@ def test_a_tool_result_holds_a_string_or_blocks():
 
 
 def test_tools_are_custom_unless_they_name_a_defined_type():
-    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
     tools = [
         {"name": "f", "description": "d", "input_schema": schema, "strict": True, "defer_loading": True},
         {"type": "bash_20250124", "name": "bash"},
-        {"type": "computer_toolset_20260801", "display_width_px": 5},
+        {"type": "computer_20250124", "name": "computer", "display_width_px": 5},
     ]
     expected = (
         Tool("f", "d", schema, strict=True, extra={"defer_loading": True}),
         Tool("bash", kind="bash_20250124"),
-        Tool("computer_toolset_20260801", kind="computer_toolset_20260801", extra={"display_width_px": 5}),
+        Tool("computer", kind="computer_20250124", extra={"display_width_px": 5}),
     )
     assert expected == read(tools=tools).tools
 
@@ -250,9 +250,18 @@ def test_every_form_of_thinking_is_read(thinking: Any, expected: ThinkingRequest
 
 
 def test_a_schema_for_the_output_is_read_from_either_field():
-    wanted = {"type": "json_schema", "schema": {"type": "object"}}
-    assert {"type": "object"} == read(output_config={"format": wanted}).output_schema
-    assert {"type": "object"} == read(output_format=wanted).output_schema
+    schema = {"type": "object", "additionalProperties": False}
+    wanted = {"type": "json_schema", "schema": schema}
+    assert schema == read(output_config={"format": wanted}).output_schema
+    assert schema == read(output_format=wanted).output_schema
+
+
+def test_arguments_are_streamed_as_they_come_for_a_tool_or_by_a_beta_for_every_one():
+    tool = {"name": "f", "input_schema": {"type": "object"}}
+    eager = {"eager_input_streaming": True}
+    assert eager == read(tools=[tool | eager]).tools[0].extra
+    beta = ["fine-grained-tool-streaming-2025-05-14"]
+    assert eager == read_message(body(tools=[tool]), OLD, beta).request.tools[0].extra
 
 
 def test_max_tokens_zero_asks_for_a_warm_cache_alone():

@@ -173,6 +173,7 @@ def test_a_stream_has_the_exact_order_of_the_api():
             "index": 2,
             "content_block": {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}},
         },
+        {"type": delta, "index": 2, "delta": {"type": "input_json_delta", "partial_json": ""}},
         {"type": delta, "index": 2, "delta": {"type": "input_json_delta", "partial_json": '{"at": '}},
         {"type": delta, "index": 2, "delta": {"type": "input_json_delta", "partial_json": '"it"}'}},
         {"type": "content_block_stop", "index": 2},
