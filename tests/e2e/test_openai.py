@@ -1,5 +1,7 @@
 """OpenAI's and OpenRouter's APIs over the real engine: `haiga serve` as a process, the starter model, the SDK."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,3 +112,45 @@ def test_a_conversation_too_long_is_refused_and_openrouter_leaves_out_its_middle
     dropped = answer.openrouter_metadata["context_compression"]["dropped_messages"]
     assert 0 < dropped < 20
     assert answer.usage.prompt_tokens + 4 <= 2048
+
+
+def function(name: str) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"side": {"enum": ["left", "right"]}}, "required": ["side"]}
+    return {"type": "function", "function": {"name": name, "parameters": {**schema, "additionalProperties": False}}}
+
+
+def calls(client: OpenAI, **fields: Any) -> list[Any]:
+    """What was called by five answers of different seeds."""
+    answer = say(client, n=5, seed=1, max_tokens=80, parallel_tool_calls=False, **fields)
+    assert {"tool_calls"} == {choice.finish_reason for choice in answer.choices}
+    return [call for choice in answer.choices for call in choice.message.tool_calls]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"type": "function", "function": {"name": "turn"}},
+        {
+            "type": "allowed_tools",
+            "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "turn"}}]},
+        },
+    ],
+)
+def test_a_tool_choice_is_obeyed_and_its_schema_holds(client: OpenAI, choice: Any) -> None:
+    made = calls(client, tools=[function("look"), function("turn")], tool_choice=choice)
+    assert {"turn"} == {call.function.name for call in made}
+    assert {json.loads(call.function.arguments)["side"] for call in made} <= {"left", "right"}
+
+
+def test_a_custom_tools_text_matches_its_grammar(client: OpenAI) -> None:
+    grammar = {"syntax": "regex", "definition": "(ls|cat) [a-z]{3,8}"}
+    tool = {"type": "custom", "custom": {"name": "shell", "format": {"type": "grammar", "grammar": grammar}}}
+    made = calls(client, tools=[tool], tool_choice="required")
+    assert all(re.fullmatch(grammar["definition"], call.custom.input) for call in made)
+
+
+def test_a_structured_output_is_of_its_schema(client: OpenAI) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 9}}, "required": ["n"]}
+    wanted = {"name": "digit", "schema": {**schema, "additionalProperties": False}}
+    answer = say(client, n=5, seed=1, max_tokens=40, response_format={"type": "json_schema", "json_schema": wanted})
+    assert all(json.loads(text)["n"] in range(10) for text in texts(answer))
