@@ -7,6 +7,7 @@ token ids back into text, finds stop strings, and says what was used.
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from haiga.core.errors import Busy, Invalid
@@ -48,6 +49,7 @@ class NativeEngine:
         self._model = model
         self._memory = memory
         self._queue = queue
+        self._busy = 0
         self._process = EngineProcess(model.card.name, command)
 
     @property
@@ -60,7 +62,7 @@ class NativeEngine:
 
     @property
     def busy(self) -> int:
-        return self._process.in_flight
+        return self._busy
 
     @property
     def pool(self) -> int:
@@ -82,8 +84,17 @@ class NativeEngine:
         return len((await self._prompt(request)).tokens)
 
     async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
-        if self._process.in_flight >= self._queue:
+        if self._busy >= self._queue:
             raise Busy(f"the queue of model {self.card.name} is full ({self._queue} requests)", retry_after=1)
+        self._busy += 1
+        try:
+            async with aclosing(self._answer(request)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._busy -= 1
+
+    async def _answer(self, request: TextRequest) -> AsyncGenerator[Event, None]:
         prompt = await self._prompt(request)
         self._require_room(len(prompt.tokens), request)
         speech = self._model.speech
