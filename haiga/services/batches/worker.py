@@ -24,7 +24,7 @@ from haiga.services.inference import Inference
 WIDTH = 32  # lines under way at once: enough to fill the engine's batch
 LEASE = 10.0  # seconds after which a worker that says nothing has lost its lines
 READ = 200  # lines read between two looks at what else is to do
-PAUSE = 1.0  # seconds to wait when the store cannot be written
+PAUSE = 1.0  # seconds to wait when the store cannot be written, or the engine has failed
 log = logging.getLogger(__name__)
 
 
@@ -198,7 +198,9 @@ class Worker:
         except (Busy, Limited) as error:
             self._pause_until = self._clock() + error.retry_after
             outcome = Outcome(line, counted=False)
-        except (Dead, Cancelled) as error:
+        except (Dead, Failed, Cancelled) as error:
+            # of no fault of the request's, as far as anyone knows: the engine may only be starting again
+            self._pause_until = self._clock() + PAUSE
             outcome = Outcome(line) if line.tries < TRIES else self._failure(line, error)
         except HaigaError as error:
             outcome = self._failure(line, error)
