@@ -18,8 +18,10 @@ Rules, in the order in which they are applied by `plan`:
     logits. Blocks can be shared as soon as they are full and computed, generated ones too.
 5.  The budget of tokens per step: first every decode (a gap of one token), then prefill chunks. At least half of what
     is left goes to the oldest prefill, the rest to the shortest ones. So a long prompt never blocks short ones that
-    come later, they never stop it, and equal ones are served in order. While interactive work runs, batch prefill
-    gets at most an eighth of the budget, since each of its tokens delays somebody's next one.
+    come later, they never stop it, and equal ones are served in order.
+6.  Each token of prefill delays the next token of every answer in the step. So while an interactive answer is being
+    generated, interactive prefill gets at most a quarter of the budget, and while interactive work runs at all, batch
+    prefill at most an eighth.
 """
 
 from bisect import insort
@@ -34,7 +36,7 @@ from haiga.core.errors import Invalid
 from haiga.core.generation import StopReason, Usage
 from haiga.core.ports import Row
 
-_BATCH_SHARE = 8
+_SHARE = {True: 4, False: 8}  # by urgency, the part of the budget that prefill gets beside work it would delay
 _by_arrival = attrgetter("arrival")
 
 
@@ -231,13 +233,11 @@ class Scheduler:
             yield from ((sequence, 1) for sequence in decodes)
             left -= len(decodes)
             prefills = [sequence for sequence in self._running[urgent] if sequence.gap > 1]
-            beside_others = not urgent and bool(self._running[True])
-            shares = share([sequence.gap for sequence in prefills], self._allowance(left) if beside_others else left)
+            delays = bool(decodes) if urgent else bool(self._running[True])
+            allowance = min(left, max(1, self.budget // _SHARE[urgent])) if delays else left
+            shares = share([sequence.gap for sequence in prefills], allowance)
             yield from ((sequence, count) for sequence, count in zip(prefills, shares, strict=True) if count)
             left -= sum(shares)
-
-    def _allowance(self, left: int) -> int:
-        return min(left, max(1, self.budget // _BATCH_SHARE))
 
     def _row(self, sequence: Sequence, count: int) -> Row:
         end = sequence.computed + count

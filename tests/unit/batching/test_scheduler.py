@@ -217,6 +217,15 @@ def test_batch_work_takes_no_blocks_that_an_interactive_request_waits_for() -> N
     simulation.drain(20)
 
 
+def test_prefill_takes_a_quarter_beside_an_answer_and_all_of_it_otherwise() -> None:
+    simulation = Simulation(blocks=64, budget=32)
+    simulation.add(request("chat", 8, max_tokens=3))
+    simulation.step()
+    simulation.add(request("long", 200, start=500))
+    taken = [[len(row.tokens) for row in simulation.step().rows] for _ in range(3)]
+    assert [[1, 8], [1, 8], [32]] == taken
+
+
 def test_batch_prefill_takes_an_eighth_beside_interactive_work() -> None:
     simulation = Simulation(blocks=64, budget=32)
     simulation.add(request("chat", 8, max_tokens=20))
