@@ -123,8 +123,10 @@ class Worker:
         return busy
 
     async def _rest(self) -> None:
+        now = self._clock()
+        until = min(self._renew_at, self._pause_until if self._pause_until > now else self._renew_at)
         try:
-            await asyncio.wait_for(self._news.wait(), max(0.01, self._renew_at - self._clock()))
+            await asyncio.wait_for(self._news.wait(), max(0.01, until - now))
         except TimeoutError:
             return
 
