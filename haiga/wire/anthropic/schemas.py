@@ -124,7 +124,7 @@ def parts(schema: Any) -> Iterator[Schema]:
         part = waiting.pop()
         if isinstance(part, dict):
             yield part
-            waiting += _within(part)
+            waiting += reversed(_within(part))
 
 
 def _within(part: Schema) -> list[Any]:
