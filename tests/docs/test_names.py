@@ -2,6 +2,8 @@
 
 import re
 import tomllib
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,7 +19,8 @@ from haiga.core.messages import Tool
 from haiga.core.ports import Capabilities
 from haiga.models.fields import Fields
 from haiga.models.load import CacheType
-from haiga.models.registry import BUILDERS
+from haiga.models.pooling import Mode
+from haiga.models.registry import BUILDERS, ENCODERS, HEADLESS
 from haiga.models.rope import read_rope
 from haiga.models.weights import PACKINGS
 from haiga.services.access import Access
@@ -98,7 +101,7 @@ def test_a_section_about_a_route_is_about_one_there_is(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "section", "fields"),
+    ("name", "section", "taken"),
     [
         (API, "POST /v1/messages", MessageBody.model_fields),
         (OPENAI, "POST /v1/chat/completions", ChatBody.model_fields),
@@ -111,8 +114,8 @@ def test_a_section_about_a_route_is_about_one_there_is(name: str) -> None:
         ),
     ],
 )
-def test_every_field_of_a_body_is_in_its_table(name: str, section: str, fields: Any) -> None:
-    assert set(fields) == set(named(name, section, "field"))
+def test_every_field_of_a_body_is_in_its_table(name: str, section: str, taken: Any) -> None:
+    assert set(taken) == set(named(name, section, "field"))
 
 
 def test_what_is_counted_is_what_the_count_takes() -> None:
@@ -170,11 +173,41 @@ def test_the_table_of_usage_is_what_is_billed() -> None:
         assert expected == [used.input, used.creation_1h, used.creation_5m, used.cache_read]
 
 
+# --- limits ---
+
+UNITS = {"": 1, "MiB": 1 << 20, "s": 1, "h": 3600, "d": 24 * 3600}
+
+
+def test_the_table_of_limits_is_what_the_code_says() -> None:
+    rows = table(sections(API)["Limits"], "what")
+    assert {where: amount(limit) for _, limit, where in rows} == {where: value(spans(where)[0]) for *_, where in rows}
+
+
+def amount(limit: str) -> float:
+    number, _, unit = limit.partition(" ")
+    return float(number.replace(",", "")) * UNITS[unit]
+
+
+def value(where: str) -> float:
+    """The constant, or the default of the dataclass's field, at this path."""
+    path = where.split(".")
+    if path[-2][0].isupper():
+        owner = getattr(import_module(f"haiga.{'.'.join(path[:-2])}"), path[-2])
+        defaults: dict[str, Any] = {field.name: field.default for field in fields(owner)}
+        return float(defaults[path[-1]])
+    return float(getattr(import_module(f"haiga.{'.'.join(path[:-1])}"), path[-1]))
+
+
 # --- models ---
 
 
 def test_every_architecture_is_in_the_list() -> None:
     assert list(BUILDERS) == named(MODELS, "Architectures", "`architectures`")
+    assert [*ENCODERS, *HEADLESS] == named(MODELS, "Embeddings", "encoder or headless decoder")
+
+
+def test_every_pooling_is_in_the_list() -> None:
+    assert list(get_args(Mode)) == named(MODELS, "Embeddings", "pooling")
 
 
 def test_every_rope_scaling_is_in_the_list() -> None:
