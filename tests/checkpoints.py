@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 VOCABULARY = 307
 
@@ -62,3 +62,14 @@ def reference_logits(model: Any, tokens: Sequence[int]) -> NDArray[np.float32]:
 def random_tokens(count: int, seed: int = 0) -> list[int]:
     """Token ids that are no special tokens."""
     return np.random.default_rng(seed).integers(3, VOCABULARY, count).tolist()
+
+
+def make_embedder(directory: Path, model_type: str = "bert", seed: int = 0, **config: Any) -> Path:
+    """Save a random model without a head (bert, roberta, xlm-roberta, or a decoder) into `directory`."""
+    torch.manual_seed(seed)
+    model = AutoModel.from_config(AutoConfig.for_model(model_type, **{**TINY, **config}))
+    for name, parameter in model.named_parameters():
+        centre, spread = (float(name.endswith("weight")), 0.3) if "norm" in name.lower() else (0.0, 0.15)
+        torch.nn.init.normal_(parameter, centre, spread)
+    model.save_pretrained(directory)
+    return directory

@@ -1,4 +1,4 @@
-"""The operations a decoder is made of, on OpenVINO's paged attention: what every family shares.
+"""The operations a model is made of, and a decoder's paged attention: what every family shares.
 
 Rule: a family's file says what is connected to what; how it is expressed so that the CPU plugin runs its fast
 kernels (fused norm, rotary embedding and compressed matrix product) is said here, once.
@@ -27,23 +27,15 @@ def constant(value: ArrayLike, dtype: type) -> Node:
 
 
 class Graph:
-    """A model under construction: the inputs of a paged step, and weights put into it as they are asked for.
+    """A model under construction: weights are put into it as they are asked for. `ids`, `positions` [T] are its
+    tokens and their places; what attends to what is a subclass's."""
 
-    ids, positions [T]; past [S] tokens already cached; begins [S + 1] each sequence's first token; blocks: block
-    tables end to end; block_begins [S + 1]; longest: the largest context; sampled [R] indices into T.
-    """
+    ids: Node
+    positions: Node
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
         self._inputs: list[Node] = []
-        self.ids = self._input("input_ids", [-1], ov.Type.i64)
-        self.positions = self._input("position_ids", [-1], ov.Type.i64)
-        self.past = self._input("past_lens", [-1], ov.Type.i32)
-        self.begins = self._input("subsequence_begins", [-1], ov.Type.i32)
-        self.blocks = self._input("block_indices", [-1], ov.Type.i32)
-        self.block_begins = self._input("block_indices_begins", [-1], ov.Type.i32)
-        self.longest = self._input("max_context_len", [], ov.Type.i32)
-        self.sampled = self._input("sampled_tokens_indices", [-1], ov.Type.i64)
 
     def embed(self, name: str, vocabulary: int, hidden: int) -> Node:
         """Rows of table `name` for the step's tokens: [T, hidden]."""
@@ -68,6 +60,11 @@ class Graph:
         mean = op.reduce_mean(square, constant([-1], np.int64), True)
         inverse = op.divide(constant(1, np.float32), op.sqrt(op.add(mean, constant(eps, np.float32))))
         return op.multiply(op.multiply(x, inverse), self.vector(name, size))
+
+    def layer_norm(self, x: Node, name: str, size: int, eps: float) -> Node:
+        """(x - mean) / sqrt(variance + eps) * `name`.weight + `name`.bias over the last axis (arXiv 1607.06450)."""
+        normed = op.mvn(x, constant([-1], np.int64), True, eps, "inside_sqrt")
+        return op.add(op.multiply(normed, self.vector(name + ".weight", size)), self.vector(name + ".bias", size))
 
     def split_heads(self, x: Node, count: int, size: int) -> Node:
         """[T, count * size] to [T, count, 1, size]."""
@@ -99,10 +96,46 @@ class Graph:
         return op.add(op.multiply(x, cos), op.multiply(turned, sin))
 
     def attend(self, layer: int, q: Node, k: Node, v: Node, heads: Heads, window: int = 0) -> Node:
-        """Causal attention of q [T, query * size] over the cached and the new keys and values: [T, query * size].
+        """Attention of q [T, query * size] over keys and values [T, key_value * size]: [T, query * size].
 
         window: how many last positions a token sees, itself included; 0: all of them.
         """
+        raise NotImplementedError
+
+    def model(self, output: Node, called: str, name: str) -> ov.Model:
+        """The finished model; its one output is `output`, under the name `called`."""
+        output.output(0).get_tensor().set_names({called})
+        return ov.Model([op.result(output)], self._inputs, name)
+
+    def _input(self, name: str, shape: list[int], dtype: ov.Type) -> Node:
+        return self._parameter(name, op.parameter(shape, dtype, name=name))
+
+    def _parameter(self, name: str, node: Node) -> Node:
+        node.output(0).get_tensor().set_names({name})
+        self._inputs.append(node)
+        return node
+
+
+class PagedGraph(Graph):
+    """A decoder of text, over a pool of KV blocks.
+
+    ids, positions [T]; past [S] tokens already cached; begins [S + 1] each sequence's first token; blocks: block
+    tables end to end; block_begins [S + 1]; longest: the largest context; sampled [R] indices into T.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__(weights)
+        self.ids = self._input("input_ids", [-1], ov.Type.i64)
+        self.positions = self._input("position_ids", [-1], ov.Type.i64)
+        self.past = self._input("past_lens", [-1], ov.Type.i32)
+        self.begins = self._input("subsequence_begins", [-1], ov.Type.i32)
+        self.blocks = self._input("block_indices", [-1], ov.Type.i32)
+        self.block_begins = self._input("block_indices_begins", [-1], ov.Type.i32)
+        self.longest = self._input("max_context_len", [], ov.Type.i32)
+        self.sampled = self._input("sampled_tokens_indices", [-1], ov.Type.i64)
+
+    def attend(self, layer: int, q: Node, k: Node, v: Node, heads: Heads, window: int = 0) -> Node:
+        """Causal attention over the cached and the new keys and values."""
         caches = [self._cache(f"key_cache.{layer}"), self._cache(f"value_cache.{layer}")]
         indices, numbers = constant(np.zeros(0), np.int32), constant(np.zeros(0), np.float32)
         zero, octets = constant(0, np.int32), constant(np.zeros(0), np.uint8)
@@ -123,23 +156,10 @@ class Graph:
         """The sampled positions alone: [T, n] to [R, n]."""
         return op.gather(x, self.sampled, constant(0, np.int64))
 
-    def model(self, logits: Node, name: str) -> ov.Model:
-        """The finished model; its one output is `logits`."""
-        logits.output(0).get_tensor().set_names({"logits"})
-        return ov.Model([op.result(logits)], self._inputs, name)
-
-    def _input(self, name: str, shape: list[int], dtype: ov.Type) -> Node:
-        return self._parameter(name, op.parameter(shape, dtype, name=name))
-
     def _cache(self, name: str) -> Node:
         node = op.parameter(ov.PartialShape.dynamic(4), ov.Type.f32, name=name)
         node.set_element_type(ov.Type.dynamic)  # the plugin chooses precision and layout
         return self._parameter(name, node)
-
-    def _parameter(self, name: str, node: Node) -> Node:
-        node.output(0).get_tensor().set_names({name})
-        self._inputs.append(node)
-        return node
 
 
 def matrix(stored: Stored) -> Node:

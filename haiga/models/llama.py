@@ -11,7 +11,7 @@ import openvino.opset15 as op
 from haiga.core.errors import Invalid
 from haiga.models.fields import Fields
 from haiga.models.geometry import Geometry, read_geometry
-from haiga.models.graph import Graph, Node
+from haiga.models.graph import Graph, Node, PagedGraph
 from haiga.models.rope import Rope, read_rope
 from haiga.models.weights import Checkpoint, Weights
 
@@ -69,7 +69,23 @@ def build_llama(weights: Weights, architecture: str, context: int) -> ov.Model:
     """The paged graph of a checkpoint. Raises Invalid for what does not fit, naming the field or the tensor."""
     shape = read_llama(weights.checkpoint.config, architecture, context)
     names, hidden = find_names(weights.checkpoint), shape.geometry.hidden
-    graph = Graph(weights)
+    graph = PagedGraph(weights)
+    x = graph.sample(_layers(graph, shape, names))
+    x = graph.rms_norm(x, names.prefix + "norm.weight", hidden, shape.eps)
+    logits = graph.head(x, _head(weights.checkpoint, names, shape), hidden, shape.geometry.vocabulary)
+    return graph.model(logits, "logits", architecture)
+
+
+def llama_states(graph: Graph, architecture: str, context: int) -> Node:
+    """The last layer's states of every token [T, hidden], normed, without a head. Raises Invalid as `build_llama`."""
+    shape = read_llama(graph.weights.checkpoint.config, architecture, context)
+    names = find_names(graph.weights.checkpoint)
+    x = _layers(graph, shape, names)
+    return graph.rms_norm(x, names.prefix + "norm.weight", shape.geometry.hidden, shape.eps)
+
+
+def _layers(graph: Graph, shape: Llama, names: "Names") -> Node:
+    hidden = shape.geometry.hidden
     x = graph.embed(names.embedding, shape.geometry.vocabulary, hidden)
     angles = graph.angles(shape.rope)
     for layer in range(shape.geometry.layers):
@@ -78,9 +94,7 @@ def build_llama(weights: Weights, architecture: str, context: int) -> ov.Model:
         x = op.add(x, _attention(graph, shape, at + "self_attn.", layer, normed, angles))
         normed = graph.rms_norm(x, at + "post_attention_layernorm.weight", hidden, shape.eps)
         x = op.add(x, _mlp(graph, shape, at + "mlp.", normed))
-    x = graph.rms_norm(graph.sample(x), names.prefix + "norm.weight", hidden, shape.eps)
-    logits = graph.head(x, _head(weights.checkpoint, names, shape), hidden, shape.geometry.vocabulary)
-    return graph.model(logits, architecture)
+    return x
 
 
 def _attention(graph: Graph, shape: Llama, at: str, layer: int, x: Node, angles: tuple[Node, Node]) -> Node:

@@ -15,9 +15,11 @@ from typing import get_args
 import openvino as ov
 
 from haiga.core.errors import Invalid
+from haiga.models.dense import DenseGraph
 from haiga.models.ir import is_ir, read_ir
 from haiga.models.plugin import BLOCK, CacheType, compile_model
-from haiga.models.registry import build, find_architecture
+from haiga.models.pooling import Pooling, pool
+from haiga.models.registry import BUILDERS, ENCODERS, build, find_architecture, states
 from haiga.models.weights import (
     PACKINGS,
     Arena,
@@ -33,7 +35,17 @@ from haiga.models.weights.checkpoint import weight_files
 from haiga.models.weights.packing import packed_bytes
 from haiga.models.weights.source import HELD_AS
 
-__all__ = ["BLOCK", "CacheType", "Loaded", "Settings", "cache_file", "count_weights", "load", "prepare"]
+__all__ = [
+    "BLOCK",
+    "CacheType",
+    "Loaded",
+    "Settings",
+    "cache_file",
+    "count_weights",
+    "load",
+    "load_embedder",
+    "prepare",
+]
 
 _FORMAT = "1"  # raise it when packing changes, so that old cached files are not met
 
@@ -74,12 +86,23 @@ def load(directory: Path, settings: Settings, cache_dir: Path | None = None) -> 
     return Loaded(compile_model(model, weights, settings.cache, settings.threads), weights)
 
 
+def load_embedder(directory: Path, settings: Settings, pooling: Pooling, cache_dir: Path | None = None) -> Loaded:
+    """Compile the model in `directory` as one that gives a text's vector; encoder or decoder, no IR.
+
+    Raises Invalid with one line naming the file, field or tensor that is wrong.
+    """
+    with _weights(directory, settings, cache_dir) as weights:
+        _pack(weights, settings.context)
+        model = _embedder(weights, settings.context, pooling)
+    return Loaded(compile_model(model, weights, settings.cache, settings.threads), weights)
+
+
 def prepare(directory: Path, settings: Settings, cache_dir: Path, progress: Progress) -> None:
     """Pack the weights into `cache_dir` so that the next load only maps them. `progress` is called with the number
     of weights packed since its last call; `count_weights` gives the whole."""
     if not is_ir(directory):
         with _weights(directory, settings, cache_dir, progress) as weights:
-            build(weights, settings.context)
+            _pack(weights, settings.context)
 
 
 def count_weights(checkpoint: Checkpoint) -> int:
@@ -95,6 +118,24 @@ def cache_file(directory: Path, weights: Packing, cache_dir: Path) -> Path:
         stat = file.stat()
         digest.update(f"{file.name} {stat.st_size} {stat.st_mtime_ns}".encode())
     return cache_dir / f"{directory.name}-{weights}-{digest.hexdigest()[:16]}.safetensors"
+
+
+def _embedder(weights: Weights, context: int, pooling: Pooling) -> ov.Model:
+    """The graph from texts [B, T] to vectors [B, hidden]."""
+    architecture = find_architecture(weights.checkpoint.config)
+    graph = DenseGraph(weights, causal=architecture not in ENCODERS)
+    vectors = pool(graph, states(graph, architecture, context), pooling)
+    return graph.model(vectors, "vectors", architecture)
+
+
+def _pack(weights: Weights, context: int) -> None:
+    """Ask for every weight once. A decoder's head too, which its vectors do not need: text and embeddings share one
+    packed file."""
+    architecture = find_architecture(weights.checkpoint.config)
+    if architecture in BUILDERS:
+        build(weights, context)
+    else:
+        states(DenseGraph(weights, causal=False), architecture, context)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Which architecture is built by whom.
 
-Rule: a name as config.json's `architectures` gives it, to a function that builds its paged graph.
+Rule: a name as config.json's `architectures` gives it, to a function that builds its paged graph, and to one that gives
+the states of whole sequences, which embeddings are made of. Encoders have the latter alone.
 """
 
 from collections.abc import Callable
@@ -8,11 +9,14 @@ from collections.abc import Callable
 import openvino as ov
 
 from haiga.core.errors import Invalid
+from haiga.models.bert import bert_states
 from haiga.models.fields import Fields
-from haiga.models.llama import build_llama
+from haiga.models.graph import Graph, Node
+from haiga.models.llama import build_llama, llama_states
 from haiga.models.weights import Weights
 
 Builder = Callable[[Weights, str, int], ov.Model]
+States = Callable[[Graph, str, int], Node]
 
 BUILDERS: dict[str, Builder] = {
     "LlamaForCausalLM": build_llama,
@@ -21,6 +25,18 @@ BUILDERS: dict[str, Builder] = {
     "Qwen3ForCausalLM": build_llama,
     "SmolLM3ForCausalLM": build_llama,
 }
+ENCODERS: dict[str, States] = {
+    "BertModel": bert_states,
+    "RobertaModel": bert_states,
+    "XLMRobertaModel": bert_states,
+}
+HEADLESS = {  # decoders saved without a head, and whose layers they have
+    "LlamaModel": "LlamaForCausalLM",
+    "MistralModel": "MistralForCausalLM",
+    "Qwen2Model": "Qwen2ForCausalLM",
+    "Qwen3Model": "Qwen3ForCausalLM",
+}
+KNOWN = (*BUILDERS, *ENCODERS, *HEADLESS)
 
 
 def find_architecture(config: Fields) -> str:
@@ -34,13 +50,20 @@ def find_architecture(config: Fields) -> str:
         raise config.refuse("quantization_config", f"({method}) is not supported; use the checkpoint it was made from")
     named = config.sequence("architectures") or []
     for name in named:
-        if name in BUILDERS:
+        if name in KNOWN:
             return str(name)
     asked = ", ".join(repr(str(name)) for name in named) or "(none)"
-    raise Invalid(f"{config.source}: architectures: {asked} is not supported; supported: {', '.join(BUILDERS)}")
+    raise Invalid(f"{config.source}: architectures: {asked} is not supported; supported: {', '.join(KNOWN)}")
 
 
 def build(weights: Weights, context: int) -> ov.Model:
     """The checkpoint's paged graph, its rope computed for `context` tokens."""
     architecture = find_architecture(weights.checkpoint.config)
     return BUILDERS[architecture](weights, architecture, context)
+
+
+def states(graph: Graph, architecture: str, context: int) -> Node:
+    """The last layer's states [T, hidden] of the checkpoint that `graph` holds the weights of."""
+    if architecture in ENCODERS:
+        return ENCODERS[architecture](graph, architecture, context)
+    return llama_states(graph, HEADLESS.get(architecture, architecture), context)
