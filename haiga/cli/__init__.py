@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from haiga.cli.batch import batch
 from haiga.cli.chat import chat
 from haiga.cli.keys import keys
 from haiga.cli.models import models
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(chat)
 app.command()(run)
+app.add_typer(batch, name="batch")
 app.add_typer(models, name="models")
 app.add_typer(keys, name="keys")
 
