@@ -51,10 +51,11 @@ class Signer:
             return block
         signed = _decoded(block.signature[len(MARK) :])
         proof, hidden = signed[:SIZE], signed[SIZE:]
-        said = self._crossed(proof, hidden) if hidden and not block.thinking else block.thinking.encode()
+        back = bool(hidden) and not block.thinking
+        said = self._crossed(proof, hidden) if back else block.thinking.encode(errors="surrogatepass")
         if not hmac.compare_digest(proof, hmac.digest(self._proving, said, "sha256")):
             raise Invalid("Invalid `signature` in `thinking` block", field=field)
-        return replace(block, thinking=said.decode())
+        return replace(block, thinking=said.decode()) if back else block
 
     def _crossed(self, proof: bytes, text: bytes) -> bytes:
         stream = hashlib.shake_256(self._hiding + proof).digest(len(text))

@@ -52,14 +52,14 @@ class ThoughtConstraint:
         self._where: Literal["start", "thinking", "done"] = "thinking" if thought.opened else "start"
         self._said = b""  # since the answer, a thought or what follows it began; of a thought only the end
         self._length = 0  # tokens of the thought
-        self._forced = 0  # tokens of the closing tag that were forced
+        self._closed = 0  # tokens of the closing tag said last
 
     def mask(self) -> NDArray[np.int32] | None:
         """One bit per token, 1 for allowed; None for any."""
         free = self._grammar.mask() if self._grammar else None
         if self._where != "thinking" or self._length < self._limit:
             return free
-        token = self._thought.closing[self._forced]
+        token = self._thought.closing[self._closed]
         if free is not None and not _allows(free, token):
             return free  # the grammar first wants half a character completed
         self._words[:] = 0
@@ -89,14 +89,15 @@ class ThoughtConstraint:
             self._enter("done")
 
     def _think(self, token: int) -> None:
-        forced = self._length >= self._limit and token == self._thought.closing[self._forced]
-        self._forced = self._forced + 1 if forced else 0
+        closing = self._thought.closing
+        self._closed = self._closed + 1 if token == closing[self._closed] else int(token == closing[0])
+        self._closed %= len(closing)
         self._length += 1
         self._said = self._said[-len(self._close) :]
 
     def _enter(self, where: Literal["start", "thinking", "done"]) -> None:
         self._where, self._said = where, b""
-        self._length = self._forced = 0
+        self._length = self._closed = 0
 
 
 def _allows(words: NDArray[np.int32], token: int) -> bool:
