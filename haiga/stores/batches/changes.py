@@ -4,15 +4,17 @@ Rule: every change says from which states it starts (core.jobs.before), so that 
 late and changes nothing.
 """
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 from haiga.core.jobs import (
+    CHANGES,
+    FINAL,
     KEPT,
     RECEIVED,
     SUSPECT,
@@ -36,8 +38,15 @@ def to(state: LineState, *which: ColumnElement[bool], **values: Any) -> Update:
     return update(LINES).where(C.state.in_(before(state)), *which).values(state=state, **values)
 
 
-def _is(line: Line) -> ColumnElement[bool]:
-    return (C.batch == line.batch) & (C.position == line.position)
+def each(start: LineState, state: LineState, **values: Any) -> Update:
+    """The lines named by the parameters `of` and `at`, many at once, come from one state to another."""
+    assert state in CHANGES[start]
+    named = (C.batch == bindparam("of")) & (C.position == bindparam("at"))
+    return update(LINES).where(named, C.state == start).values(state=state, **values)
+
+
+def _place(line: Line) -> dict[str, Any]:
+    return {"of": line.batch, "at": line.position}
 
 
 async def count(connection: AsyncConnection, batch: str, state: str, lines: int, tokens: int = 0) -> None:
@@ -62,37 +71,41 @@ async def end(connection: AsyncConnection, ids: Collection[str], now: int) -> No
 
 async def prepare(connection: AsyncConnection, lines: Sequence[Prepared]) -> None:
     known = await _known(connection, {line.digest for line in lines if line.digest is not None})
-    counts: Counter[tuple[str, str]] = Counter()
+    groups: defaultdict[tuple[str, LineState], list[dict[str, Any]]] = defaultdict(list)
     for line in lines:
-        state, values = _first_state(line, known)
-        change = to(state, _is(line.line), C.state == "new", sort=line.order, digest=line.digest, **values)
-        counts[line.line.batch, state] += (await connection.execute(change)).rowcount
-        if line.digest is not None and state == "waiting":
-            known[line.digest] = "waiting"
-    for (batch, state_), lines_ in counts.items():
-        if state_ in BATCHES.c:
-            await count(connection, batch, state_, lines_)
+        state = _first_state(line, known)
+        if state == "waiting" and line.digest is not None:
+            known[line.digest] = "following"
+        told = {"as": line.digest, "like": line.order, "error": line.error}
+        groups[line.line.batch, state].append(_place(line.line) | told)
+    for (batch, state), rows in groups.items():
+        changed = (await connection.execute(_read(state), rows)).rowcount
+        if state in FINAL:
+            await count(connection, batch, state, changed)
 
 
-def _first_state(line: Prepared, known: dict[str, str]) -> tuple[LineState, dict[str, Any]]:
+def _first_state(line: Prepared, known: Mapping[str, LineState]) -> LineState:
     if line.error is not None:
-        return "errored", {"result": line.error}
-    match known.get(line.digest or ""):
-        case None:
-            return "waiting", {}
-        case "succeeded":
-            other = LINES.alias()
-            found = select(other.c.result).where(other.c.digest == line.digest, other.c.state == "succeeded")
-            return "succeeded", {"reused": True, "result": found.limit(1).scalar_subquery()}
-    return "following", {}
+        return "errored"
+    return "waiting" if line.digest is None else known.get(line.digest, "waiting")
 
 
-async def _known(connection: AsyncConnection, digests: Collection[str]) -> dict[str, str]:
-    """Which of the digests has an answer ("succeeded"), which is going to ("waiting")."""
+def _read(state: LineState) -> Update:
+    """New lines come to their first state."""
+    change = each("new", state, sort=bindparam("like"), digest=bindparam("as"))
+    if state == "succeeded":
+        other = LINES.alias()
+        found = select(other.c.result).where(other.c.digest == bindparam("as"), other.c.state == "succeeded")
+        return change.values(reused=True, result=found.limit(1).scalar_subquery())
+    return change.values(result=bindparam("error"))
+
+
+async def _known(connection: AsyncConnection, digests: Collection[str]) -> dict[str, LineState]:
+    """What becomes of a line with one of the digests: it has its answer already, or follows the one that is run."""
     answered = func.max(case((C.state == "succeeded", 1), else_=0))
     alive = C.state.in_(("waiting", "running", "succeeded"))
     rows = await connection.execute(select(C.digest, answered).where(C.digest.in_(digests), alive).group_by(C.digest))
-    return {digest: "succeeded" if has else "waiting" for digest, has in rows}
+    return {digest: "succeeded" if has else "following" for digest, has in rows}
 
 
 # --- running ---
@@ -108,27 +121,57 @@ def claim(worker: str, until: int, limit: int, after: str, suspects: bool) -> Re
     return to("running", picked, worker=worker, lease=until, tries=C.tries + 1).returning(LINES)
 
 
-async def finish(connection: AsyncConnection, worker: str, outcome: Outcome) -> set[str]:
+async def finish(connection: AsyncConnection, worker: str, outcomes: Sequence[Outcome]) -> set[str]:
     """The ids of the batches that this brings results to."""
-    line = outcome.line
-    mine = _is(line) & (C.worker == worker)
-    if outcome.state is None:
-        tries = C.tries if outcome.counted else C.tries - 1
-        await connection.execute(to("waiting", mine, tries=tries, **FREE))
-        return set()
-    if (await connection.execute(to(outcome.state, mine, result=outcome.result, **FREE))).rowcount == 0:
-        return set()
-    await count(connection, line.batch, outcome.state, 1, outcome.output_tokens)
-    changed = {line.batch}
-    if line.digest is not None and outcome.state == "succeeded":
-        changed |= await _share(connection, line.digest, outcome.result)
-    elif line.digest is not None:
+    held = await connection.execute(holding(worker).values(worker=worker).returning(C.batch, C.position))
+    open_ = {(row.batch, row.position) for row in held}
+    changed: set[str] = set()
+    for state in ("waiting", "succeeded", "errored"):
+        of_state = [outcome for outcome in outcomes if (outcome.state or "waiting") == state]
+        mine = {key: outcome for outcome in of_state if (key := (outcome.line.batch, outcome.line.position)) in open_}
+        open_ -= mine.keys()
+        if mine and state == "waiting":
+            await _give_back(connection, list(mine.values()))
+        elif mine:
+            changed |= await _keep(connection, state, list(mine.values()))
+    return changed
+
+
+def holding(worker: str) -> Update:
+    """What a worker runs. As the first statement of a transaction it keeps others from taking that away."""
+    return update(LINES).where(C.state == "running", C.worker == worker)
+
+
+async def _give_back(connection: AsyncConnection, outcomes: Sequence[Outcome]) -> None:
+    rows = [_place(outcome.line) | {"less": 0 if outcome.counted else 1} for outcome in outcomes]
+    await connection.execute(each("running", "waiting", tries=C.tries - bindparam("less"), **FREE), rows)
+
+
+async def _keep(connection: AsyncConnection, state: LineState, outcomes: Sequence[Outcome]) -> set[str]:
+    rows = [_place(outcome.line) | {"told": outcome.result} for outcome in outcomes]
+    await connection.execute(each("running", state, result=bindparam("told"), **FREE), rows)
+    lines = Counter(outcome.line.batch for outcome in outcomes)
+    for batch, number in lines.items():
+        tokens = sum(outcome.output_tokens for outcome in outcomes if outcome.line.batch == batch)
+        await count(connection, batch, state, number, tokens)
+    results = {outcome.line.digest: outcome.result for outcome in outcomes if outcome.line.digest is not None}
+    return {*lines, *await _lead(connection, state, results)}
+
+
+async def _lead(connection: AsyncConnection, state: LineState, results: Mapping[str, bytes | None]) -> set[str]:
+    """Lines that follow one that has ended get its answer, or one of them is run."""
+    query = select(C.digest).where(C.digest.in_(results), C.state == "following").distinct()
+    followed = (await connection.execute(query)).scalars().all()
+    changed: set[str] = set()
+    if followed and state == "errored":
         await promote(connection)
+    elif followed:
+        for digest in followed:
+            changed |= await _share(connection, digest, results[digest])
     return changed
 
 
 async def _share(connection: AsyncConnection, digest: str, result: bytes | None) -> set[str]:
-    """Give the answer to the lines that follow."""
     following = (C.digest == digest) & (C.state == "following")
     rows = await connection.execute(to("succeeded", following, reused=True, result=result).returning(C.batch))
     lines = Counter(row.batch for row in rows)

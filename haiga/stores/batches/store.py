@@ -90,9 +90,11 @@ class DatabaseBatches:
     async def unread(self, limit: int) -> list[Line]:
         """Lines that were not read yet, the oldest batch's first."""
         going = select(BATCHES.c.id).where(BATCHES.c.status == "in_progress")
-        query = select(LINES).where(LINES.c.state == "new", LINES.c.batch.in_(going))
+        new = select(LINES).where(LINES.c.state == "new", LINES.c.batch.in_(going))
+        # by the index: what is new has nothing to sort by yet
+        query = new.order_by(LINES.c.batch, LINES.c.sort, LINES.c.position).limit(limit)
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(query.order_by(LINES.c.batch, LINES.c.position).limit(limit))).mappings()
+            rows = (await connection.execute(query)).mappings()
             found = rows.all()
             batches = await _batches(connection, {row["batch"] for row in found})
         return [read_line(row, batches[row["batch"]]) for row in found]
@@ -114,18 +116,15 @@ class DatabaseBatches:
 
     async def renew(self, worker: str, until: int) -> set[tuple[str, int]]:
         """Go on holding what the worker runs; gives back what that still is, as batch and position."""
-        held = update(LINES).where(LINES.c.state == "running", LINES.c.worker == worker).values(lease=until)
+        held = changes.holding(worker).values(lease=until).returning(LINES.c.batch, LINES.c.position)
         async with self._engine.begin() as connection:
-            rows = await connection.execute(held.returning(LINES.c.batch, LINES.c.position))
+            rows = await connection.execute(held)
             return {(row.batch, row.position) for row in rows}
 
     async def finish(self, worker: str, outcomes: Sequence[Outcome], now: int) -> None:
         """Results of lines that the worker still holds; of others nothing is kept."""
         async with self._engine.begin() as connection:
-            changed: set[str] = set()
-            for outcome in outcomes:
-                changed |= await changes.finish(connection, worker, outcome)
-            await changes.end(connection, changed, now)
+            await changes.end(connection, await changes.finish(connection, worker, outcomes), now)
 
     async def sweep(self, now: int) -> None:
         """What time brings: lines whose worker is gone wait again, batches are canceled, expire, end, are archived."""
