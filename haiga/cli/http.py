@@ -24,6 +24,7 @@ from haiga.stores.chats import DatabaseChats
 from haiga.stores.responses import DatabaseResponses
 from haiga.stores.secret import kept_secret
 from haiga.web.app import Services, WebSettings, create_app
+from haiga.web.connection import Connection
 from haiga.wire.anthropic.batches import ENDPOINT, MessageLines
 
 LAST_WORDS = 1.0  # seconds for the errors of requests that were cut to reach their clients
@@ -39,7 +40,9 @@ def build_server(settings: Settings, access: Access, models: Models, database: A
     batches = Batches(lines, worker.wake)
     chats = DatabaseChats(database)
     app = create_app(Services(access, inference, web, responses=kept, chats=chats, batches=batches))
-    config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, server_header=False)
+    config = uvicorn.Config(
+        app, http=Connection, ws="none", lifespan="off", log_level="warning", access_log=False, server_header=False
+    )
     return Server(config, models, kept, worker, settings.drain)
 
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from haiga.core.errors import Denied, Failed, HaigaError, TooLarge
+from haiga.core.errors import Cancelled, Denied, Failed, HaigaError, TooLarge
 from haiga.web.families import error_response
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -66,6 +67,8 @@ class ErrorAnswers:
 def _known(error: Exception) -> HaigaError:
     if isinstance(error, HaigaError):
         return error
+    if isinstance(error, ClientDisconnect):
+        return Cancelled("the client went away")
     log.error("unexpected error in a handler", exc_info=error)
     return Failed("Internal server error")
 
