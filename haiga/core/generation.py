@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from haiga.core.edits import Cleared, Edit
 from haiga.core.errors import Failed
 from haiga.core.messages import Block, CacheMark, Message, Text, Thinking, Tool, ToolChoice, ToolUse
 
@@ -76,7 +77,8 @@ class TextRequest:
     A last message from the assistant is a prefill: the answer continues it. `cache` marks the last block that
     can be cached. `overflow`: what happens when prompt and max_tokens do not fit the context together. `raw` is a
     prompt to be continued as it stands, without template, as text or token ids; `messages` then holds its text for
-    whoever reads along, and is not part of the prompt.
+    whoever reads along, and is not part of the prompt. `edits` are made in their order before the model reads it, and
+    reported with the answer; None where none were spoken of.
     """
 
     model: str
@@ -96,6 +98,7 @@ class TextRequest:
     user: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     raw: str | tuple[int, ...] | None = None
+    edits: tuple[Edit, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +190,13 @@ class BlockStopped:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """`stop` is why; `sequence` the stop string that matched, only with stop "stop_sequence"."""
+    """`stop` is why; `sequence` the stop string that matched, only with stop "stop_sequence"; `cleared` the edits that
+    were made of the prompt, None where the request speaks of none."""
 
     stop: StopReason
     usage: Usage
     sequence: str | None = None
+    cleared: tuple[Cleared, ...] | None = None
 
 
 Delta: TypeAlias = TextDelta | ThinkingDelta | SignatureDelta | InputDelta
@@ -231,6 +236,7 @@ class Reply:
     usage: Usage
     sequence: str | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
+    cleared: tuple[Cleared, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -290,7 +296,7 @@ class Folder:
         if self._finished is None:
             raise Failed("the model's answer ended early")
         end = self._finished
-        return Reply(tuple(self._blocks), end.stop, end.usage, end.sequence, tuple(self._logprobs))
+        return Reply(tuple(self._blocks), end.stop, end.usage, end.sequence, tuple(self._logprobs), end.cleared)
 
 
 def fold(events: Iterable[Event]) -> Reply:

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from haiga.core.access import Caller
 from haiga.core.errors import Invalid, Unsupported
-from haiga.core.generation import Event, TextRequest
+from haiga.core.generation import Event, Finished, TextRequest
 from haiga.core.messages import Block, Document, Image, Opaque, SearchResult, ToolResult, ToolUse
 from haiga.core.ports import Capabilities, ModelCard
 from haiga.services.models import Models
+from haiga.services.packing import edited
 from haiga.services.thoughts import Signer, Thoughts
 
 NEEDS: dict[type, tuple[str, str]] = {
@@ -44,16 +45,22 @@ class Inference:
 
     async def count(self, caller: Caller, request: TextRequest) -> int:
         """The prompt's tokens, exactly as `generate` would be billed; no weights are loaded for it."""
-        return await self._models.engine(request.model).count(self._admit(caller, request))
+        engine = self._models.engine(request.model)
+        fitted, _ = await edited(self._admit(caller, request), engine.count)
+        return await engine.count(fitted)
 
     async def generate(self, caller: Caller, request: TextRequest) -> AsyncGenerator[Event, None]:
         """The answer's events. Closing the generator aborts the request. Raises core errors only."""
         admitted = self._admit(caller, request)
         shown = self._thoughts.shown(request)
-        async with self._models.use(admitted.model) as engine, aclosing(engine.generate(admitted)) as events:
-            async for event in events:
-                for each in shown.feed(event):
-                    yield each
+        async with self._models.use(admitted.model) as engine:
+            fitted, cleared = await edited(admitted, engine.count)
+            async with aclosing(engine.generate(fitted)) as events:
+                async for event in events:
+                    if isinstance(event, Finished) and request.edits is not None:
+                        event = replace(event, cleared=cleared)
+                    for each in shown.feed(event):
+                        yield each
 
     def _admit(self, caller: Caller, request: TextRequest) -> TextRequest:
         """The request under the model's own name and the caller's workspace. Raises Invalid and Unsupported."""

@@ -1,17 +1,23 @@
-"""Fitting a conversation into a context by leaving out of its middle, or its oldest part.
+"""Making a conversation shorter: leaving out of its middle, or its oldest part, so that it fits into a context, or what
+its caller asks to have cleared.
 
-Rule: a prompt that fits is never touched, no more is left out than has to be, and every decision rests on an exact
-count. What a tool said goes with the call that it answers; the system prompt and what was said last stay.
+Rule: a prompt that fits, or is under what triggers an edit, is never touched; no more is left out than has to be or is
+asked for; and every decision rests on an exact count. What a tool said goes with the call that it answers; the system
+prompt and what was said last stay.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from itertools import accumulate
+from typing import Literal
 
+from haiga.core.edits import Cleared, ClearThinking, ClearToolUses, Edit
 from haiga.core.errors import Invalid
 from haiga.core.generation import Dropped, TextRequest
-from haiga.core.messages import Message, Text, ToolResult, ToolUse
+from haiga.core.messages import Block, CacheMark, Message, RedactedThinking, Text, Thinking, ToolResult, ToolUse
 
 Count = Callable[[TextRequest], Awaitable[int]]
+PLACEHOLDER = "[cleared to save context]"
 
 
 async def middle_out(request: TextRequest, limit: int, count: Count) -> tuple[TextRequest, Dropped]:
@@ -60,6 +66,94 @@ async def drop_oldest(request: TextRequest, limit: int, count: Count) -> tuple[T
         raise Invalid(f"prompt is too long: {least} tokens > {limit} maximum", field="messages")
     fitted = without(number)
     return fitted, Dropped(len(request.messages) - len(fitted.messages))
+
+
+async def edited(request: TextRequest, count: Count) -> tuple[TextRequest, tuple[Cleared, ...]]:
+    """The request with the edits that it asks for made, each on what those before it left, and those that were made.
+
+    An edit is made if it is triggered and makes the prompt shorter, by as much as it says is worth it. Where none is
+    made the request is the very same. Counts only if there is something that may be cleared.
+    """
+    made: list[Cleared] = []
+    tokens: int | None = None
+    for edit in request.edits or ():
+        shorter, number = _without_thoughts(request, edit) if isinstance(edit, ClearThinking) else _quiet(request, edit)
+        if not number:
+            continue
+        tokens = await count(request) if tokens is None else tokens
+        if not _triggered(edit, tokens):
+            continue
+        left = await count(shorter)
+        if tokens - left >= _worthwhile(edit):
+            made.append(Cleared(_cleared(edit), number, tokens - left))
+            request, tokens = shorter, left
+    return request, tuple(made)
+
+
+def _triggered(edit: Edit, tokens: int) -> bool:
+    """Whether a prompt of that many tokens is to be edited; a trigger by calls was looked at before."""
+    return isinstance(edit, ClearThinking) or edit.measure == "tool_uses" or tokens > edit.over
+
+
+def _worthwhile(edit: Edit) -> int:
+    """The fewest tokens for which an edit is made."""
+    return 1 if isinstance(edit, ClearThinking) else max(1, edit.at_least)
+
+
+def _cleared(edit: Edit) -> Literal["tool_uses", "thinking_turns"]:
+    return "thinking_turns" if isinstance(edit, ClearThinking) else "tool_uses"
+
+
+def _quiet(request: TextRequest, edit: ClearToolUses) -> tuple[TextRequest, int]:
+    """The request without what old calls led to, and how many calls that are; trigger by tokens left aside."""
+    uses = [block for message in request.messages for block in message.content if isinstance(block, ToolUse)]
+    if edit.measure == "tool_uses" and len(uses) <= edit.over:
+        return request, 0
+    old = uses[: max(0, len(uses) - edit.keep)]
+    gone = {use.id: use.name for use in old if use.name not in edit.exclude}
+    wordless = {id for id, name in gone.items() if edit.inputs is True or (edit.inputs and name in edit.inputs)}
+
+    def kept(block: Block) -> Block:
+        if isinstance(block, ToolResult) and block.tool_use_id in gone:
+            return replace(block, content=(Text(PLACEHOLDER, cache=_mark_in(block)),))
+        if isinstance(block, ToolUse) and block.id in wordless:
+            return replace(block, input={})
+        return block
+
+    messages = tuple(replace(message, content=tuple(map(kept, message.content))) for message in request.messages)
+    return replace(request, messages=messages), len(gone)
+
+
+def _mark_in(result: ToolResult) -> CacheMark | None:
+    """The cache breakpoint inside a result, so that it stays where it is."""
+    marks = (getattr(block, "cache", None) for block in result.content)
+    return next(filter(None, marks), None)
+
+
+def _without_thoughts(request: TextRequest, edit: ClearThinking) -> tuple[TextRequest, int]:
+    """The request without the thoughts of old turns, and how many turns those are. A message that was nothing but a
+    thought goes."""
+    turns = list(accumulate(int(_asks(message)) for message in request.messages))
+    thinking = sorted({turn for turn, message in zip(turns, request.messages, strict=True) if _thinks(message)})
+    old = set() if edit.keep is None else set(thinking[: max(0, len(thinking) - edit.keep)])
+    messages = (
+        _thoughtless(message) if turn in old else message for turn, message in zip(turns, request.messages, strict=True)
+    )
+    return replace(request, messages=tuple(message for message in messages if message.content)), len(old)
+
+
+def _asks(message: Message) -> bool:
+    """Whether a message begins a new turn: the user speaks, rather than a tool."""
+    return message.role == "user" and not any(isinstance(block, ToolResult) for block in message.content)
+
+
+def _thinks(message: Message) -> bool:
+    return any(isinstance(block, Thinking | RedactedThinking) for block in message.content)
+
+
+def _thoughtless(message: Message) -> Message:
+    said = tuple(block for block in message.content if not isinstance(block, Thinking | RedactedThinking))
+    return replace(message, content=said)
 
 
 def _units(messages: Sequence[Message]) -> list[list[Message]]:

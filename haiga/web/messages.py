@@ -1,6 +1,7 @@
 """Handlers of the Anthropic Messages API."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,12 +25,11 @@ class Messages:
         asked = read_message(await request.body(), request.headers.get("anthropic-version"), betas(request))
         model = services.inference.model(caller, asked.request.model).name
         events = services.inference.generate(caller, asked.request)
-        id, edits = settings.new_id("msg"), "context_management" in asked.request.extra
+        id = settings.new_id("msg")
         if not asked.stream:
             reply = await whole_reply(request, events)
-            body = write_message(reply, id=id, model=model, context_management=edits)
-            return Response(body, media_type="application/json")
-        writer = MessageStream(id, model, context_management=edits)
+            return Response(write_message(reply, id=id, model=model), media_type="application/json")
+        writer = MessageStream(id, model)
         rid = request_id(request.scope)
         return await stream_reply(request, events, writer, id=rid, patience=settings.patience, ping=settings.ping)
 
@@ -37,8 +37,12 @@ class Messages:
         """Count the tokens that a message would be billed as input."""
         caller = await authenticate(self._services.access, request)
         asked = read_count(await request.body(), request.headers.get("anthropic-version"), betas(request))
-        tokens = await while_connected(request, self._services.inference.count(caller, asked))
-        return Response(write_count(tokens), media_type="application/json")
+        count = self._services.inference.count
+        tokens = await while_connected(request, count(caller, asked))
+        if asked.edits is None:
+            return Response(write_count(tokens), media_type="application/json")
+        original = await while_connected(request, count(caller, replace(asked, edits=None)))
+        return Response(write_count(tokens, original), media_type="application/json")
 
 
 def betas(request: Request) -> Sequence[str]:

@@ -83,6 +83,24 @@ class UsageAnswer(BaseModel):
     service_tier: Literal["standard"]
 
 
+class ClearedToolUsesAnswer(BaseModel):
+    type: Literal["clear_tool_uses_20250919"]
+    cleared_tool_uses: Count
+    cleared_input_tokens: Count
+
+
+class ClearedThinkingAnswer(BaseModel):
+    type: Literal["clear_thinking_20251015"]
+    cleared_thinking_turns: Count
+    cleared_input_tokens: Count
+
+
+class EditsAnswer(BaseModel):
+    """What was cleared of the conversation before the model read it."""
+
+    applied_edits: list[Annotated[ClearedToolUsesAnswer | ClearedThinkingAnswer, Field(discriminator="type")]]
+
+
 class MessageAnswer(BaseModel):
     id: str = Field(pattern="^msg_")
     type: Literal["message"]
@@ -104,7 +122,7 @@ class MessageAnswer(BaseModel):
     stop_details: dict[str, Any] | None
     container: None
     usage: UsageAnswer
-    context_management: dict[str, Any] | None = None
+    context_management: EditsAnswer | None = None
 
 
 class BatchCounts(BaseModel):
@@ -157,8 +175,15 @@ class BatchResultAnswer(BaseModel):
     result: dict[str, Any]
 
 
+class OriginalCount(BaseModel):
+    """The prompt before it was edited."""
+
+    original_input_tokens: Count
+
+
 class CountAnswer(BaseModel):
     input_tokens: Count
+    context_management: OriginalCount | None = None
 
 
 class ModelAnswer(BaseModel):

@@ -13,10 +13,10 @@ from pydantic import Field
 from haiga.core.errors import HaigaError, Invalid
 from haiga.core.generation import Reply, TextRequest
 from haiga.core.jobs import Batch, Counts, Line, Page, Result
+from haiga.wire.anthropic.base import Shape
 from haiga.wire.anthropic.errors import envelope
 from haiga.wire.anthropic.messages_in import read_message
 from haiga.wire.anthropic.messages_out import write_message
-from haiga.wire.anthropic.shapes import Shape
 from haiga.wire.body import read_object, read_shape
 from haiga.wire.elements import Elements
 
@@ -86,8 +86,7 @@ class MessageLines:
         return asked.request
 
     def succeeded(self, reply: Reply, request: TextRequest, *, id: str, model: str) -> bytes:
-        edits = "context_management" in request.extra
-        message = orjson.loads(write_message(reply, id=id, model=model, context_management=edits))
+        message = orjson.loads(write_message(reply, id=id, model=model))
         message["usage"]["service_tier"] = "batch"
         return orjson.dumps({"type": "succeeded", "message": message})
 

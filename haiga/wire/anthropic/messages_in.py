@@ -33,6 +33,7 @@ from haiga.core.messages import (
     UrlSource,
 )
 from haiga.wire.anthropic import rules, shapes
+from haiga.wire.anthropic.edits import read_edits
 from haiga.wire.body import read_object, read_shape
 
 EAGER_BETA = "fine-grained-tool-streaming-2025-05-14"
@@ -85,14 +86,13 @@ def _prompt(shape: shapes.CountBody, eager: bool = False) -> dict[str, Any]:
         "output_schema": _output_schema(shape),
         "cache": _mark(shape.cache_control),
         "extra": _kept(shape),
+        "edits": read_edits(shape.context_management),
     }
 
 
 def _kept(shape: shapes.CountBody) -> dict[str, Any]:
     """Fields that are accepted without effect here, for whoever learns to act on them, and unknown ones."""
     kept = dict(shape.model_extra or {})
-    if shape.context_management is not None:
-        kept["context_management"] = shape.context_management
     if shape.output_config is not None and shape.output_config.effort is not None:
         kept["effort"] = shape.output_config.effort
     return kept

@@ -3,11 +3,12 @@
 Rule: ids and the model's name are arguments; every counter is a number, never null, since clients add them up.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from haiga.core.edits import Cleared
 from haiga.core.errors import HaigaError
 from haiga.core.generation import (
     BlockStarted,
@@ -28,30 +29,32 @@ from haiga.wire.anthropic import errors
 from haiga.wire.sse import comment, frame
 
 PING = frame({"type": "ping"})
+EDITS = {"tool_uses": "clear_tool_uses_20250919", "thinking_turns": "clear_thinking_20251015"}
 
 
-def write_message(reply: Reply, *, id: str, model: str, context_management: bool = False) -> bytes:
-    """The whole answer. `context_management`: the request asked for edits, so the answer says that none was made."""
+def write_message(reply: Reply, *, id: str, model: str) -> bytes:
+    """The whole answer, with the edits that were made of its prompt where the request speaks of some."""
     message = _envelope(id, model)
     message["content"] = [_block(block) for block in reply.content]
     message |= _ending(reply.stop, reply.sequence)
     message["usage"] = _usage(reply.usage)
-    if context_management:
-        message["context_management"] = {"applied_edits": []}
+    if reply.cleared is not None:
+        message["context_management"] = _edits(reply.cleared)
     return orjson.dumps(message)
 
 
-def write_count(tokens: int) -> bytes:
-    return orjson.dumps({"input_tokens": tokens})
+def write_count(tokens: int, original: int | None = None) -> bytes:
+    """`original`: what the prompt was before the edits that the request asks for."""
+    edited = {} if original is None else {"context_management": {"original_input_tokens": original}}
+    return orjson.dumps({"input_tokens": tokens, **edited})
 
 
 class MessageStream:
     """Turns one answer's events into frames; knows which block is open, so that an error can close it."""
 
-    def __init__(self, id: str, model: str, *, context_management: bool = False) -> None:
+    def __init__(self, id: str, model: str) -> None:
         self._id = id
         self._model = model
-        self._context_management = context_management
         self._open: int | None = None
         self._started = False
 
@@ -92,8 +95,8 @@ class MessageStream:
             "delta": _ending(event.stop, event.sequence) | {"container": None},
             "usage": _counters(event.usage),
         }
-        if self._context_management:
-            data["context_management"] = {"applied_edits": []}
+        if event.cleared is not None:
+            data["context_management"] = _edits(event.cleared)
         return frame(data) + frame({"type": "message_stop"})
 
 
@@ -108,6 +111,15 @@ def _envelope(id: str, model: str) -> dict[str, Any]:
         "stop_sequence": None,
         "stop_details": None,
         "container": None,
+    }
+
+
+def _edits(made: Sequence[Cleared]) -> dict[str, Any]:
+    return {
+        "applied_edits": [
+            {"type": EDITS[edit.what], f"cleared_{edit.what}": edit.number, "cleared_input_tokens": edit.tokens}
+            for edit in made
+        ]
     }
 
 

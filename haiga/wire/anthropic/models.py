@@ -70,9 +70,9 @@ def _capabilities(can: Capabilities) -> dict[str, Any]:
         "citations": no,
         "code_execution": no,
         "context_management": {
-            **no,
-            "clear_thinking_20251015": no,
-            "clear_tool_uses_20250919": no,
+            "supported": can.thinking or can.tools,
+            "clear_thinking_20251015": thinking,
+            "clear_tool_uses_20250919": {"supported": can.tools},
             "compact_20260112": no,
         },
         "effort": {**no, "low": no, "medium": no, "high": no, "xhigh": no, "max": no},

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from haiga.core.errors import Invalid, Unsupported
 from haiga.wire.anthropic import shapes
+from haiga.wire.anthropic.edits import check_edits
 from haiga.wire.anthropic.tools import check_output, check_tools
 
 VERSIONS = ("2023-06-01", "2026-10-21")
@@ -32,6 +33,7 @@ def check(body: shapes.CountBody, version: str) -> None:
     _check_content(body, version)
     check_tools(body)
     check_output(body)
+    check_edits(body.context_management, thinks=body.thinking is not None and body.thinking.type != "disabled")
     _check_cache(body)
     if isinstance(body, shapes.MessageBody):
         _check_generation(body, version)

@@ -7,13 +7,12 @@ kept (`extra="allow"`), unknown `type` tags are refused by the tagged unions, wh
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
+
+from haiga.wire.anthropic.base import Shape
+from haiga.wire.anthropic.edits import ContextManagement
 
 MAX_MESSAGES = 100_000
-
-
-class Shape(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, defer_build=True)
 
 
 class CacheControl(Shape):
@@ -341,8 +340,8 @@ class CountBody(Shape):
     cache_control: CacheControl | None = Field(default=None, description="Marks the last block that can be cached.")
     output_config: OutputConfig | None = Field(default=None, description="`effort` is accepted without effect.")
     output_format: JsonFormat | None = Field(default=None, description="The older name of `output_config.format`.")
-    context_management: dict[str, Any] | None = Field(
-        default=None, description="Accepted without effect; the answer says that no edit was made."
+    context_management: ContextManagement | None = Field(
+        default=None, description="What to clear of a long conversation; the answer tells what was cleared."
     )
     mcp_servers: list[dict[str, Any]] | None = Field(default=None, description="Refused: not supported here.")
     thread: dict[str, Any] | None = Field(default=None, description="Refused: send the whole history instead.")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from haiga.core.edits import ClearThinking
 from haiga.core.generation import TextRequest, ThinkingRequest
 from haiga.core.messages import (
     Base64Source,
@@ -70,7 +71,7 @@ def test_what_claude_code_sends_is_accepted_and_its_attribution_kept_out_of_the_
     assert (Text("You are an agent.", cache=CacheMark()),) == request.system
     assert ThinkingRequest("adaptive") == request.thinking
     assert "high" == request.extra["effort"]
-    assert {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]} == request.extra["context_management"]
+    assert (ClearThinking(None),) == request.edits
 
 
 def test_the_stream_flag_is_apart_from_the_request():

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from haiga.core.edits import Cleared
 from haiga.core.errors import (
     Busy,
     Cancelled,
@@ -79,13 +80,13 @@ def frames(raw: bytes) -> list[dict[str, Any]]:
     return read
 
 
-def stream(events: Sequence[Event], **options: Any) -> list[dict[str, Any]]:
-    writer = MessageStream("msg_1", "m", **options)
+def stream(events: Sequence[Event]) -> list[dict[str, Any]]:
+    writer = MessageStream("msg_1", "m")
     return frames(b"".join(writer.write(event) for event in events))
 
 
-def message(events: Sequence[Event], **options: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(write_message(fold(events), id="msg_1", model="m", **options))
+def message(events: Sequence[Event]) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(write_message(fold(events), id="msg_1", model="m"))
     return answer
 
 
@@ -193,9 +194,18 @@ def test_a_stop_sequence_is_named_with_its_reason():
     assert ("stop_sequence", "END") == tuple(stream([end])[0]["delta"][key] for key in ("stop_reason", "stop_sequence"))
 
 
-def test_a_request_for_context_edits_is_told_that_none_was_made():
-    assert {"applied_edits": []} == message(ANSWER, context_management=True)["context_management"]
-    assert {"applied_edits": []} == stream(ANSWER, context_management=True)[-2]["context_management"]
+def test_a_request_for_context_edits_is_told_which_were_made():
+    made = (Cleared("thinking_turns", 1, 7), Cleared("tool_uses", 2, 30))
+    told = [
+        {"type": "clear_thinking_20251015", "cleared_thinking_turns": 1, "cleared_input_tokens": 7},
+        {"type": "clear_tool_uses_20250919", "cleared_tool_uses": 2, "cleared_input_tokens": 30},
+    ]
+    for cleared, expected in (((), []), (made, told)):
+        answer = [*ANSWER[:-1], Finished("end_turn", USED, cleared=cleared)]
+        assert {"applied_edits": expected} == message(answer)["context_management"]
+        assert {"applied_edits": expected} == stream(answer)[-2]["context_management"]
+        assert MessageAnswer.model_validate(message(answer))
+    assert "context_management" not in message(ANSWER)
 
 
 TEXTS = st.lists(st.text(st.characters(codec="utf-8"), max_size=5), max_size=4)
@@ -291,6 +301,7 @@ def test_an_errors_code_is_told_in_its_details():
 
 def test_a_count_is_one_number():
     assert CountAnswer(input_tokens=7) == CountAnswer.model_validate_json(write_count(7))
+    assert {"input_tokens": 7, "context_management": {"original_input_tokens": 9}} == json.loads(write_count(7, 9))
 
 
 def test_a_frame_is_named_after_its_type_and_never_breaks_its_line():
