@@ -1,0 +1,145 @@
+"""Context management through the official anthropic SDK: what is cleared, what is reported, what is left as it was."""
+
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import anthropic
+import pytest
+
+from haiga.core.generation import Event, TextRequest
+from haiga.core.messages import ToolResult, text_of
+from haiga.engines.fake import CARD, FakeEngine
+from haiga.services.packing import PLACEHOLDER
+from tests.wire.anthropic_server import EVERYTHING, services
+from tests.wire.client_checks import KEY
+from tests.wire.openai_server import serving
+
+BETAS = ["context-management-2025-06-27"]
+RESULT = "as blue as it ever was and just as wide"
+
+
+class Remembering(FakeEngine):
+    """Echoes, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(replace(CARD, name="remembering", capabilities=EVERYTHING))
+        self.asked: list[TextRequest] = []
+
+    async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
+        self.asked.append(request)
+        async for event in super().generate(request):
+            yield event
+
+
+@pytest.fixture
+def engine() -> Remembering:
+    return Remembering()
+
+
+@pytest.fixture
+def client(engine: Remembering) -> Iterator[anthropic.Anthropic]:
+    with serving(services([engine])) as url:
+        yield anthropic.Anthropic(base_url=url, api_key=KEY, max_retries=0)
+
+
+def agent(calls: int) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = [{"role": "user", "content": "look around"}]
+    for i in range(calls):
+        said = [
+            {"type": "thinking", "thinking": "where to", "signature": ""},
+            {"type": "tool_use", "id": f"c{i}", "name": "look", "input": {"at": "the sea"}},
+        ]
+        answer = [{"type": "tool_result", "tool_use_id": f"c{i}", "content": RESULT}]
+        messages += [{"role": "assistant", "content": said}, {"role": "user", "content": answer}]
+    return messages
+
+
+def edits(over: int, keep: int = 1, **more: Any) -> dict[str, Any]:
+    trigger = {"type": "input_tokens", "value": over}
+    kept = {"type": "tool_uses", "value": keep}
+    return {"edits": [{"type": "clear_tool_uses_20250919", "trigger": trigger, "keep": kept, **more}]}
+
+
+def asked(calls: int, **more: Any) -> dict[str, Any]:
+    return {"model": "remembering", "messages": agent(calls), "betas": BETAS, **more}
+
+
+def results(request: TextRequest) -> list[str]:
+    blocks = [block for message in request.messages for block in message.content if isinstance(block, ToolResult)]
+    return [text_of(block.content) for block in blocks]
+
+
+def test_old_results_are_cleared_and_the_answer_says_so(client: anthropic.Anthropic, engine: Remembering) -> None:
+    before = client.beta.messages.count_tokens(**asked(4)).input_tokens
+    message = client.beta.messages.create(**asked(4, max_tokens=9, context_management=edits(20)))
+    assert [PLACEHOLDER, PLACEHOLDER, PLACEHOLDER, RESULT] == results(engine.asked[-1])
+    assert message.context_management is not None
+    (applied,) = message.context_management.applied_edits
+    assert ("clear_tool_uses_20250919", 3) == (applied.type, applied.cleared_tool_uses)
+    assert before - message.usage.input_tokens == applied.cleared_input_tokens > 0
+
+
+def test_a_stream_says_it_at_its_end(client: anthropic.Anthropic) -> None:
+    whole = client.beta.messages.create(**asked(4, max_tokens=9, context_management=edits(20)))
+    with client.beta.messages.stream(**asked(4, max_tokens=9, context_management=edits(20))) as stream:
+        ends = [event for event in stream if event.type == "message_delta"]
+        final = stream.get_final_message()
+    assert whole.context_management is not None
+    assert [whole.context_management] == [end.context_management for end in ends]
+    assert whole.context_management == final.context_management
+    assert whole.usage.input_tokens == final.usage.input_tokens
+
+
+def test_tokens_are_counted_after_and_before_the_edits(client: anthropic.Anthropic) -> None:
+    before = client.beta.messages.count_tokens(**asked(4))
+    after = client.beta.messages.count_tokens(**asked(4, context_management=edits(20)))
+    billed = client.beta.messages.create(**asked(4, max_tokens=1, context_management=edits(20))).usage.input_tokens
+    assert before.context_management is None
+    assert after.context_management is not None
+    assert (before.input_tokens, billed) == (after.context_management.original_input_tokens, after.input_tokens)
+    assert after.input_tokens < before.input_tokens
+
+
+def test_under_the_trigger_the_model_reads_what_it_would_have_read(
+    client: anthropic.Anthropic, engine: Remembering
+) -> None:
+    plain = client.beta.messages.create(**asked(4, max_tokens=9))
+    edited = client.beta.messages.create(**asked(4, max_tokens=9, context_management=edits(plain.usage.input_tokens)))
+    first, second = engine.asked
+    assert first == replace(second, edits=None)
+    assert (plain.content, plain.usage) == (edited.content, edited.usage)
+    assert plain.context_management is None
+    assert edited.context_management is not None
+    assert [] == edited.context_management.applied_edits
+
+
+def test_thoughts_are_cleared_before_tool_results(client: anthropic.Anthropic) -> None:
+    thoughts = {"type": "clear_thinking_20251015", "keep": {"type": "thinking_turns", "value": 1}}
+    more = [{"role": "assistant", "content": "blue"}, {"role": "user", "content": "and now"}, *agent(2)[1:]]
+    wanted = asked(2, max_tokens=9, context_management={"edits": [thoughts, *edits(20)["edits"]]})
+    wanted |= {"thinking": {"type": "adaptive"}, "messages": [*agent(2), *map(_again, more)]}
+    message = client.beta.messages.create(**wanted)
+    assert message.context_management is not None
+    first, second = message.context_management.applied_edits
+    assert ("clear_thinking_20251015", 1) == (first.type, first.cleared_thinking_turns)
+    assert ("clear_tool_uses_20250919", 3) == (second.type, second.cleared_tool_uses)
+
+
+def _again(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with calls of other ids."""
+    if isinstance(message["content"], str):
+        return message
+    renamed = [
+        block | {key: f"again_{block[key]}" for key in ("id", "tool_use_id") if key in block}
+        for block in message["content"]
+    ]
+    return message | {"content": renamed}
+
+
+def test_what_is_wrong_is_refused_in_the_apis_words(client: anthropic.Anthropic) -> None:
+    wanted: Any = {"edits": [{"type": "clear_thinking_20251015"}]}
+    with pytest.raises(anthropic.BadRequestError) as caught:
+        client.beta.messages.create(**asked(1, max_tokens=9, context_management=wanted))
+    message = "`clear_thinking_20251015` strategy requires `thinking` to be enabled or adaptive"
+    assert message == caught.value.body["error"]["message"]  # type: ignore[index]
