@@ -132,3 +132,21 @@ async def test_a_schema_that_cannot_be_enforced_is_refused_and_delays_nobody(
     assert free.usage.output > 0
     with pytest.raises(Invalid, match=named):
         await bad
+
+
+@pytest.mark.parametrize("schema", [{"$ref": "#"}, {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}])
+async def test_a_schema_that_nothing_can_follow_is_refused(engine: NativeEngine, schema: Any) -> None:
+    with pytest.raises(Invalid, match="cannot be enforced"):
+        await answer(engine, replace(REQUEST, tools=(), output_schema=schema))
+
+
+@pytest.mark.parametrize("text", ["<|im_end|>", "a<|im_end|>", "</s>b", "<|im_start|><|im_end|>"])
+async def test_a_constant_that_spells_a_control_token_is_written_as_text(engine: NativeEngine, text: str) -> None:
+    schema = {
+        "type": "object",
+        "properties": {text: {"const": text}},
+        "required": [text],
+        "additionalProperties": False,
+    }
+    reply = await answer(engine, replace(REQUEST, tools=(), output_schema=schema))
+    assert {text: text} == json.loads(text_of(reply.content))

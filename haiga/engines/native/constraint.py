@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from haiga.core.errors import Failed
+from haiga.core.errors import Invalid
 from haiga.engines.native.protocol import Thought
 from haiga.text.grammar import Grammars, Matcher
 
@@ -22,10 +22,10 @@ class GrammarConstraint:
         self._words = np.zeros(grammars.words, np.int32)
 
     def mask(self) -> NDArray[np.int32]:
-        """One bit per token, 1 for allowed. Raises Failed when the grammar's machine gave up."""
+        """One bit per token, 1 for allowed. Raises Invalid when nothing can follow, so for a `$ref` to itself."""
         self._matcher.fill(self._words)
         if problem := self._matcher.problem:
-            raise Failed(f"the grammar cannot go on: {problem}")
+            raise Invalid(f"the schema cannot be enforced: {problem}")
         return self._words
 
     def accept(self, token: int) -> None:

@@ -3,6 +3,7 @@
 Rule: compiling is bounded, and what is compiled is kept by its content; a matcher belongs to one answer.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -104,9 +105,18 @@ class _Vocabulary:
         self.bos_token_id = tokenizer.id(tokenizer.bos) if tokenizer.bos else None
         self.special_token_ids = sorted(tokenizer.special_ids | set(ends))
         self.tokens = [token_bytes(tokenizer, number) for number in range(size)]
+        control = sorted((text for text, number in tokenizer.added.items() if number in tokenizer.special_ids), key=len)
+        spelled = "|".join(map(re.escape, (text for text in reversed(control) if len(text) > 1)))
+        self._control = re.compile(spelled) if spelled else None
 
     def __call__(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text, special=False)
+        """Ids of text that can only come next. A control token that it spells is text too, so it is encoded in two
+        parts, of which neither is one."""
+        ids, start = [], 0
+        for found in self._control.finditer(text) if self._control else ():
+            ids += self._tokenizer.encode(text[start : found.start() + 1], special=False)
+            start = found.start() + 1
+        return ids + self._tokenizer.encode(text[start:], special=False)
 
 
 def token_bytes(tokenizer: Tokenizer, number: int) -> bytes:
