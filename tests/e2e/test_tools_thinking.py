@@ -37,13 +37,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Iterator[Server]:
     """`muse` never ends the thought that its template opens; `brief` opens and ends its thoughts by itself, whatever
-    its template says; `caller` says a word and calls a tool."""
+    its template says; `caller` says a word and calls a tool; `planner` thinks and calls one."""
     made = tmp_path_factory.mktemp("models")
     muse = make_speaker(made / "muse", "\nzyz", f">OK{END}", template=OPENS)
     tags = ("<think>", "</think>")
     brief = make_speaker(made / "brief", f"\n<think>zy</think>OK{END}", template=CHOOSES, tokens=tags)
     caller = make_speaker(made / "caller", "\nL<tool_call>", template=PLAIN, tokens=("<tool_call>",))
-    models = [flag for path in (muse, brief, caller) for flag in ("--model", f"{path.name}={path}")]
+    planner = make_speaker(
+        made / "planner", "\n<think>zy</think><tool_call>", template=CHOOSES, tokens=(*tags, "<tool_call>")
+    )
+    models = [flag for path in (muse, brief, caller, planner) for flag in ("--model", f"{path.name}={path}")]
     with serving(data, "--no-starter", *models) as server:
         yield server
 
@@ -167,6 +170,23 @@ def test_between_tools_words_before_a_call_are_thoughts(server: Server, ask: Any
     assert "tool_use" == create(server, "caller", **asked, messages=talk).stop_reason
 
 
+def test_a_thought_before_a_call_is_sent_back_with_the_calls_result(server: Server) -> None:
+    auto: Any = {"type": "auto", "disable_parallel_tool_use": True}
+    asked: Any = {"tools": [CLOCK], "tool_choice": auto, "thinking": ENABLED}
+    messages = list(ASK)
+    for ask in (create, streamed, create):
+        message = ask(server, "planner", **asked, messages=messages)
+        assert ([("thinking", "zy"), ("tool_use", "clock")], "tool_use") == (said(message), message.stop_reason)
+        result = {"type": "tool_result", "tool_use_id": message.content[1].id, "content": "Noon."}
+        messages += [{"role": "assistant", "content": message.content}, {"role": "user", "content": [result]}]
+
+
+def test_a_budget_holds_beside_the_grammar_of_tools(server: Server) -> None:
+    message = create(server, "muse", thinking=ENABLED, tools=[CLOCK])
+    assert (["thinking", "text"], BUDGET) == ([block.type for block in message.content], thinking_tokens(message))
+    assert "OK" == message.content[1].text
+
+
 def test_a_forced_call_or_a_schema_closes_the_thought_that_a_template_opens(server: Server) -> None:
     forced: Any = {"type": "any", "disable_parallel_tool_use": True}
     message = create(server, "muse", tools=[CLOCK], tool_choice=forced)
@@ -178,6 +198,6 @@ def test_a_forced_call_or_a_schema_closes_the_thought_that_a_template_opens(serv
 
 def test_models_say_whether_they_think(server: Server) -> None:
     can = {model.id: model.capabilities for model in server.client.models.list()}
-    assert {"muse": True, "brief": True, "caller": False} == {
+    assert {"muse": True, "brief": True, "caller": False, "planner": True} == {
         name: each.thinking.supported for name, each in can.items() if each
     }
