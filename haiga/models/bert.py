@@ -13,7 +13,7 @@ from haiga.core.errors import Invalid
 from haiga.models.fields import Fields
 from haiga.models.geometry import Geometry, Heads, read_geometry
 from haiga.models.graph import Graph, Node, constant, matrix
-from haiga.models.weights import Checkpoint
+from haiga.models.weights import Tensors
 
 _TABLE = "embeddings.word_embeddings.weight"
 _ACTIVATIONS = {"gelu": "erf", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "relu": ""}
@@ -41,6 +41,8 @@ def read_bert(config: Fields, architecture: str) -> Bert:
     kind = config.text("position_embedding_type", "absolute")
     if kind != "absolute":
         raise config.refuse("position_embedding_type", f"{kind!r} is not supported; supported: absolute")
+    if config.flag("is_decoder", False):
+        raise config.refuse("is_decoder", "is true; a BERT that decodes is not supported")
     return Bert(
         geometry=read_geometry(config, architecture),
         inner=config.integer("intermediate_size"),
@@ -72,7 +74,7 @@ def bert_states(graph: Graph, architecture: str, context: int) -> Node:
     return x
 
 
-def find_prefix(checkpoint: Checkpoint) -> str:
+def find_prefix(checkpoint: Tensors) -> str:
     """What stands before `embeddings.` in the tensors' names: nothing, `bert.`, `roberta.` and the like."""
     tables = [name for name in checkpoint if name.endswith(_TABLE)]
     if len(tables) != 1:

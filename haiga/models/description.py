@@ -12,10 +12,12 @@ from haiga.core.errors import Invalid
 from haiga.core.generation import Sampling
 from haiga.models.fields import Fields, read_fields
 from haiga.models.geometry import read_geometry
+from haiga.models.gguf import GGUF
 from haiga.models.ir import ir_file, is_ir
 from haiga.models.load import BLOCK, CacheType
-from haiga.models.registry import find_architecture
-from haiga.models.weights import Checkpoint, Packing
+from haiga.models.registry import find_architecture, unused_places
+from haiga.models.sources import open_tensors
+from haiga.models.weights import Packing, Tensors
 from haiga.models.weights.packing import packed_bytes
 
 _TABLES = ("embed_tokens.weight", "lm_head.weight", "output.weight")
@@ -27,15 +29,17 @@ Shape = tuple[int, ...]
 class Description:
     """A model as its files describe it.
 
-    context: tokens it was made for. vocabulary: rows of its head. ends: ids that end an answer. begin: id that begins
-    a text, if there is one. matrices, tables: shapes of what is packed, layers' matrices apart from embedding and
-    head; none for an exported IR, whose weights are `stored_bytes` as they lie. parameters: how many numbers they are.
+    context: tokens it was made for. hidden: width of a token's state. vocabulary: rows of its head. ends: ids that end
+    an answer. begin: id that begins a text, if there is one. matrices, tables: shapes of what is packed, layers'
+    matrices apart from embedding and head; none for an exported IR. parameters: how many numbers they are.
+    stored_bytes: what the weights take as the file has them, of an exported IR and of a GGUF file; else 0.
     """
 
     architecture: str
     layers: int
     kv_heads: int
     head_size: int
+    hidden: int
     vocabulary: int
     context: int
     ends: tuple[int, ...]
@@ -44,6 +48,16 @@ class Description:
     matrices: tuple[Shape, ...]
     tables: tuple[Shape, ...]
     stored_bytes: int
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the file says in which precision it is meant to run: a GGUF file."""
+        return bool(self.matrices and self.stored_bytes)
+
+    @property
+    def can_embed(self) -> bool:
+        """Whether its states can be had: an exported IR gives logits alone."""
+        return bool(self.matrices)
 
     @property
     def parameters(self) -> int:
@@ -59,41 +73,54 @@ class Description:
 
     def weight_bytes(self, packing: Packing) -> int:
         """Bytes of the packed weights (norms and biases left out); an exported IR is as big as its file."""
-        if not self.matrices:
+        if packing == "kept" or not self.matrices:
             return self.stored_bytes
         coarse = sum(packed_bytes(shape, packing) for shape in self.matrices)
         return coarse + sum(packed_bytes(shape, "int8" if packing == "int4" else packing) for shape in self.tables)
 
 
 def describe(directory: Path) -> Description:
-    """Read a Hugging Face directory or an exported IR. Raises Invalid naming the file and field that is wrong."""
-    config = read_fields(directory / "config.json")
+    """Read a Hugging Face directory, a GGUF file or an exported IR.
+
+    Raises Invalid naming the file and field that is wrong.
+    """
     exported = is_ir(directory)
+    tensors = None if exported else open_tensors(directory)
+    config = tensors.config if tensors else read_fields(directory / "config.json")
     architecture = "OpenVINO IR" if exported else find_architecture(config)
     geometry = read_geometry(config, architecture)
-    generation = _generation(directory)
-    shapes = {} if exported else _shapes(directory)
+    generation = tensors.generation if isinstance(tensors, GGUF) else _generation(directory)
+    shapes = _shapes(tensors) if tensors else {}
     begins = (*generation.ids("bos_token_id"), *config.ids("bos_token_id"))
     return Description(
         architecture=architecture,
         layers=geometry.layers,
         kv_heads=geometry.heads.key_value,
         head_size=geometry.heads.size,
+        hidden=geometry.hidden,
         vocabulary=geometry.vocabulary,
-        context=geometry.context,
+        context=geometry.context - unused_places(config, architecture),
         ends=tuple(dict.fromkeys((*generation.ids("eos_token_id"), *config.ids("eos_token_id")))),
         begin=begins[0] if begins else None,
         sampling=_sampling(generation),
         matrices=tuple(shape for name, shape in shapes.items() if not name.endswith(_TABLES)),
         tables=tuple(shape for name, shape in shapes.items() if name.endswith(_TABLES)),
-        stored_bytes=_size(ir_file(directory).with_suffix(".bin")) if exported else 0,
+        stored_bytes=_stored_bytes(directory, tensors),
     )
 
 
-def _shapes(directory: Path) -> dict[str, Shape]:
-    """The checkpoint's matrices by name."""
-    checkpoint = Checkpoint(directory)
-    shapes = {name: checkpoint.entry(name).shape for name in checkpoint}
+def _stored_bytes(directory: Path, tensors: Tensors | None) -> int:
+    match tensors:
+        case None:
+            return _size(ir_file(directory).with_suffix(".bin"))
+        case GGUF():
+            return tensors.kept_bytes()
+    return 0
+
+
+def _shapes(tensors: Tensors) -> dict[str, Shape]:
+    """The matrices by name."""
+    shapes = {name: tensors.entry(name).shape for name in tensors}
     return {name: shape for name, shape in shapes.items() if len(shape) == 2}
 
 

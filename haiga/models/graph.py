@@ -18,7 +18,15 @@ from haiga.models.rope import Rope
 from haiga.models.weights import Stored, Weights
 
 Node: TypeAlias = Any  # openvino's node factories are untyped
-_TYPES = {"f32": ov.Type.f32, "bf16": ov.Type.bf16, "i8": ov.Type.i8, "i4": ov.Type.i4}
+_TYPES = {
+    "f32": ov.Type.f32,
+    "bf16": ov.Type.bf16,
+    "f16": ov.Type.f16,
+    "i8": ov.Type.i8,
+    "u8": ov.Type.u8,
+    "i4": ov.Type.i4,
+    "u4": ov.Type.u4,
+}
 
 
 def constant(value: ArrayLike, dtype: type) -> Node:
@@ -165,16 +173,18 @@ class PagedGraph(Graph):
 def matrix(stored: Stored) -> Node:
     """A weight over the memory it lies in, which must outlive the model.
 
-    Integers become constant -> convert -> multiply (-> reshape), the form that the plugin multiplies with without
-    unpacking the whole first.
+    Integers become constant -> convert (-> subtract) -> multiply (-> reshape), the form that the plugin
+    multiplies with without unpacking the whole first.
     """
     held = op.constant(ov.Tensor(stored.bits, list(stored.shape), _TYPES[stored.kind]))
     if stored.kind == "f32":
         return held
     values = op.convert(held, np.float32)
     if stored.scales is None:
-        values.get_rt_info()["decompression_0"] = ""  # the plugin's mark: keep bf16, else it unfolds all to f32
+        values.get_rt_info()["decompression_0"] = ""  # the plugin's mark: keep 16 bits, else it unfolds all to f32
         return values
+    if stored.zeros is not None:
+        values = op.subtract(values, constant(stored.zeros, np.float32))
     product = op.multiply(values, constant(stored.scales, np.float32))
     if len(stored.shape) == 2:
         return product

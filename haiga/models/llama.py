@@ -13,7 +13,7 @@ from haiga.models.fields import Fields
 from haiga.models.geometry import Geometry, read_geometry
 from haiga.models.graph import Graph, Node, PagedGraph
 from haiga.models.rope import Rope, read_rope
-from haiga.models.weights import Checkpoint, Weights
+from haiga.models.weights import Tensors, Weights
 
 _THETA = {"SmolLM3ForCausalLM": 2_000_000.0}
 _ACTIVATIONS = ("silu", "gelu", "gelu_pytorch_tanh", "gelu_new")
@@ -169,7 +169,7 @@ class Names:
     head: str | None
 
 
-def find_names(checkpoint: Checkpoint) -> Names:
+def find_names(checkpoint: Tensors) -> Names:
     """Find the decoder's prefix by its embedding table: `model.`, none, `language_model.model.` and the like."""
     tables = [name for name in checkpoint if name.endswith("embed_tokens.weight")]
     if len(tables) != 1:
@@ -180,7 +180,7 @@ def find_names(checkpoint: Checkpoint) -> Names:
     return Names(prefix, tables[0], next((name for name in heads if name in checkpoint), None))
 
 
-def _head(checkpoint: Checkpoint, names: Names, shape: Llama) -> str:
+def _head(checkpoint: Tensors, names: Names, shape: Llama) -> str:
     """The head's table: its own where the file has one, else the embedding's unless the config forbids that."""
     if names.head is not None:
         return names.head

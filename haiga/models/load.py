@@ -1,4 +1,4 @@
-"""A directory to a compiled model: packed weights from the cache or into it, the graph, the plugin.
+"""A directory or GGUF file to a compiled model: packed weights from the cache or into it, the graph, the plugin.
 
 Rule: what is cached is the packed weights, as a file that is mapped. The compiled blob is not: an exported blob of a
 paged model loses what the plugin needs to read it back, and building and compiling the graph anew takes under a second.
@@ -20,20 +20,19 @@ from haiga.models.ir import is_ir, read_ir
 from haiga.models.plugin import BLOCK, CacheType, compile_model
 from haiga.models.pooling import Pooling, pool
 from haiga.models.registry import BUILDERS, ENCODERS, build, find_architecture, states
+from haiga.models.sources import open_tensors, source_files
 from haiga.models.weights import (
     PACKINGS,
     Arena,
-    Checkpoint,
     Heap,
     PackedFile,
     PackedWriter,
     Packing,
     Progress,
+    Tensors,
     Weights,
 )
-from haiga.models.weights.checkpoint import weight_files
-from haiga.models.weights.packing import packed_bytes
-from haiga.models.weights.source import HELD_AS
+from haiga.models.weights.source import packed_size
 
 __all__ = [
     "BLOCK",
@@ -105,7 +104,7 @@ def prepare(directory: Path, settings: Settings, cache_dir: Path, progress: Prog
             _pack(weights, settings.context)
 
 
-def count_weights(checkpoint: Checkpoint) -> int:
+def count_weights(checkpoint: Tensors) -> int:
     """How many numbers the checkpoint's tensors hold."""
     return sum(prod(checkpoint.entry(name).shape) for name in checkpoint)
 
@@ -113,8 +112,9 @@ def count_weights(checkpoint: Checkpoint) -> int:
 def cache_file(directory: Path, weights: Packing, cache_dir: Path) -> Path:
     """Where the directory's packed weights are cached; the name changes with anything they are made from."""
     digest = hashlib.sha256(f"{_FORMAT} {weights}".encode())
-    digest.update((directory / "config.json").read_bytes())
-    for file in weight_files(directory):
+    if directory.is_dir():
+        digest.update((directory / "config.json").read_bytes())
+    for file in source_files(directory):
         stat = file.stat()
         digest.update(f"{file.name} {stat.st_size} {stat.st_mtime_ns}".encode())
     return cache_dir / f"{directory.name}-{weights}-{digest.hexdigest()[:16]}.safetensors"
@@ -143,7 +143,7 @@ def _weights(
     directory: Path, settings: Settings, cache_dir: Path | None, progress: Progress = lambda _: None
 ) -> Iterator[Weights]:
     """The weights to build with; when the block ends well, what was packed is kept."""
-    checkpoint = Checkpoint(directory)
+    checkpoint = open_tensors(directory)
     find_architecture(checkpoint.config)  # before hours of packing, not after
     arena = _arena(checkpoint, settings.weights, cache_dir)
     try:
@@ -155,14 +155,13 @@ def _weights(
         raise
 
 
-def _arena(checkpoint: Checkpoint, packing: Packing, cache_dir: Path | None) -> Arena:
-    entries = [entry for entry in map(checkpoint.entry, checkpoint) if len(entry.shape) == 2]
-    shapes = [entry.shape for entry in entries if entry.dtype != HELD_AS.get(packing)]
-    if cache_dir is None or not shapes:  # what already lies in the wanted type is used where it lies
+def _arena(checkpoint: Tensors, packing: Packing, cache_dir: Path | None) -> Arena:
+    matrices = [name for name in checkpoint if len(checkpoint.entry(name).shape) == 2]
+    largest = sum(packed_size(checkpoint, name, packing) for name in matrices)
+    if cache_dir is None or not largest:
         return Heap()
     path = cache_file(checkpoint.directory, packing, cache_dir)
     if path.exists():
         return PackedFile(path)
     cache_dir.mkdir(parents=True, exist_ok=True)
-    largest = sum(packed_bytes(shape, "int8" if packing == "int4" else packing) for shape in shapes)
-    return PackedWriter(path, largest, 2 * len(checkpoint))
+    return PackedWriter(path, largest, 3 * len(checkpoint))

@@ -26,7 +26,7 @@ def compile_model(model: ov.Model, weights: Weights | None, cache: CacheType, th
     properties = {"PERFORMANCE_HINT": "LATENCY", "KV_CACHE_PRECISION": cache, "INFERENCE_PRECISION_HINT": precision}
     if weights is not None:
         # in products with integer weights activations are rounded to int8, with float weights never
-        group = weights.activation_group if weights.packing in ("int8", "int4") else 0
+        group = weights.activation_group if weights.packing in ("int8", "int4", "kept") else 0
         properties["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = str(group)
     if threads:
         properties["INFERENCE_NUM_THREADS"] = str(threads)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import openvino as ov
 
 from haiga.core.errors import Invalid
-from haiga.models.bert import bert_states
+from haiga.models.bert import bert_states, first_place
 from haiga.models.fields import Fields
 from haiga.models.graph import Graph, Node
 from haiga.models.llama import build_llama, llama_states
@@ -60,6 +60,11 @@ def build(weights: Weights, context: int) -> ov.Model:
     """The checkpoint's paged graph, its rope computed for `context` tokens."""
     architecture = find_architecture(weights.checkpoint.config)
     return BUILDERS[architecture](weights, architecture, context)
+
+
+def unused_places(config: Fields, architecture: str) -> int:
+    """How many of the positions that an encoder's table has no token can be at."""
+    return first_place(config, architecture) if architecture in ENCODERS else 0
 
 
 def states(graph: Graph, architecture: str, context: int) -> Node:

@@ -1,7 +1,7 @@
-"""Weights: read from safetensors (checkpoint), packed to f32, bf16, int8 or int4 (packing, source), kept (arena)."""
+"""Weights: read as Tensors (checkpoint: from safetensors), packed (packing, source), kept in memory (arena)."""
 
 from haiga.models.weights.arena import Arena, Heap, PackedFile, PackedWriter
-from haiga.models.weights.checkpoint import Checkpoint, check_vocabulary
+from haiga.models.weights.checkpoint import Checkpoint, Tensors, check_vocabulary
 from haiga.models.weights.packing import PACKINGS, Packing, Quantized, dequantize, pack_int4, pack_int8
 from haiga.models.weights.source import Progress, Stored, Weights
 
@@ -16,6 +16,7 @@ __all__ = [
     "Progress",
     "Quantized",
     "Stored",
+    "Tensors",
     "Weights",
     "check_vocabulary",
     "dequantize",

@@ -1,4 +1,4 @@
-"""A Hugging Face directory read lazily: config.json and safetensors, in one file or in shards.
+"""What weights are read from, and a Hugging Face directory as such: config.json and safetensors, in one file or shards.
 
 Rule: tensors are read from a memory map when asked for, never before, and every problem is one line that names the
 file or the tensor. Format: https://huggingface.co/docs/safetensors (8 bytes of header length, a JSON header of
@@ -7,7 +7,7 @@ file or the tensor. Format: https://huggingface.co/docs/safetensors (8 bytes of 
 
 import json
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from haiga.core.errors import Invalid
 from haiga.models.fields import Fields, read_fields
+from haiga.models.weights.packing import Grouped, Quantized
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _LARGEST_HEADER = 100 << 20  # the limit of the safetensors library itself
@@ -36,19 +37,17 @@ class Entry:
     size: int
 
 
-class Checkpoint:
-    """The tensors of one directory by name, and its config.json as `config`.
+class Tensors:
+    """A model's tensors by the names that Hugging Face gives them, and its `config` with the fields of config.json.
+    `directory` is where they come from.
 
-    Raises Invalid (one line, naming file or tensor) for a missing or damaged file here, and for a missing tensor,
-    a wrong shape, an unreadable type or numbers that are not finite when a tensor is read.
+    Raises Invalid (one line, naming file or tensor) for a missing tensor, a wrong shape, an unreadable type or numbers
+    that are not finite when a tensor is read.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.config: Fields = read_fields(directory / "config.json")
-        self._entries: dict[str, Entry] = {}
-        for file in weight_files(directory):
-            self._entries |= read_header(file)
+    def __init__(self, directory: Path, config: Fields, entries: Mapping[str, Entry]) -> None:
+        self.directory, self.config = directory, config
+        self._entries = entries
         self._maps: dict[Path, mmap.mmap] = {}
 
     def __contains__(self, name: str) -> bool:
@@ -76,11 +75,19 @@ class Checkpoint:
             raise Invalid(f"{entry.file}: tensor {name} has shape {list(entry.shape)}, expected {list(shape)}")
         if entry.dtype not in _READABLE:
             raise Invalid(f"{entry.file}: tensor {name} is {entry.dtype}; readable are {', '.join(_READABLE)}")
-        if entry.file not in self._maps:
-            with entry.file.open("rb") as stream:
-                self._maps[entry.file] = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
-        flat = np.frombuffer(self._maps[entry.file], _READABLE[entry.dtype], prod(shape), entry.begin)
-        return flat.reshape(shape)
+        return self._mapped(entry, _READABLE[entry.dtype]).reshape(shape)
+
+    def lies_as(self, name: str, dtype: str | None) -> bool:
+        """Whether `stored` gives the tensor in this type as a graph wants it, so that it can be used where it lies."""
+        return self.entry(name).dtype == dtype
+
+    def grouped(self, name: str) -> Grouped | None:
+        """How the integers of a quantised tensor are held; None for floats."""
+        return None
+
+    def quantized(self, name: str, shape: tuple[int, ...], rows: slice) -> Quantized:
+        """`rows` of a tensor that is `grouped`."""
+        raise Invalid(f"{self.entry(name).file}: tensor {name} is not quantised")
 
     def read(self, name: str, shape: tuple[int, ...], rows: slice = slice(None)) -> NDArray[np.float32]:
         """`rows` of the tensor as finite float32 (a view of the map where the file holds float32)."""
@@ -94,6 +101,24 @@ class Checkpoint:
         """Drop the files' pages from memory; views stay valid and are read again when used."""
         for each in self._maps.values():
             each.madvise(mmap.MADV_DONTNEED)
+
+    def _mapped(self, entry: Entry, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """The tensor's bytes as a flat array."""
+        if entry.file not in self._maps:
+            with entry.file.open("rb") as stream:
+                self._maps[entry.file] = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+        return np.frombuffer(self._maps[entry.file], dtype, entry.size // dtype.itemsize, entry.begin)
+
+
+class Checkpoint(Tensors):
+    """The tensors of one directory. Raises Invalid naming a file that is missing or damaged."""
+
+    def __init__(self, directory: Path) -> None:
+        config = read_fields(directory / "config.json")
+        entries: dict[str, Entry] = {}
+        for file in weight_files(directory):
+            entries |= read_header(file)
+        super().__init__(directory, config, entries)
 
 
 def decode_bf16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:

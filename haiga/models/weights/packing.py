@@ -1,19 +1,19 @@
 """Packing of a weight matrix [out, in] to f32, bf16, int8 (by output channel) or int4 (by group), with numpy only.
 
 Rule: symmetric, so a weight is `scale * integer` and nothing else; `dequantize` gives back exactly what the graph
-computes with.
+computes with. `kept` packs nothing: integers that a file holds already stay, with the zeros that it may give them.
 """
 
 from dataclasses import dataclass
 from math import prod
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haiga.core.errors import Invalid
 
-Packing = Literal["f32", "bf16", "int8", "int4"]
+Packing = Literal["f32", "bf16", "int8", "int4", "kept"]
 PACKINGS: tuple[Packing, ...] = get_args(Packing)
 LARGEST_GROUP = 128
 _GROUPS = (LARGEST_GROUP, 64, 32)
@@ -21,11 +21,27 @@ _GROUPS = (LARGEST_GROUP, 64, 32)
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """values: int8 [out, groups, group] (int4 numbers too, one to a byte until stored); scales: float32
-    [out, groups, 1]."""
+    """values: int8 or uint8 [out, groups, group] (4-bit numbers too, one to a byte until stored); scales, and zeros
+    where there are any: float32 [out, groups, 1]."""
 
-    values: NDArray[np.int8]
+    values: NDArray[Any]
     scales: NDArray[np.float32]
+    zeros: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """How a file's integers are held: `group` of them share a scale, and a zero where there are `zeros`."""
+
+    kind: Literal["i8", "u8", "i4", "u4"]
+    group: int
+    zeros: bool = False
+
+    def sizes(self, outer: int, inner: int) -> tuple[int, int, int]:
+        """Bytes of the integers of a matrix [outer, inner], of its scales, of its zeros."""
+        beside = 4 * outer * inner // self.group
+        width = 2 if self.kind in ("i4", "u4") else 1
+        return outer * inner // width, beside, beside if self.zeros else 0
 
 
 def group_size(width: int) -> int:
@@ -34,9 +50,9 @@ def group_size(width: int) -> int:
 
 
 def packed_bytes(shape: tuple[int, ...], packing: Packing) -> int:
-    """Bytes of a matrix [out, in] in a packing, scales included."""
+    """Bytes of a matrix [out, in] of floats in a packing, scales included."""
     match packing:
-        case "f32":
+        case "f32" | "kept":  # the plugin unfolds 16-bit floats
             return 4 * prod(shape)
         case "bf16":
             return 2 * prod(shape)
@@ -66,11 +82,12 @@ def pack_int4(weights: NDArray[np.float32]) -> Quantized:
 
 def dequantize(packed: Quantized) -> NDArray[np.float32]:
     """The matrix [out, in] that the graph multiplies with."""
-    return (packed.values * packed.scales).reshape(len(packed.values), -1)
+    numbers = packed.values if packed.zeros is None else packed.values - packed.zeros
+    return (numbers * packed.scales).reshape(len(packed.values), -1)
 
 
-def store_int4(values: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """Two to a byte, the first in the low half, as OpenVINO's i4 lies in memory. The count must be even."""
+def store_int4(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Two to a byte, the first in the low half, as OpenVINO's i4 and u4 lie in memory. The count must be even."""
     if values.size % 2:
         raise Invalid(f"int4 needs an even number of weights, a matrix has {values.size}")
     pairs = values.reshape(-1, 2).view(np.uint8)
