@@ -164,6 +164,9 @@ class Worker:
             card = self._inference.model(_caller(line), request.model)
         except HaigaError as error:
             return Prepared(line, error=form.failed(error, id=self._new_id("req")))
+        except Exception:
+            log.exception("unexpected error in line %s of batch %s", line.custom_id, line.batch)
+            return Prepared(line, error=form.failed(Failed("Internal server error"), id=self._new_id("req")))
         digest = digest_of(request, card, line.endpoint, line.workspace, line.rules.dedupe)
         return Prepared(line, order_of(request, card.name), digest)
 

@@ -66,14 +66,14 @@ def _capabilities(can: Capabilities) -> dict[str, Any]:
     yes, no = {"supported": True}, {"supported": False}
     thinking = {"supported": can.thinking}
     return {
-        "batch": no,
+        "batch": yes,
         "citations": no,
         "code_execution": no,
         "context_management": {
-            "supported": can.thinking or can.tools,
+            **yes,
             "clear_thinking_20251015": thinking,
             "clear_tool_uses_20250919": {"supported": can.tools},
-            "compact_20260112": no,
+            "compact_20260112": yes,
         },
         "effort": {**no, "low": no, "medium": no, "high": no, "xhigh": no, "max": no},
         "image_input": {"supported": can.images},
