@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from haiga.config import Settings
-from haiga.core.errors import HaigaError, Invalid, NotFound
+from haiga.core.errors import HaigaError, Invalid, NotFound, Unsupported
 from haiga.core.library import AddedModel
+from haiga.engines.native.embedder import NativeEmbedder
 from haiga.engines.native.engine import NativeEngine
-from haiga.engines.native.opening import NativeOptions, open_engine, pack
+from haiga.engines.native.opening import NativeOptions, embeds_alone, open_embedder, open_engine, pack
 from haiga.services.library import Progress
 from haiga.services.models import Models
 from haiga.starter import text_path
@@ -27,9 +28,9 @@ STARTER_CREATED = 1795305600  # 2026-11-22, the day this starter was trained
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The engines by name in the order they are listed, the aliases, and the models made of both."""
+    """What runs the models, by name in the order they were named, the aliases, and the models made of both."""
 
-    engines: dict[str, NativeEngine]
+    engines: dict[str, NativeEngine | NativeEmbedder]
     aliases: tuple[tuple[str, str], ...]
     models: Models
 
@@ -41,7 +42,7 @@ async def offer(settings: Settings, library: Sequence[AddedModel], warn: Callabl
     A model of the library that cannot be opened is left out with a warning; anything the settings name must stand.
     Raises Invalid.
     """
-    engines: dict[str, NativeEngine] = {}
+    engines: dict[str, NativeEngine | NativeEmbedder] = {}
     if settings.starter:
         engines[STARTER] = _starter(settings)
     for name, path in settings.models:
@@ -53,15 +54,31 @@ async def offer(settings: Settings, library: Sequence[AddedModel], warn: Callabl
     if not engines:
         raise Invalid("there is no model: add one with `haiga models add`, or drop --no-starter")
     _check_aliases(settings, engines)
-    models = Models(engines, settings.aliases, settings.memory_budget)
+    models = _models(engines, settings)
     try:
         yield Offer(engines, settings.aliases, models)
     finally:
         await models.close()
 
 
+def _models(engines: dict[str, NativeEngine | NativeEmbedder], settings: Settings) -> Models:
+    """The models, with what makes the embeddings of those that write text."""
+    writers = {name: engine for name, engine in engines.items() if isinstance(engine, NativeEngine)}
+    embedders = {name: engine for name, engine in engines.items() if isinstance(engine, NativeEmbedder)}
+    embedders |= {name: engine.embedder for name, engine in writers.items() if engine.embedder is not None}
+    return Models(writers, settings.aliases, settings.memory_budget, embedders)
+
+
 def open_named(name: str, library: Sequence[AddedModel], settings: Settings) -> NativeEngine:
-    """The engine for one model: of the library, the starter, or in the directory called `name`. Raises NotFound."""
+    """The engine for one model: of the library, the starter, or in the directory called `name`. Raises NotFound, and
+    Unsupported for a model that writes no text."""
+    engine = _named(name, library, settings)
+    if isinstance(engine, NativeEmbedder):
+        raise Unsupported(f"model {name} makes embeddings only, it writes no text")
+    return engine
+
+
+def _named(name: str, library: Sequence[AddedModel], settings: Settings) -> NativeEngine | NativeEmbedder:
     for added in library:
         if added.name == name:
             return open_directory(name, Path(added.path), added.weights, settings)
@@ -73,12 +90,13 @@ def open_named(name: str, library: Sequence[AddedModel], settings: Settings) -> 
     raise NotFound(f"there is no model {name} here (there are: {names}), and no directory of that name")
 
 
-def open_directory(name: str, path: Path, weights: str | None, settings: Settings) -> NativeEngine:
-    """An engine for a directory, not started yet. Raises Invalid and Unsupported naming the file."""
+def open_directory(name: str, path: Path, weights: str | None, settings: Settings) -> NativeEngine | NativeEmbedder:
+    """What runs the model in a directory, not started yet. Raises Invalid and Unsupported naming the file."""
     directory = path.expanduser().resolve()
     if not directory.is_dir():
         raise Invalid(f"model {name}: {directory}: there is no such directory")
-    return open_engine(name, directory, _options(settings, weights), int(directory.stat().st_mtime))
+    opened = open_embedder if embeds_alone(directory) else open_engine
+    return opened(name, directory, _options(settings, weights), int(directory.stat().st_mtime))
 
 
 async def prepare_engine(directory: Path, weights: str | None, settings: Settings, progress: Progress) -> None:
@@ -110,7 +128,10 @@ def forget_packed(directory: Path, settings: Settings) -> None:
 
 
 def _open_added(
-    engines: dict[str, NativeEngine], added: AddedModel, settings: Settings, warn: Callable[[str], None]
+    engines: dict[str, NativeEngine | NativeEmbedder],
+    added: AddedModel,
+    settings: Settings,
+    warn: Callable[[str], None],
 ) -> None:
     if added.name in engines:
         warn(f"the model {added.name} of the library is hidden by --model {added.name}=…")
@@ -121,7 +142,7 @@ def _open_added(
         warn(f"the model {added.name} of the library is left out: {error}")
 
 
-def _check_aliases(settings: Settings, engines: dict[str, NativeEngine]) -> None:
+def _check_aliases(settings: Settings, engines: dict[str, NativeEngine | NativeEmbedder]) -> None:
     for pattern, name in settings.aliases:
         if name not in engines:
             raise Invalid(f"{pattern}={name}: there is no model {name}", field="--alias")

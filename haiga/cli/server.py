@@ -19,6 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from haiga.cli.engines import Offer, offer
 from haiga.config import Settings
 from haiga.core.errors import Failed, Invalid
+from haiga.core.ports import ModelCard
+from haiga.engines.native.embedder import NativeEmbedder
+from haiga.engines.native.engine import NativeEngine
 from haiga.services.access import Access
 from haiga.services.models import Models
 from haiga.stores.connect import connect
@@ -66,7 +69,7 @@ def _build(settings: Settings, access: Access, models: Models, database: AsyncEn
 
 
 async def _load_first(offered: Offer, announced: str) -> None:
-    async with offered.models.use(next(iter(offered.engines))):
+    async with offered.models.loaded(next(iter(offered.engines))):
         _settle()
         typer.echo(announced)
 
@@ -118,18 +121,25 @@ def announcement(url: str, offered: Offer, door: bool) -> str:
     width = max(map(len, offered.engines))
     lines = [f"haiga {version('haiga')} at {url}"]
     for name, engine in offered.engines.items():
-        lines.append(f"  {name:{width}}  context {engine.card.context:,} tokens, KV pool {engine.pool:,} tokens")
+        lines.append(f"  {name:{width}}  {_described(engine)}")
     lines += [f"  {pattern} -> {name}" for pattern, name in offered.aliases]
     if door:
         lines.append("no API key is configured: any credential is accepted, from this machine only")
-    return "\n".join((*lines, "try:", f"  {curl(url, next(iter(offered.engines)), door)}"))
+    return "\n".join((*lines, "try:", f"  {curl(url, offered.models.cards()[0], door)}"))
 
 
-def curl(url: str, model: str, door: bool) -> str:
+def _described(engine: NativeEngine | NativeEmbedder) -> str:
+    context = f"{engine.card.context:,} tokens"
+    if isinstance(engine, NativeEngine):
+        return f"context {context}, KV pool {engine.pool:,} tokens"
+    return f"embeddings of {engine.card.dimensions:,} numbers, texts of up to {context}"
+
+
+def curl(url: str, card: ModelCard, door: bool) -> str:
     """A request that works when pasted (with a key in HAIGA_API_KEY when keys are configured)."""
-    body = {"model": model, "max_tokens": 100, "messages": [{"role": "user", "content": "Hello!"}]}
+    messages = {"max_tokens": 100, "messages": [{"role": "user", "content": "Hello!"}]}
+    path, asked = ("messages", messages) if card.capabilities.text else ("embeddings", {"input": "Hello!"})
+    header = " -H 'anthropic-version: 2023-06-01'" if card.capabilities.text else ""
     key = "" if door else ' -H "x-api-key: $HAIGA_API_KEY"'
-    return (
-        f"curl {shlex.quote(url + '/v1/messages')} -H 'content-type: application/json'"
-        f" -H 'anthropic-version: 2023-06-01'{key} -d {shlex.quote(json.dumps(body))}"
-    )
+    body = shlex.quote(json.dumps({"model": card.name, **asked}))
+    return f"curl {shlex.quote(f'{url}/v1/{path}')} -H 'content-type: application/json'{header}{key} -d {body}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from haiga.core.access import ApiKey
 from haiga.core.chats import ChatFilter, KeptChat
+from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.generation import Event, TextRequest
 from haiga.core.jobs import Batch, Line, Outcome, Page, Prepared, Result
 from haiga.core.library import AddedModel
@@ -71,11 +72,14 @@ class Capabilities:
     thinking: bool = False
     structured_output: bool = False
     prefill: bool = True
+    embeddings: bool = False
+    text: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What the APIs say about a model. `created` is unix seconds; `context` and `max_output` are tokens."""
+    """What the APIs say about a model. `created` is unix seconds; `context` and `max_output` are tokens; `dimensions`
+    is how many numbers its embeddings have."""
 
     name: str
     display_name: str
@@ -83,6 +87,7 @@ class ModelCard:
     context: int
     max_output: int
     capabilities: Capabilities = Capabilities()
+    dimensions: int = 0
 
 
 class Engine(Protocol):
@@ -114,6 +119,31 @@ class Engine(Protocol):
     @property
     def memory(self) -> int:
         """Bytes held while started: weights, KV pool and overhead, estimated before and measured after the start."""
+
+
+class Embedder(Protocol):
+    """Who makes a model's embeddings. A model that writes text as well has an `Engine` besides."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What this model can do; its `context` is the longest text in tokens."""
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """A vector for each text. Raises core errors only; cancelling it takes back what has not been run yet."""
+
+    @property
+    def busy(self) -> int:
+        """Requests under way."""
+
+    async def start(self) -> None:
+        """As an engine's."""
+
+    async def close(self) -> None:
+        """As an engine's."""
+
+    @property
+    def memory(self) -> int:
+        """As an engine's, in bytes."""
 
 
 class KeyStore(Protocol):

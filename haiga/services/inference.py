@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from haiga.core.access import Caller
+from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.errors import Invalid, Unsupported
 from haiga.core.generation import Event, Finished, TextRequest
 from haiga.core.messages import Block, Document, Image, Opaque, SearchResult, ToolResult, ToolUse
@@ -62,9 +63,23 @@ class Inference:
                     for each in shown.feed(event):
                         yield each
 
+    async def embed(self, caller: Caller, request: EmbeddingRequest) -> Embeddings:
+        """A vector for each text. Raises core errors only."""
+        card = self._models.card(request.model)
+        embeds = card.capabilities.embeddings
+        if embeds and request.dimensions is not None and request.dimensions > card.dimensions:
+            raise Invalid(
+                f"Invalid value for 'dimensions' = {request.dimensions}. Must be less than or equal to"
+                f" {card.dimensions}.",
+                field="dimensions",
+                code="invalid_value",
+            )
+        async with self._models.embed(card.name) as embedder:
+            return await embedder.embed(replace(request, model=card.name, workspace=caller.workspace))
+
     def _admit(self, caller: Caller, request: TextRequest) -> TextRequest:
         """The request under the model's own name and the caller's workspace. Raises Invalid and Unsupported."""
-        card = self._models.card(request.model)
+        card = self._models.engine(request.model).card
         if request.max_tokens > card.max_output:
             raise Invalid(
                 f"{request.max_tokens} > {card.max_output}, which is the maximum allowed number of output tokens"

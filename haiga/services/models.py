@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from haiga.core.errors import Busy, Failed, NotFound
-from haiga.core.ports import Engine, ModelCard
+from haiga.core.errors import Busy, Failed, NotFound, Unsupported
+from haiga.core.ports import Embedder, Engine, ModelCard
 
 PATIENCE = 30.0  # seconds that a request waits for memory before it is told to come back
 
@@ -20,7 +20,7 @@ PATIENCE = 30.0  # seconds that a request waits for memory before it is told to 
 class _Seat:
     """One model's place: its engine, who uses it now, and when it was last asked for."""
 
-    engine: Engine
+    engine: Engine | Embedder
     state: Literal["cold", "loading", "ready", "unloading"] = "cold"
     users: int = 0
     last_used: int = 0
@@ -35,16 +35,24 @@ class _Seat:
 
 
 class Models:
-    """The models this server offers, first added first listed.
+    """The models this server offers, first added first listed, those that only make embeddings last.
 
     `aliases` maps patterns ("claude-*") to names, first match wins, a real name beats any pattern. `budget` bounds
-    the memory of loaded engines in bytes; None leaves it to the machine.
+    the memory of loaded engines in bytes; None leaves it to the machine. `embedders` make the embeddings of the models
+    of their names; one is loaded and unloaded by itself, as an engine is.
     """
 
     def __init__(
-        self, engines: Mapping[str, Engine], aliases: Sequence[tuple[str, str]] = (), budget: int | None = None
+        self,
+        engines: Mapping[str, Engine],
+        aliases: Sequence[tuple[str, str]] = (),
+        budget: int | None = None,
+        embedders: Mapping[str, Embedder] | None = None,
     ) -> None:
-        self._seats = {name: _Seat(engine) for name, engine in engines.items()}
+        self._engines, self._embedders = dict(engines), dict(embedders or {})
+        self._writing = {name: _Seat(engine) for name, engine in self._engines.items()}
+        self._embedding = {name: _Seat(embedder) for name, embedder in self._embedders.items()}
+        self._seats = (*self._writing.values(), *self._embedding.values())
         self._aliases = tuple(aliases)
         self._budget = budget
         self._changed = asyncio.Condition()
@@ -53,11 +61,12 @@ class Models:
         """Whether a model has been loaded since the start."""
 
     def cards(self) -> list[ModelCard]:
-        return [seat.engine.card for seat in self._seats.values()]
+        alone = [embedder.card for name, embedder in self._embedders.items() if name not in self._engines]
+        return [*(engine.card for engine in self._engines.values()), *alone]
 
     def resolve(self, name: str) -> str:
         """The name of the model that answers to `name`. Raises NotFound in the API's words."""
-        if name in self._seats:
+        if name in self._writing or name in self._embedding:
             return name
         for pattern, target in self._aliases:
             if fnmatchcase(name, pattern):
@@ -65,28 +74,57 @@ class Models:
         raise NotFound(f"model: {name}")
 
     def card(self, name: str) -> ModelCard:
-        return self._seats[self.resolve(name)].engine.card
+        resolved = self.resolve(name)
+        return (self._writing.get(resolved) or self._embedding[resolved]).engine.card
 
     def engine(self, name: str) -> Engine:
-        """The engine for work that needs no loaded weights (counting). Raises NotFound."""
-        return self._seats[self.resolve(name)].engine
+        """The engine for work that needs no loaded weights (counting). Raises NotFound and Unsupported."""
+        return self._engines[self._writer(name)]
 
     @asynccontextmanager
     async def use(self, name: str) -> AsyncIterator[Engine]:
         """The engine behind a name, loaded, and kept loaded until the block ends.
 
-        Raises NotFound, Busy when no memory came free in time, and whatever the engine's start raises.
+        Raises NotFound, Unsupported when the model writes no text, Busy when no memory came free in time, and whatever
+        the engine's start raises.
         """
-        seat = self._seats[self.resolve(name)]
+        resolved = self._writer(name)
+        async with self._held(self._writing[resolved]):
+            yield self._engines[resolved]
+
+    @asynccontextmanager
+    async def embed(self, name: str) -> AsyncIterator[Embedder]:
+        """Who makes the embeddings of the model behind a name, as `use`."""
+        resolved = self.resolve(name)
+        if resolved not in self._embedders:
+            raise Unsupported(f"model {resolved} makes no embeddings", field="model")
+        async with self._held(self._embedding[resolved]):
+            yield self._embedders[resolved]
+
+    @asynccontextmanager
+    async def loaded(self, name: str) -> AsyncIterator[None]:
+        """Have a model loaded, whatever it does, until the block ends. Raises as `use`."""
+        resolved = self.resolve(name)
+        async with self._held(self._writing.get(resolved) or self._embedding[resolved]):
+            yield
+
+    def _writer(self, name: str) -> str:
+        resolved = self.resolve(name)
+        if resolved not in self._engines:
+            raise Unsupported(f"model {resolved} makes embeddings only, it writes no text", field="model")
+        return resolved
+
+    @asynccontextmanager
+    async def _held(self, seat: _Seat) -> AsyncIterator[None]:
         await self._acquire(seat)
         try:
-            yield seat.engine
+            yield
         finally:
             await self._release(seat)
 
     async def close(self) -> None:
         """Unload everything, whether in use or not."""
-        await asyncio.gather(*(seat.engine.close() for seat in self._seats.values() if seat.resident))
+        await asyncio.gather(*(seat.engine.close() for seat in self._seats if seat.resident))
 
     async def _acquire(self, seat: _Seat) -> None:
         async with self._changed:
@@ -155,8 +193,8 @@ class Models:
             raise Busy(f"no memory came free for model {seat.engine.card.name}", retry_after=PATIENCE) from None
 
     def _fits(self, seat: _Seat) -> bool:
-        others = sum(other.engine.memory for other in self._seats.values() if other.resident and other is not seat)
+        others = sum(other.engine.memory for other in self._seats if other.resident and other is not seat)
         return self._budget is None or others + seat.engine.memory <= self._budget
 
     def _idle(self) -> list[_Seat]:
-        return [seat for seat in self._seats.values() if seat.idle]
+        return [seat for seat in self._seats if seat.idle]

@@ -1,16 +1,11 @@
 """The engine process: one model, its loop, and one socket to the server.
 
-Rule: this process lives as long as its socket. When the server goes away, however it goes, the process ends.
+Rule: commands become the loop's requests, the loop's outputs reports; what takes long happens on neither's thread.
 
     python -m haiga.engines.native.child '{"directory": …}' SOCKET
 """
 
-import os
-import signal
-import socket
 import sys
-import threading
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -29,57 +24,38 @@ from haiga.core.errors import HaigaError
 from haiga.core.generation import Usage
 from haiga.engines.native import protocol
 from haiga.engines.native.constraint import GrammarConstraint, ThoughtConstraint
+from haiga.engines.native.link import Link, resident_bytes
 from haiga.engines.native.protocol import Logprob, Plant, Ready, Submission, Update
 from haiga.engines.native.runner import OpenVINORunner
 from haiga.text.grammar import Grammars
 from haiga.text.grammar.masks import token_bytes
 from haiga.text.tokenizer import Tokenizer
 
-HEARTBEAT = 5.0  # seconds
-
 
 def main() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):  # meant for the whole group, and the server's to handle: it drains
-        signal.signal(number, signal.SIG_IGN)
     plant = Plant(**orjson.loads(sys.argv[1]))
-    wire = Wire(socket.socket(fileno=int(sys.argv[2])))
-    threading.Thread(target=_beat, args=(wire,), daemon=True).start()
+    link = Link.inherited(sys.argv[2])
     try:
         runner = _load(plant)
     except HaigaError as error:
-        wire.send(protocol.refused(error))
+        link.send(protocol.refused(error))
         return
     scheduler = Scheduler(BlockPool(runner.blocks, runner.block_size), plant.budget, plant.rows, plant.context)
-    loop = Loop(runner, scheduler, lambda outputs: wire.send(_report(loop, outputs)))
-    wire.send(protocol.ready(Ready(runner.blocks, runner.block_size, resident_bytes())))
-    desk = Desk(plant, runner.vocabulary, loop, wire)
-    threading.Thread(target=_listen, args=(wire, desk), daemon=True).start()
+    loop = Loop(runner, scheduler, lambda outputs: link.send(_report(loop, outputs)))
+    link.send(protocol.ready(Ready(runner.blocks, runner.block_size, resident_bytes())))
+    desk = Desk(plant, runner.vocabulary, loop, link)
+    link.listen(desk.obey)
     loop.run()
-
-
-class Wire:
-    """The socket to the server; frames from several threads do not mix."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self._lock = threading.Lock()
-
-    def send(self, frame: bytes) -> None:
-        try:
-            with self._lock:
-                self.connection.sendall(frame)
-        except OSError:  # the server is gone
-            os._exit(0)
 
 
 class Desk:
     """Takes commands to the loop. A request under a grammar waits at the side until that is compiled."""
 
-    def __init__(self, plant: Plant, vocabulary: int, loop: Loop, wire: Wire) -> None:
+    def __init__(self, plant: Plant, vocabulary: int, loop: Loop, link: Link) -> None:
         self._plant = plant
         self._vocabulary = vocabulary
         self._loop = loop
-        self._wire = wire
+        self._link = link
         self._compiler = ThreadPoolExecutor(1, "grammar")
         self._waiting: set[int] = set()
 
@@ -104,7 +80,7 @@ class Desk:
         try:
             constraint = self._constraint(submission)
         except HaigaError as error:
-            self._wire.send(protocol.step([Update(submission.id, error=error)], asdict(self._loop.stats)))
+            self._link.send(protocol.step([Update(submission.id, error=error)], asdict(self._loop.stats)))
             return
         if submission.id in self._waiting:
             self._waiting.discard(submission.id)
@@ -139,22 +115,6 @@ def _load(plant: Plant) -> OpenVINORunner:
     )
 
 
-def _beat(wire: Wire) -> None:
-    """A sign of life while a model loads or a long step runs."""
-    while True:
-        wire.send(protocol.alive())
-        time.sleep(HEARTBEAT)
-
-
-def _listen(wire: Wire, desk: Desk) -> None:
-    """Commands to the loop until the server goes away; then there is nobody left to answer."""
-    with wire.connection.makefile("rb") as stream:
-        while len(header := stream.read(protocol.HEADER.size)) == protocol.HEADER.size:
-            (length,) = protocol.HEADER.unpack(header)
-            desk.obey(orjson.loads(stream.read(length)))
-    os._exit(0)
-
-
 def _request(submission: Submission) -> Request:
     return Request(
         id=str(submission.id),
@@ -185,12 +145,6 @@ def _update(output: Output) -> Update:
 
 def _logprob(choice: Choice) -> Logprob:
     return Logprob(choice.logprob or 0.0, choice.top)
-
-
-def resident_bytes() -> int:
-    """This process's resident memory (Linux: the second field of /proc/self/statm, in pages)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from haiga.core.generation import (
     resolve,
 )
 from haiga.core.ports import ModelCard
+from haiga.engines.native.embedder import NativeEmbedder
 from haiga.engines.native.process import EngineProcess
 from haiga.engines.native.protocol import Submission
 from haiga.engines.native.reading import Reading
@@ -42,10 +43,19 @@ class NativeEngine:
     """A model run by an engine process of its own.
 
     `command` starts that process; `memory` is the bytes it is expected to hold (weights, KV pool, overhead); at most
-    `queue` requests are taken at once, the next ones are told to come back.
+    `queue` requests are taken at once, the next ones are told to come back. `embedder` makes the model's embeddings,
+    where it can.
     """
 
-    def __init__(self, model: Model, command: list[str], memory: int, queue: int = 256) -> None:
+    def __init__(
+        self,
+        model: Model,
+        command: list[str],
+        memory: int,
+        queue: int = 256,
+        embedder: NativeEmbedder | None = None,
+    ) -> None:
+        self.embedder = embedder
         self._model = model
         self._memory = memory
         self._queue = queue

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import orjson
 
-from haiga.core.errors import Invalid
+from haiga.core.errors import Invalid, Unsupported
 from haiga.core.ports import Capabilities, ModelCard
+from haiga.engines.native.embedder import NativeEmbedder, SentenceModel
 from haiga.engines.native.engine import Model, NativeEngine
 from haiga.engines.native.process import child_command
-from haiga.engines.native.protocol import Plant
+from haiga.engines.native.protocol import EmbeddingPlant, Plant
 from haiga.engines.native.speech import Speech
 from haiga.models.description import Description, describe
 from haiga.models.load import BLOCK, CacheType, Settings, count_weights, prepare
+from haiga.models.pooling import is_sentence_model, read_limit, read_pooling
+from haiga.models.registry import BUILDERS, ENCODERS
 from haiga.models.weights import Checkpoint, Packing, check_vocabulary
 from haiga.text.prompt import TAGS, Prompter
 from haiga.text.template import ChatTemplate
@@ -25,6 +28,8 @@ from haiga.text.tokenizer import Tokenizer
 
 OVERHEAD = 300 << 20  # bytes of an engine process besides weights and KV pool
 SMALL = 64 << 20  # weights up to this many bytes in f32 are run in f32, exactly
+SMALL_EMBEDDER = 512 << 20  # as SMALL, of a model that makes embeddings alone
+LONGEST_TEXT = 8192  # tokens of a text that a decoder embeds
 POOL_LIMIT = 2 << 30  # bytes of KV pool that are taken without being asked for
 
 
@@ -55,12 +60,56 @@ def open_engine(name: str, directory: Path, options: NativeOptions, created: int
     context = min(plant.context, plant.blocks * BLOCK)
     template = ChatTemplate.load(directory)
     prompter = Prompter(tokenizer, template)
-    able = Capabilities(tools=True, structured_output=True, thinking=_thinks(template, prompter))
-    card = ModelCard(name, name, created, context=context, max_output=context, capabilities=able)
+    embedder = open_embedder(name, directory, options, created, tokenizer) if description.can_embed else None
+    thinks = _thinks(template, prompter)
+    able = Capabilities(tools=True, structured_output=True, thinking=thinks, embeddings=embedder is not None)
+    size = embedder.card.dimensions if embedder else 0
+    card = ModelCard(name, name, created, context, max_output=context, capabilities=able, dimensions=size)
     speech = Speech(tokenizer, prompter)
     model = Model(card, prompter, speech, description.sampling, description.ends, pool=plant.blocks * BLOCK)
     command = child_command("haiga.engines.native.child", orjson.dumps(asdict(plant)).decode())
-    return NativeEngine(model, command, memory + OVERHEAD, options.queue)
+    return NativeEngine(model, command, memory + OVERHEAD, options.queue, embedder)
+
+
+def embeds_alone(directory: Path) -> bool:
+    """Whether the model in `directory` makes embeddings and writes no text. Raises Invalid naming the file."""
+    description = describe(directory)
+    return description.can_embed and (description.architecture not in BUILDERS or is_sentence_model(directory))
+
+
+def open_embedder(
+    name: str, directory: Path, options: NativeOptions, created: int, tokenizer: Tokenizer | None = None
+) -> NativeEmbedder:
+    """What makes the embeddings of the model in `directory`, not started yet; `tokenizer` is its own where it is read
+    already. Raises Invalid and Unsupported naming the file."""
+    description = describe(directory)
+    if not description.can_embed:
+        raise Unsupported(f"{directory}: an exported IR makes no embeddings")
+    tokenizer = tokenizer or Tokenizer.load(directory)
+    check_vocabulary(len(tokenizer) - 1, description.vocabulary, directory)
+    pooling = read_pooling(directory, causal=description.architecture not in ENCODERS)
+    context = _longest_text(directory, description, options)
+    plant = EmbeddingPlant(
+        directory=str(directory),
+        weights=_packing(directory, description, options),
+        pooling=pooling.mode,
+        unit=pooling.unit,
+        context=context,
+        threads=options.threads,
+        cache_dir=str(options.cache_dir) if options.cache_dir else None,
+    )
+    able = Capabilities(prefill=False, embeddings=True, text=False)
+    card = ModelCard(name, name, created, context, max_output=context, capabilities=able, dimensions=description.hidden)
+    model = SentenceModel(card, tokenizer, description.vocabulary, pooling.unit)
+    command = child_command("haiga.engines.native.embedding_child", orjson.dumps(asdict(plant)).decode())
+    return NativeEmbedder(model, command, description.weight_bytes(plant.weights) + OVERHEAD, options.queue)
+
+
+def _longest_text(directory: Path, description: Description, options: NativeOptions) -> int:
+    limits = [description.context, options.context, read_limit(directory)]
+    if description.architecture not in ENCODERS:
+        limits.append(LONGEST_TEXT)
+    return min(limit for limit in limits if limit is not None)
 
 
 def pack(directory: Path, options: NativeOptions, progress: Callable[[int, int], None]) -> None:
@@ -87,9 +136,17 @@ def _thinks(template: ChatTemplate | None, prompter: Prompter) -> bool:
     return prompter.format.channels or any(all(tag in source for tag in tags) for tags in TAGS)
 
 
+def _packing(directory: Path, description: Description, options: NativeOptions) -> Packing:
+    """The weights' packing, one for text and embeddings of the same model, which share the packed file."""
+    if options.weights is not None:
+        return options.weights
+    if embeds_alone(directory):
+        return "f32" if description.weight_bytes("f32") <= SMALL_EMBEDDER else "int8"
+    return "f32" if description.weight_bytes("f32") <= SMALL else "int4"
+
+
 def _plan(directory: Path, description: Description, options: NativeOptions) -> Plant:
-    small = description.weight_bytes("f32") <= SMALL
-    weights: Packing = options.weights or ("f32" if small else "int4")
+    weights = _packing(directory, description, options)
     cache: CacheType = options.cache or ("f32" if weights == "f32" else "u8")
     context = min(options.context or description.context, description.context)
     return Plant(

@@ -14,7 +14,7 @@ import orjson
 
 from haiga.core.errors import Dead, Failed, HaigaError
 from haiga.engines.native import protocol
-from haiga.engines.native.protocol import Ready, Submission, Update
+from haiga.engines.native.protocol import Ready, Submission, Text, Update
 
 START_LIMIT = 600.0  # seconds for a start: the first load of a big model converts and packs its weights
 SILENCE = 60.0  # seconds without a sign of life after which a child is taken for hung
@@ -96,7 +96,7 @@ class EngineProcess:
             await asyncio.gather(watch, return_exceptions=True)
             self._lose("was unloaded")
 
-    async def open(self, submission: Submission) -> Answer:
+    async def open(self, submission: Submission | Text) -> Answer:
         """Hand a request over, waiting for a process that is being started again. Raises Dead when it stays down."""
         try:
             async with asyncio.timeout(PATIENCE):
@@ -170,6 +170,9 @@ class EngineProcess:
                 self.stats = report["stats"]
                 for fields in report["updates"]:
                     self._deliver(protocol.read_update(fields))
+            case "embedded":
+                for update in protocol.read_embedded(report):
+                    self._deliver(update)
             case "ready":
                 self._settle(Ready(report["blocks"], report["block_size"], report["memory"]))
             case "refused":

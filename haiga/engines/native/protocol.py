@@ -6,6 +6,7 @@ A frame is a 4-byte big-endian length and that many bytes of JSON. The server se
 `do`; the engine sends reports, each an object with `is`.
 """
 
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from struct import Struct
@@ -17,6 +18,7 @@ from haiga.core import errors
 from haiga.core.errors import Failed, HaigaError
 from haiga.core.generation import Priority, Sampling, StopReason, Usage
 from haiga.models.load import CacheType
+from haiga.models.pooling import Mode
 from haiga.models.weights import Packing
 
 HEADER = Struct(">I")
@@ -40,6 +42,32 @@ class Plant:
     rows: int = 64
     threads: int = 0
     cache_dir: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingPlant:
+    """What an engine process for embeddings is to run.
+
+    pooling, unit: models/pooling.py. context: tokens that the rope is computed for. budget: tokens run side by side.
+    The others as in `Plant`.
+    """
+
+    directory: str
+    weights: Packing
+    pooling: Mode
+    unit: bool
+    context: int
+    budget: int = 1024
+    threads: int = 0
+    cache_dir: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One text to be embedded, as token ids."""
+
+    id: int
+    tokens: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +114,8 @@ class Logprob:
 @dataclass(frozen=True, slots=True)
 class Update:
     """What one step brought to one request. `usage` counts the prompt from the first update on; `prefilled` prompt
-    tokens are computed so far; the last update has a `stop` or an `error`."""
+    tokens are computed so far; the last update has a `stop` or an `error`, or a text's `vector` (float32,
+    little-endian)."""
 
     id: int
     tokens: Sequence[int] = ()
@@ -95,6 +124,7 @@ class Update:
     prefilled: int = 0
     stop: StopReason | None = None
     error: HaigaError | None = None
+    vector: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +142,9 @@ def frame(value: Mapping[str, Any]) -> bytes:
     return HEADER.pack(len(body)) + body
 
 
-def submit(submission: Submission) -> bytes:
+def submit(submission: Submission | Text) -> bytes:
+    if isinstance(submission, Text):
+        return frame({"do": "embed", "id": submission.id, "tokens": submission.tokens})
     return frame({"do": "submit", **asdict(submission)})
 
 
@@ -139,6 +171,15 @@ def refused(error: HaigaError) -> bytes:
 
 def step(updates: Sequence[Update], stats: Mapping[str, Any]) -> bytes:
     return frame({"is": "step", "updates": [_write_update(update) for update in updates], "stats": stats})
+
+
+def embedded(vectors: Mapping[int, bytes]) -> bytes:
+    """The vectors of one batch of texts, by the texts' ids."""
+    return frame({"is": "embedded", "vectors": [[id, b64encode(vector).decode()] for id, vector in vectors.items()]})
+
+
+def read_embedded(report: Mapping[str, Any]) -> list[Update]:
+    return [Update(id, vector=b64decode(vector)) for id, vector in report["vectors"]]
 
 
 def read_submission(fields: Mapping[str, Any]) -> Submission:

@@ -58,7 +58,8 @@ class Routing:
         matching = [
             card
             for card in cards
-            if any(fnmatchcase(card.name, pattern) for pattern in self.allowed)
+            if card.capabilities.text
+            and any(fnmatchcase(card.name, pattern) for pattern in self.allowed)
             and not any(fnmatchcase(card.name, pattern) for pattern in self.excluded)
         ]
         if not matching:

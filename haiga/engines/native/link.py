@@ -1,0 +1,66 @@
+"""An engine process's end of the socket to the server: frames out, commands in, a sign of life every few seconds.
+
+Rule: the process lives as long as its socket. When the server goes away, however it goes, the process ends.
+"""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from haiga.engines.native import protocol
+
+HEARTBEAT = 5.0  # seconds
+
+
+class Link:
+    """The socket to the server; frames from several threads do not mix."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    @classmethod
+    def inherited(cls, number: str) -> "Link":
+        """The link over the socket that this process was started with; from now on it gives signs of life, while a
+        model loads or a long step runs too. Signals are the server's to handle: it drains."""
+        for each in (signal.SIGINT, signal.SIGTERM):  # they are sent to the whole group
+            signal.signal(each, signal.SIG_IGN)
+        link = cls(socket.socket(fileno=int(number)))
+        threading.Thread(target=link._beat, daemon=True).start()
+        return link
+
+    def send(self, frame: bytes) -> None:
+        try:
+            with self._lock:
+                self._connection.sendall(frame)
+        except OSError:  # the server is gone
+            os._exit(0)
+
+    def listen(self, obey: Callable[[Mapping[str, Any]], None]) -> None:
+        """Have `obey` called with each command, on a thread of its own."""
+        threading.Thread(target=self._listen, args=(obey,), daemon=True).start()
+
+    def _beat(self) -> None:
+        while True:
+            self.send(protocol.alive())
+            time.sleep(HEARTBEAT)
+
+    def _listen(self, obey: Callable[[Mapping[str, Any]], None]) -> None:
+        with self._connection.makefile("rb") as stream:
+            while len(header := stream.read(protocol.HEADER.size)) == protocol.HEADER.size:
+                (length,) = protocol.HEADER.unpack(header)
+                obey(orjson.loads(stream.read(length)))
+        os._exit(0)  # there is nobody left to answer
+
+
+def resident_bytes() -> int:
+    """This process's resident memory (Linux: the second field of /proc/self/statm, in pages)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
