@@ -32,7 +32,17 @@ class ClearThinking:
     keep: int | None = 1
 
 
-Edit: TypeAlias = ClearToolUses | ClearThinking
+@dataclass(frozen=True, slots=True)
+class Compact:
+    """A prompt of more than `over` tokens is summed up by the model before it answers. instructions: how, in place of
+    the server's own words; pause: the answer ends with the summary."""
+
+    over: int = 150_000
+    instructions: str | None = None
+    pause: bool = False
+
+
+Edit: TypeAlias = ClearToolUses | ClearThinking | Compact
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,14 @@ from haiga.core.messages import Block, CacheMark, Message, Text, Thinking, Tool,
 
 Priority: TypeAlias = Literal["interactive", "batch"]
 StopReason: TypeAlias = Literal[
-    "end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "model_context_window_exceeded"
+    "end_turn",
+    "max_tokens",
+    "stop_sequence",
+    "tool_use",
+    "pause_turn",
+    "refusal",
+    "model_context_window_exceeded",
+    "compaction",
 ]
 
 
@@ -191,12 +198,14 @@ class BlockStopped:
 @dataclass(frozen=True, slots=True)
 class Finished:
     """`stop` is why; `sequence` the stop string that matched, only with stop "stop_sequence"; `cleared` the edits that
-    were made of the prompt, None where the request speaks of none."""
+    were made of the prompt, None where the request speaks of none; `compacted` what a summary of it used, which is no
+    part of `usage`."""
 
     stop: StopReason
     usage: Usage
     sequence: str | None = None
     cleared: tuple[Cleared, ...] | None = None
+    compacted: Usage | None = None
 
 
 Delta: TypeAlias = TextDelta | ThinkingDelta | SignatureDelta | InputDelta
@@ -237,6 +246,7 @@ class Reply:
     sequence: str | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
     cleared: tuple[Cleared, ...] | None = None
+    compacted: Usage | None = None
 
 
 @dataclass(slots=True)
@@ -296,7 +306,8 @@ class Folder:
         if self._finished is None:
             raise Failed("the model's answer ended early")
         end = self._finished
-        return Reply(tuple(self._blocks), end.stop, end.usage, end.sequence, tuple(self._logprobs), end.cleared)
+        blocks, logprobs = tuple(self._blocks), tuple(self._logprobs)
+        return Reply(blocks, end.stop, end.usage, end.sequence, logprobs, end.cleared, end.compacted)
 
 
 def fold(events: Iterable[Event]) -> Reply:

@@ -125,9 +125,13 @@ class ToolResult:
     extra: Extra = field(default_factory=dict)
 
 
+COMPACTION = "compaction"
+
+
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """A block this server does not act on (server tool results, compaction …), kept whole in `extra`."""
+    """A block that no model sees (server tool results …), kept whole in `extra`. One of type COMPACTION stands for all
+    that comes before it, by the summary in its `content`."""
 
     type: str
     cache: CacheMark | None = None

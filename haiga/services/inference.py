@@ -9,8 +9,9 @@ from haiga.core.access import Caller
 from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.errors import Invalid, Unsupported
 from haiga.core.generation import Event, Finished, TextRequest
-from haiga.core.messages import Block, Document, Image, Opaque, SearchResult, ToolResult, ToolUse
+from haiga.core.messages import COMPACTION, Block, Document, Image, Opaque, SearchResult, ToolResult, ToolUse
 from haiga.core.ports import Capabilities, ModelCard
+from haiga.services.compaction import answer, resumed
 from haiga.services.models import Models
 from haiga.services.packing import edited
 from haiga.services.thoughts import Signer, Thoughts
@@ -56,7 +57,7 @@ class Inference:
         shown = self._thoughts.shown(request)
         async with self._models.use(admitted.model) as engine:
             fitted, cleared = await edited(admitted, engine.count)
-            async with aclosing(engine.generate(fitted)) as events:
+            async with aclosing(answer(engine, fitted)) as events:
                 async for event in events:
                     if isinstance(event, Finished) and request.edits is not None:
                         event = replace(event, cleared=cleared)
@@ -86,18 +87,19 @@ class Inference:
                 f" for {card.name}",
                 field="max_tokens",
             )
-        _require(card, request)
-        return replace(self._thoughts.admitted(request), model=card.name, workspace=caller.workspace)
+        continued = resumed(self._thoughts.admitted(request))
+        _require(card, request, continued)
+        return replace(continued, model=card.name, workspace=caller.workspace)
 
 
-def _require(card: ModelCard, request: TextRequest) -> None:
-    """Refuse by name what the model cannot do."""
+def _require(card: ModelCard, request: TextRequest, continued: TextRequest) -> None:
+    """Refuse by name what the model cannot do. `continued` is what it reads of the request."""
     can = card.capabilities
     if request.tools and not can.tools:
         raise Unsupported(f"model {card.name} does not support tools", field="tools")
     if request.output_schema is not None and not can.structured_output:
         raise Unsupported(f"model {card.name} does not support structured output", field="output_config.format")
-    if request.messages[-1].role == "assistant" and not can.prefill:
+    if continued.messages[-1].role == "assistant" and not can.prefill:
         raise Unsupported(
             "This model does not support assistant message prefill. The conversation must end with a user message."
         )
@@ -106,7 +108,7 @@ def _require(card: ModelCard, request: TextRequest) -> None:
 
 
 def _require_block(name: str, can: Capabilities, path: str, block: Block) -> None:
-    if isinstance(block, Opaque):
+    if isinstance(block, Opaque) and block.type != COMPACTION:
         raise Unsupported(f"{block.type} blocks are not supported by model {name}", field=path)
     capability, called = NEEDS.get(type(block), (None, ""))
     if capability and not getattr(can, capability):

@@ -9,13 +9,14 @@ prompt and what was said last stay.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from haiga.core.edits import Cleared, ClearThinking, ClearToolUses, Edit
+from haiga.core.edits import Cleared, ClearThinking, ClearToolUses, Compact
 from haiga.core.errors import Invalid
 from haiga.core.generation import Dropped, TextRequest
 from haiga.core.messages import Block, CacheMark, Message, RedactedThinking, Text, Thinking, ToolResult, ToolUse
 
+Clear: TypeAlias = ClearToolUses | ClearThinking
 Count = Callable[[TextRequest], Awaitable[int]]
 PLACEHOLDER = "[cleared to save context]"
 
@@ -69,7 +70,7 @@ async def drop_oldest(request: TextRequest, limit: int, count: Count) -> tuple[T
 
 
 async def edited(request: TextRequest, count: Count) -> tuple[TextRequest, tuple[Cleared, ...]]:
-    """The request with the edits that it asks for made, each on what those before it left, and those that were made.
+    """The request with what it asks for cleared, each edit made on what those before it left, and those that were made.
 
     An edit is made if it is triggered and makes the prompt shorter, by as much as it says is worth it. Where none is
     made the request is the very same. Counts only if there is something that may be cleared.
@@ -77,6 +78,8 @@ async def edited(request: TextRequest, count: Count) -> tuple[TextRequest, tuple
     made: list[Cleared] = []
     tokens: int | None = None
     for edit in request.edits or ():
+        if isinstance(edit, Compact):
+            continue
         shorter, number = _without_thoughts(request, edit) if isinstance(edit, ClearThinking) else _quiet(request, edit)
         if not number:
             continue
@@ -90,17 +93,17 @@ async def edited(request: TextRequest, count: Count) -> tuple[TextRequest, tuple
     return request, tuple(made)
 
 
-def _triggered(edit: Edit, tokens: int) -> bool:
+def _triggered(edit: Clear, tokens: int) -> bool:
     """Whether a prompt of that many tokens is to be edited; a trigger by calls was looked at before."""
     return isinstance(edit, ClearThinking) or edit.measure == "tool_uses" or tokens > edit.over
 
 
-def _worthwhile(edit: Edit) -> int:
+def _worthwhile(edit: Clear) -> int:
     """The fewest tokens for which an edit is made."""
     return 1 if isinstance(edit, ClearThinking) else max(1, edit.at_least)
 
 
-def _cleared(edit: Edit) -> Literal["tool_uses", "thinking_turns"]:
+def _cleared(edit: Clear) -> Literal["tool_uses", "thinking_turns"]:
     return "thinking_turns" if isinstance(edit, ClearThinking) else "tool_uses"
 
 
@@ -154,6 +157,11 @@ def _thinks(message: Message) -> bool:
 def _thoughtless(message: Message) -> Message:
     said = tuple(block for block in message.content if not isinstance(block, Thinking | RedactedThinking))
     return replace(message, content=said)
+
+
+def last_unit(messages: Sequence[Message]) -> Sequence[Message]:
+    """What was said last, with what it needs before it."""
+    return _units(messages)[-1]
 
 
 def _units(messages: Sequence[Message]) -> list[list[Message]]:

@@ -137,6 +137,57 @@ def _again(message: dict[str, Any]) -> dict[str, Any]:
     return message | {"content": renamed}
 
 
+def compact(over: int, pause: bool = False) -> dict[str, Any]:
+    """The engine says what it is told, so that is its summary."""
+    edit = {"type": "compact_20260112", "instructions": "<summary>the sea is blue</summary>"}
+    return {"edits": [edit | {"trigger": {"type": "input_tokens", "value": over}, "pause_after_compaction": pause}]}
+
+
+SAID = [{"role": "user", "content": "what is the sea like"}]
+
+
+def talk(client: anthropic.Anthropic, messages: list[Any], **more: Any) -> Any:
+    given = {"model": "remembering", "max_tokens": 9, "betas": ["compact-2026-01-12"], **more}
+    return client.beta.messages.create(messages=messages, **given)
+
+
+def test_a_long_conversation_goes_on_from_a_summary(client: anthropic.Anthropic, engine: Remembering) -> None:
+    message = talk(client, SAID, context_management=compact(2))
+    block, text = message.content
+    assert ("compaction", "the sea is blue") == (block.type, block.content)
+    assert ("what is the sea like", "end_turn") == (text.text, message.stop_reason)
+    summed_up, answered = message.usage.iterations
+    assert ("compaction", "message") == (summed_up.type, answered.type)
+    assert (answered.input_tokens, answered.output_tokens) == (message.usage.input_tokens, message.usage.output_tokens)
+    again = [*SAID, {"role": "assistant", "content": message.content}, {"role": "user", "content": "go on"}]
+    talk(client, again)
+    first, second, third = engine.asked[-1].messages
+    assert text_of(first.content).endswith("\n\nthe sea is blue")
+    assert ("what is the sea like", "go on") == (text_of(second.content), text_of(third.content))
+
+
+def test_a_summary_is_streamed_in_one_piece(client: anthropic.Anthropic) -> None:
+    whole = talk(client, SAID, context_management=compact(2))
+    given: Any = {"model": "remembering", "max_tokens": 9, "messages": SAID, "context_management": compact(2)}
+    with client.beta.messages.stream(**given, betas=["compact-2026-01-12"]) as stream:
+        told = [event.content for event in stream if event.type == "compaction"]
+        final = stream.get_final_message()
+    assert ["the sea is blue"] == told
+    assert [block.to_dict(exclude_none=True) for block in whole.content] == [
+        block.to_dict(exclude_none=True) for block in final.content
+    ]
+    assert whole.usage.iterations == final.usage.iterations
+
+
+def test_a_pause_hands_the_summary_over(client: anthropic.Anthropic, engine: Remembering) -> None:
+    message = talk(client, SAID, context_management=compact(2, pause=True))
+    assert ("compaction", ["compaction"]) == (message.stop_reason, [block.type for block in message.content])
+    talk(client, [*SAID, {"role": "assistant", "content": message.content}], context_management=compact(99))
+    assert [message.content[0].content] == [
+        text_of(each.content).split("\n\n")[-1] for each in engine.asked[-1].messages
+    ]
+
+
 def test_what_is_wrong_is_refused_in_the_apis_words(client: anthropic.Anthropic) -> None:
     wanted: Any = {"edits": [{"type": "clear_thinking_20251015"}]}
     with pytest.raises(anthropic.BadRequestError) as caught:

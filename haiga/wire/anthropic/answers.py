@@ -71,6 +71,24 @@ class OutputDetails(BaseModel):
     thinking_tokens: Count
 
 
+class CompactionAnswer(BaseModel):
+    """A summary of all that came before; null where the model wrote none."""
+
+    type: Literal["compaction"]
+    content: str | None
+
+
+class IterationAnswer(BaseModel):
+    """What a summary used, or the answer after it. The summary is no part of the other counters."""
+
+    type: Literal["compaction", "message"]
+    input_tokens: Count
+    cache_creation_input_tokens: Count
+    cache_read_input_tokens: Count
+    cache_creation: CacheCreation
+    output_tokens: Count
+
+
 class UsageAnswer(BaseModel):
     """The prompt is input_tokens + cache_creation_input_tokens + cache_read_input_tokens."""
 
@@ -81,6 +99,7 @@ class UsageAnswer(BaseModel):
     output_tokens: Count
     output_tokens_details: OutputDetails
     service_tier: Literal["standard"]
+    iterations: list[IterationAnswer] | None = None
 
 
 class ClearedToolUsesAnswer(BaseModel):
@@ -107,7 +126,10 @@ class MessageAnswer(BaseModel):
     role: Literal["assistant"]
     model: str
     content: list[
-        Annotated[TextAnswer | ThinkingAnswer | RedactedThinkingAnswer | ToolUseAnswer, Field(discriminator="type")]
+        Annotated[
+            TextAnswer | ThinkingAnswer | RedactedThinkingAnswer | ToolUseAnswer | CompactionAnswer,
+            Field(discriminator="type"),
+        ]
     ]
     stop_reason: Literal[
         "end_turn",
@@ -117,6 +139,7 @@ class MessageAnswer(BaseModel):
         "pause_turn",
         "refusal",
         "model_context_window_exceeded",
+        "compaction",
     ]
     stop_sequence: str | None
     stop_details: dict[str, Any] | None

@@ -64,7 +64,16 @@ class ClearThinking(Shape):
     ] = None
 
 
-ContextEdit: TypeAlias = Annotated[ClearToolUses | ClearThinking, Field(discriminator="type")]
+class Compact(Shape):
+    """Goes on from a summary, once the prompt is over `trigger`."""
+
+    type: Literal["compact_20260112"]
+    trigger: InputTokens | None = None
+    instructions: str | None = None
+    pause_after_compaction: bool | None = None
+
+
+ContextEdit: TypeAlias = Annotated[ClearToolUses | ClearThinking | Compact, Field(discriminator="type")]
 
 
 class ContextManagement(Shape):
@@ -88,8 +97,11 @@ def read_edits(shape: ContextManagement | None) -> tuple[Edit, ...] | None:
     return None if shape is None else tuple(_edit(edit) for edit in shape.edits or ())
 
 
-def _edit(shape: ClearToolUses | ClearThinking) -> Edit:
+def _edit(shape: ClearToolUses | ClearThinking | Compact) -> Edit:
     """What the caller leaves open is as the API documents it."""
+    if isinstance(shape, Compact):
+        over = shape.trigger.value if shape.trigger else edits.Compact().over
+        return edits.Compact(over, (shape.instructions or "").strip() or None, bool(shape.pause_after_compaction))
     if isinstance(shape, ClearThinking):
         keep = shape.keep or ThinkingTurns(type="thinking_turns", value=1)
         return edits.ClearThinking(keep.value if isinstance(keep, ThinkingTurns) else None)

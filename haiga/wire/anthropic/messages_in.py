@@ -10,6 +10,7 @@ from typing import Any
 
 from haiga.core.generation import SamplingRequest, TextRequest, ThinkingRequest
 from haiga.core.messages import (
+    COMPACTION,
     Base64Source,
     Block,
     BlocksSource,
@@ -192,6 +193,8 @@ def _block(shape: shapes.ContentBlock | shapes.ResultBlock) -> Block:
         case shapes.ToolResultBlock():
             content = _blocks(shape.content or ())
             return ToolResult(shape.tool_use_id, content, bool(shape.is_error), _mark(shape.cache_control), extra)
+        case shapes.CompactionBlock():
+            return Opaque(COMPACTION, _mark(shape.cache_control), {**extra, "content": shape.content})
     return Opaque(shape.type, _mark(shape.cache_control), extra)
 
 

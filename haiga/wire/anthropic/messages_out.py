@@ -24,7 +24,7 @@ from haiga.core.generation import (
     ThinkingDelta,
     Usage,
 )
-from haiga.core.messages import Block, Opaque, RedactedThinking, Text, Thinking, ToolUse
+from haiga.core.messages import COMPACTION, Block, Opaque, RedactedThinking, Text, Thinking, ToolUse
 from haiga.wire.anthropic import errors
 from haiga.wire.sse import comment, frame
 
@@ -37,7 +37,7 @@ def write_message(reply: Reply, *, id: str, model: str) -> bytes:
     message = _envelope(id, model)
     message["content"] = [_block(block) for block in reply.content]
     message |= _ending(reply.stop, reply.sequence)
-    message["usage"] = _usage(reply.usage)
+    message["usage"] = _usage(reply.usage) | _iterations(reply)
     if reply.cleared is not None:
         message["context_management"] = _edits(reply.cleared)
     return orjson.dumps(message)
@@ -70,6 +70,8 @@ class MessageStream:
             case BlockStarted():
                 self._open = event.index
                 block = _block(event.block)
+                if block["type"] == COMPACTION:
+                    return _compaction(event.index, block["content"])
                 first = _first(event) if isinstance(event.block, ToolUse) else b""
                 return frame({"type": "content_block_start", "index": event.index, "content_block": block}) + first
             case BlockStopped():
@@ -93,7 +95,7 @@ class MessageStream:
         data: dict[str, Any] = {
             "type": "message_delta",
             "delta": _ending(event.stop, event.sequence) | {"container": None},
-            "usage": _counters(event.usage),
+            "usage": _counters(event.usage) | _iterations(event),
         }
         if event.cleared is not None:
             data["context_management"] = _edits(event.cleared)
@@ -140,11 +142,36 @@ def _counters(usage: Usage) -> dict[str, Any]:
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
-    creation = {
-        "ephemeral_5m_input_tokens": usage.creation_5m,
-        "ephemeral_1h_input_tokens": usage.creation_1h,
+    return _counters(usage) | {"cache_creation": _creation(usage), "service_tier": "standard"}
+
+
+def _creation(usage: Usage) -> dict[str, int]:
+    return {"ephemeral_5m_input_tokens": usage.creation_5m, "ephemeral_1h_input_tokens": usage.creation_1h}
+
+
+def _iterations(end: Finished | Reply) -> dict[str, Any]:
+    """What a summary used, and the answer proper, where there was a summary."""
+    if end.compacted is None:
+        return {}
+    used = [("compaction", end.compacted)] + ([("message", end.usage)] if end.stop != "compaction" else [])
+    return {"iterations": [{"type": kind} | _prompt_and_output(usage) for kind, usage in used]}
+
+
+def _prompt_and_output(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.input,
+        "cache_creation_input_tokens": usage.creation,
+        "cache_read_input_tokens": usage.cache_read,
+        "cache_creation": _creation(usage),
+        "output_tokens": usage.output,
     }
-    return _counters(usage) | {"cache_creation": creation, "service_tier": "standard"}
+
+
+def _compaction(index: int, content: str | None) -> bytes:
+    """A summary comes whole, in one piece."""
+    start = {"type": "content_block_start", "index": index, "content_block": {"type": COMPACTION, "content": None}}
+    delta = {"type": "compaction_delta", "content": content}
+    return frame(start) + frame({"type": "content_block_delta", "index": index, "delta": delta})
 
 
 def _first(event: BlockStarted) -> bytes:

@@ -53,6 +53,8 @@ def _check_features(body: shapes.CountBody) -> None:
 
 
 def _check_generation(body: shapes.MessageBody, version: str) -> None:
+    if body.compaction is not None:
+        raise Unsupported("compaction on demand is not supported", field="compaction")
     for name in ("temperature", "top_p", "top_k"):
         if version == NEWEST and getattr(body, name) is not None:
             raise Invalid(f"`{name}` is not supported in anthropic-version {NEWEST}", field=name)
@@ -83,6 +85,8 @@ def _check_content(body: shapes.CountBody, version: str) -> None:
     conversation = turns(body.messages)
     if not conversation:
         raise Invalid("at least one message is required", field="messages")
+    for index, _, content in conversation:
+        _check_summaries(index, content)
     _check_prefill(conversation[-1], body.thinking)
     _check_tool_results([turn for turn in conversation if turn[1] != "system"])
 
@@ -120,7 +124,7 @@ def _check_block(path: str, role: str, block: shapes.ContentBlock, version: str)
 
 def _check_role(path: str, role: str, block: shapes.ContentBlock, version: str) -> None:
     """Which blocks each role may send."""
-    of_assistant = shapes.ToolUseBlock | shapes.ThinkingBlock | shapes.RedactedThinkingBlock
+    of_assistant = shapes.ToolUseBlock | shapes.ThinkingBlock | shapes.RedactedThinkingBlock | shapes.CompactionBlock
     if role == "system" and not isinstance(block, shapes.TextBlock | shapes.OtherBlock):
         raise Invalid("`system` messages can only contain text blocks", field=path)
     if role != "assistant" and isinstance(block, of_assistant):
@@ -131,8 +135,18 @@ def _check_role(path: str, role: str, block: shapes.ContentBlock, version: str) 
         raise Invalid("`document` blocks are not allowed in `assistant` messages", field=path)
 
 
+def _check_summaries(index: int, content: Sequence[shapes.ContentBlock]) -> None:
+    """A summary leaves out what comes before it, and so must not come between a call and its result."""
+    kinds = [block.type for block in content]
+    if "compaction" in kinds and "tool_use" in kinds[: len(kinds) - 1 - kinds[::-1].index("compaction")]:
+        raise Invalid("`compaction` blocks cannot follow `tool_use` blocks in the same turn", field=f"messages.{index}")
+
+
 def _check_prefill(last: Turn, thinking: object) -> None:
     index, role, content = last
+    content = [block for block in content if not isinstance(block, shapes.CompactionBlock)]
+    if not content:
+        return
     block = content[-1]
     if role == "assistant" and isinstance(block, shapes.TextBlock) and block.text != block.text.rstrip():
         raise Invalid("final assistant content cannot end with trailing whitespace", field="messages")

@@ -152,6 +152,14 @@ class ToolResultBlock(Shape):
     cache_control: CacheControl | None = None
 
 
+class CompactionBlock(Shape):
+    """A summary that stands for all that comes before it; null for one that failed."""
+
+    type: Literal["compaction"]
+    content: str | None = Field(default=None, min_length=1)
+    cache_control: CacheControl | None = None
+
+
 class OtherBlock(Shape):
     """Blocks of the API's own server tools and betas: kept whole, acted on by nobody here yet."""
 
@@ -165,7 +173,6 @@ class OtherBlock(Shape):
         "tool_search_tool_result",
         "advisor_tool_result",
         "container_upload",
-        "compaction",
         "fallback",
         "mcp_tool_use",
         "mcp_tool_result",
@@ -185,6 +192,7 @@ ContentBlock: TypeAlias = Annotated[
     | RedactedThinkingBlock
     | ToolUseBlock
     | ToolResultBlock
+    | CompactionBlock
     | OtherBlock,
     Field(discriminator="type"),
 ]
@@ -364,3 +372,6 @@ class MessageBody(CountBody):
     top_k: int | None = Field(default=None, ge=0, description="Version 2023-06-01 only.")
     inference_geo: str | None = Field(default=None, description="Accepted without effect: this server is where it is.")
     diagnostics: dict[str, Any] | None = Field(default=None, description="Accepted without effect.")
+    compaction: dict[str, Any] | None = Field(
+        default=None, description="Refused: ask for the `compact_20260112` edit instead."
+    )

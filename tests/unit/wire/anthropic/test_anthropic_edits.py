@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from haiga.core.edits import ClearThinking, ClearToolUses, Edit
-from tests.unit.wire.anthropic.bodies import OLD, read, refusal
+from haiga.core.edits import ClearThinking, ClearToolUses, Compact, Edit
+from haiga.core.messages import COMPACTION, CacheMark, Opaque
+from tests.unit.wire.anthropic.bodies import EPHEMERAL, HI, OLD, blocks, read, refusal, saying
 
 TOOLS, THOUGHTS = "clear_tool_uses_20250919", "clear_thinking_20251015"
 THINKING = {"type": "adaptive"}
@@ -35,6 +36,30 @@ def test_every_setting_is_read() -> None:
     }
     assert (ClearToolUses(9, "tool_uses", 0, 500, frozenset({"memory"}), frozenset({"look"})),) == asked(edit)
     assert (ClearToolUses(inputs=True),) == asked({"type": TOOLS, "clear_tool_inputs": True})
+
+
+def test_a_summary_is_asked_for() -> None:
+    assert (Compact(150_000, None, False),) == asked({"type": "compact_20260112", "instructions": " "})
+    trigger = {"type": "input_tokens", "value": 9000}
+    edit = {"type": "compact_20260112", "trigger": trigger, "instructions": "Be brief.", "pause_after_compaction": True}
+    assert (Compact(9000, "Be brief.", True),) == asked(edit)
+
+
+def test_a_summary_is_read_as_it_came() -> None:
+    block = {"type": "compaction", "content": "so far", "signature": "s", "cache_control": EPHEMERAL}
+    expected = Opaque(COMPACTION, CacheMark(), {"content": "so far", "signature": "s"})
+    assert (expected,) == blocks(block, role="assistant")
+
+
+def test_a_summary_is_refused_where_it_cannot_stand() -> None:
+    told = {"type": "compaction", "content": "so far"}
+    assert "messages.0.content.0: `compaction` blocks can only be in `assistant` messages" == saying(told)
+    assert "should have at least 1 character" in saying(told | {"content": ""}, role="assistant")
+    call = {"type": "tool_use", "id": "c1", "name": "look", "input": {}}
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1"}]}
+    words = "messages.1: `compaction` blocks cannot follow `tool_use` blocks in the same turn"
+    assert words == refusal(messages=[HI, {"role": "assistant", "content": [call, told]}, result])
+    assert read(messages=[HI, {"role": "assistant", "content": [told, call]}, result])
 
 
 @pytest.mark.parametrize(
