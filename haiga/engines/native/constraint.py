@@ -43,7 +43,7 @@ class ThoughtConstraint:
         self, thought: Thought, size: int, spell: Callable[[int], bytes], grammar: GrammarConstraint | None
     ) -> None:
         self._thought = thought
-        self._opens = [text.encode() for text in thought.opens]
+        self._open = thought.open.encode()
         self._close = thought.close.encode()
         self._limit = max(0, thought.budget - len(thought.closing))
         self._words = np.zeros((size + 31) // 32, np.int32)
@@ -82,10 +82,15 @@ class ThoughtConstraint:
 
     def _begin(self) -> None:
         """Whether a thought begins here, blanks aside."""
+        if self._thought.anywhere:
+            if self._open in self._said:
+                self._enter("thinking")
+            self._said = self._said[-len(self._open) :]
+            return
         said = self._said.lstrip()
-        if any(said.startswith(each) for each in self._opens):
+        if said.startswith(self._open):
             self._enter("thinking")
-        elif not any(each.startswith(said) for each in self._opens):
+        elif not self._open.startswith(said):
             self._enter("done")
 
     def _think(self, token: int) -> None:

@@ -72,14 +72,16 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """A bound on thinking: a thought begins behind one of `opens` at the answer's beginning, or in the prompt
-    (`opened`), and ends with `close`, whose tokens are `closing`; it takes at most `budget` tokens with them."""
+    """A bound on thinking: a thought begins behind `open`, at the answer's beginning or, so on channels, `anywhere`,
+    or in the prompt (`opened`), and ends with `close`, whose tokens are `closing`; it takes at most `budget` tokens
+    with them."""
 
-    opens: Sequence[str]
+    open: str
     close: str
     closing: Sequence[int]
     budget: int
-    opened: bool
+    opened: bool = False
+    anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

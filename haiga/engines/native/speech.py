@@ -9,14 +9,14 @@ from haiga.core.generation import TextRequest
 from haiga.core.messages import Tool
 from haiga.engines.native.protocol import Thought
 from haiga.text.detokenizer import Detokenizer
-from haiga.text.formats.harmony import CHANNEL, MESSAGE, START
+from haiga.text.formats.harmony import CHANNEL, ENDS, MESSAGE
 from haiga.text.grammar import Rules
 from haiga.text.known_tools import known
 from haiga.text.prompt import Prompt, Prompter
 from haiga.text.stream import AnswerStream
 from haiga.text.tokenizer import Tokenizer
 
-ANALYSIS = f"{CHANNEL}analysis{MESSAGE}"
+ANALYSIS, END = f"{CHANNEL}analysis{MESSAGE}", ENDS[0]
 
 
 class Speech:
@@ -44,9 +44,9 @@ class Speech:
         if budget is None or prompt.continues or request.raw is not None:
             return None
         if self._format.channels:
-            return self._limit((ANALYSIS, f"{START}assistant{ANALYSIS}"), "<|end|>", budget, opened=False)
+            return Thought(ANALYSIS, END, self._tokens(END), budget, anywhere=True)
         tags = prompt.thinking
-        return self._limit((tags.open,), tags.close, budget, tags.opened) if tags else None
+        return Thought(tags.open, tags.close, self._tokens(tags.close), budget, tags.opened) if tags else None
 
     def detokenizer(self, prompt: Prompt) -> Detokenizer:
         """One that shows the special tokens which are the dialect's own markup."""
@@ -63,8 +63,8 @@ class Speech:
             continues=prompt.continues,
         )
 
-    def _limit(self, opens: Sequence[str], close: str, budget: int, opened: bool) -> Thought:
-        return Thought(opens, close, self.tokenizer.encode(close, special=False), budget, opened)
+    def _tokens(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text, special=False)
 
 
 def callable_tools(request: TextRequest) -> Sequence[Tool]:

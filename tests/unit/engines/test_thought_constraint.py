@@ -11,8 +11,8 @@ from haiga.engines.native.protocol import Thought
 OPEN, CLOSE = "<t>", "</t>"
 
 
-def bound(budget: int, opened: bool = True) -> ThoughtConstraint:
-    thought = Thought((OPEN, f"say{OPEN}"), CLOSE, list(CLOSE.encode()), budget, opened)
+def bound(budget: int, opened: bool = True, anywhere: bool = False) -> ThoughtConstraint:
+    thought = Thought(OPEN, CLOSE, list(CLOSE.encode()), budget, opened, anywhere)
     return ThoughtConstraint(thought, 256, lambda token: bytes([token]), None)
 
 
@@ -46,7 +46,6 @@ def follow(constraint: ThoughtConstraint, wishes: Sequence[int]) -> str:
         (6, False, "aaaaaaaaa", "aaaaaaaaa"),
         (6, False, "\n <t>aaaaaaa", "\n <t>aa</t>a"),
         (6, False, "<t aaaaaaa", "<t aaaaaaa"),
-        (4, False, "say<t>aaaaaa", "say<t></t>aa"),
         (4, False, "<t></t><t>aaaaa", "<t></t><t></t>a"),
         (4, False, "b<t>aaaaaaa", "b<t>aaaaaaa"),
     ],
@@ -55,6 +54,11 @@ def test_a_thought_ends_with_its_budget_wherever_it_begins(budget: int, opened: 
     assert said == follow(bound(budget, opened), wished.encode())
 
 
+def test_on_channels_a_thought_may_begin_anywhere() -> None:
+    wished = "b<t>aaaaaaaaa<t>aaaaa"
+    assert "b<t>a</t>aaaa<t>a</t>" == follow(bound(5, opened=False, anywhere=True), wished.encode())
+
+
 def test_the_highest_bit_of_a_word_can_be_forced() -> None:
-    closing = Thought((OPEN,), "\x1f", [31], 1, True)
+    closing = Thought(OPEN, "\x1f", [31], 1, True)
     assert 31 == forced(ThoughtConstraint(closing, 32, lambda token: bytes([token]), None))
