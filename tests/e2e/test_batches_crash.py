@@ -34,8 +34,9 @@ class Victim:
         command = [sys.executable, "-m", "tests.e2e.batch_server", *map(str, (self._data, self._model, self.log))]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        url = f"http://127.0.0.1:{self._process.stdout.readline().strip()}"
-        return anthropic.Anthropic(base_url=url, api_key="any", max_retries=0)
+        port = self._process.stdout.readline().strip()
+        assert port, "the server did not start"
+        return anthropic.Anthropic(base_url=f"http://127.0.0.1:{port}", api_key="any", max_retries=0)
 
     def kill(self) -> None:
         assert self._process is not None

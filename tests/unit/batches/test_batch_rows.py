@@ -186,7 +186,7 @@ async def test_results_go_after_their_time_and_the_batch_stays(store: DatabaseBa
 EVENTS = st.lists(st.sampled_from(["claim", "rob", "finish", "fail", "back", "cancel", "tick", "read"]), max_size=25)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(EVENTS, st.lists(st.sampled_from([None, "x", "y"]), min_size=6, max_size=6))
 async def test_whatever_happens_each_line_ends_with_one_result_that_is_counted_once(
     tmp_path_factory: pytest.TempPathFactory, events: list[str], digests: list[str | None]
