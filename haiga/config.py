@@ -155,7 +155,7 @@ TABLE: Mapping[str, Setting] = {
         parse_pairs,
         "",
         "HAIGA_MODEL",
-        "Serve the model in this directory under this name, beside those added with `haiga models add`; repeatable.",
+        "Serve the model at this path under this name, beside those added with `haiga models add`; repeatable.",
         metavar="NAME=PATH",
     ),
     "aliases": Setting(

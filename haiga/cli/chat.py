@@ -26,7 +26,7 @@ PASTE_PAUSE = 0.03  # seconds; lines that come closer than this were pasted toge
 
 def chat(
     context_: typer.Context,
-    model: Annotated[str | None, typer.Argument(help="A model's name, or the path of its directory.")] = None,
+    model: Annotated[str | None, typer.Argument(help="A model's name, or the path of its directory or file.")] = None,
     max_tokens: MaxTokens = 1024,
     temperature: Temperature = None,
     system: System = None,

@@ -14,7 +14,7 @@ from haiga.core.library import AddedModel
 from haiga.engines.native.embedder import NativeEmbedder
 from haiga.engines.native.engine import NativeEngine
 from haiga.engines.native.opening import NativeOptions, embeds_alone, open_embedder, open_engine, pack
-from haiga.services.library import Progress
+from haiga.services.library import Progress, local_model
 from haiga.services.models import Models
 from haiga.starter import text_path
 
@@ -84,17 +84,17 @@ def _named(name: str, library: Sequence[AddedModel], settings: Settings) -> Nati
             return open_directory(name, Path(added.path), added.weights, settings)
     if name == STARTER:
         return _starter(settings)
-    if Path(name).expanduser().is_dir():
+    if local_model(name) is not None:
         return open_directory(name, Path(name), settings.weights, settings)
     names = ", ".join([STARTER, *(added.name for added in library)])
-    raise NotFound(f"there is no model {name} here (there are: {names}), and no directory of that name")
+    raise NotFound(f"there is no model {name} here (there are: {names}), and no directory or GGUF file of that name")
 
 
 def open_directory(name: str, path: Path, weights: str | None, settings: Settings) -> NativeEngine | NativeEmbedder:
     """What runs the model in a directory, not started yet. Raises Invalid and Unsupported naming the file."""
-    directory = path.expanduser().resolve()
-    if not directory.is_dir():
-        raise Invalid(f"model {name}: {directory}: there is no such directory")
+    directory = local_model(str(path))
+    if directory is None:
+        raise Invalid(f"model {name}: {path.expanduser().resolve()}: there is no such directory, nor such a GGUF file")
     opened = open_embedder if embeds_alone(directory) else open_engine
     return opened(name, directory, _options(settings, weights), int(directory.stat().st_mtime))
 
@@ -121,7 +121,7 @@ def forget_packed(directory: Path, settings: Settings) -> None:
     from haiga.models.load import cache_file
     from haiga.models.weights import PACKINGS
 
-    if not directory.is_dir() or is_ir(directory):
+    if local_model(str(directory)) is None or is_ir(directory):
         return
     for packing in PACKINGS:
         cache_file(directory, packing, _packed(settings)).unlink(missing_ok=True)

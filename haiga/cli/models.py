@@ -28,7 +28,7 @@ def add(
     source: Annotated[
         str,
         typer.Argument(
-            help="A directory (Hugging Face safetensors or OpenVINO IR), or org/name[@revision] of the hub."
+            help="A directory (safetensors or OpenVINO IR), a GGUF file, or org/name[@revision] of the hub."
         ),
     ],
     name: Annotated[str | None, typer.Option(help="Its name here; by default the source's last part.")] = None,
@@ -38,7 +38,7 @@ def add(
 ) -> None:
     """Add a model: download it if need be, check it, and pack and compile it once."""
     settings = settings_from(context)
-    chosen = name or Path(source.partition("@")[0]).expanduser().resolve().name
+    chosen = name or Path(source.partition("@")[0]).expanduser().resolve().name.removesuffix(".gguf")
     with _progress() as progress:
         added = _with_library(settings, lambda library: library.add(chosen, source, settings.weights, progress))
     typer.echo(f"added {added.name} ({added.path}); a server started from now on serves it", err=True)
@@ -72,7 +72,7 @@ def show(context: typer.Context, name: Name, data_dir: DataDir = None) -> None:
 
 @models.command()
 def remove(context: typer.Context, name: Name, data_dir: DataDir = None) -> None:
-    """Remove a model; downloaded files are deleted, a directory of your own is left alone."""
+    """Remove a model; downloaded files are deleted, files of your own are left alone."""
     deleted = _with_library(settings_from(context), lambda library: library.remove(name))
     typer.echo(f"removed {name}{' and its files' if deleted else ''}", err=True)
 
@@ -124,10 +124,13 @@ def _progress() -> "Iterator[Progress]":
 
 
 def _size(model: AddedModel) -> str:
-    directory = Path(model.path)
-    if not directory.is_dir():
+    from haiga.models.gguf import is_gguf, part_files
+
+    path = Path(model.path)
+    if not path.exists():
         return "missing"
-    size = sum(file.stat().st_size for file in directory.iterdir() if file.is_file())
+    files = part_files(path) if is_gguf(path) else path.iterdir()
+    size = sum(file.stat().st_size for file in files if file.is_file())
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
 
 

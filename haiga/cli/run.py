@@ -20,7 +20,7 @@ System = Annotated[str | None, typer.Option(help="The system prompt.")]
 
 def run(
     context_: typer.Context,
-    model: Annotated[str, typer.Argument(help="A model's name, or the path of its directory.")],
+    model: Annotated[str, typer.Argument(help="A model's name, or the path of its directory or file.")],
     prompt: Annotated[str | None, typer.Argument(help="The question; standard input is added to it.")] = None,
     max_tokens: MaxTokens = 1024,
     temperature: Temperature = None,

@@ -45,7 +45,7 @@ class Partner(Protocol):
 @asynccontextmanager
 async def partner(settings: Settings, model: str | None) -> AsyncIterator[Partner]:
     """Who answers as `model` (None: the first there is): the server at `url` if one is set, else a model loaded here,
-    by its name in the library, "starter", or the path of its directory."""
+    by its name in the library, "starter", or the path of its directory or file."""
     if settings.url:
         headers = {"anthropic-version": "2023-06-01"} | ({"x-api-key": settings.api_key} if settings.api_key else {})
         timeout = httpx.Timeout(600, connect=10)

@@ -52,7 +52,7 @@ class Description:
     @property
     def quantized(self) -> bool:
         """Whether the file says in which precision it is meant to run: a GGUF file."""
-        return bool(self.matrices and self.stored_bytes)
+        return bool(self.parameters and self.stored_bytes)
 
     @property
     def can_embed(self) -> bool:

@@ -27,6 +27,7 @@ from haiga.engines.native.constraint import GrammarConstraint, ThoughtConstraint
 from haiga.engines.native.link import Link, resident_bytes
 from haiga.engines.native.protocol import Logprob, Plant, Ready, Submission, Update
 from haiga.engines.native.runner import OpenVINORunner
+from haiga.engines.native.texts import load_tokenizer
 from haiga.text.grammar import Grammars
 from haiga.text.grammar.masks import token_bytes
 from haiga.text.tokenizer import Tokenizer
@@ -100,7 +101,7 @@ class Desk:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        return Tokenizer.load(Path(self._plant.directory))
+        return load_tokenizer(Path(self._plant.directory))
 
 
 def _load(plant: Plant) -> OpenVINORunner:

@@ -1,4 +1,4 @@
-"""From a checkpoint's directory to an engine: what to run, how much memory, how long a context.
+"""From a checkpoint's directory or a GGUF file to an engine: what to run, how much memory, how long a context.
 
 Rule: everything is read from the checkpoint's own files here, once, before any weights are loaded; what is wrong with
 them is one clear line.
@@ -17,11 +17,13 @@ from haiga.engines.native.engine import Model, NativeEngine
 from haiga.engines.native.process import child_command
 from haiga.engines.native.protocol import EmbeddingPlant, Plant
 from haiga.engines.native.speech import Speech
+from haiga.engines.native.texts import load_template, load_tokenizer
 from haiga.models.description import Description, describe
 from haiga.models.load import BLOCK, CacheType, Settings, count_weights, prepare
 from haiga.models.pooling import is_sentence_model, read_limit, read_pooling
 from haiga.models.registry import BUILDERS, ENCODERS
-from haiga.models.weights import Checkpoint, Packing, check_vocabulary
+from haiga.models.sources import open_tensors
+from haiga.models.weights import Packing, check_vocabulary
 from haiga.text.prompt import TAGS, Prompter
 from haiga.text.template import ChatTemplate
 from haiga.text.tokenizer import Tokenizer
@@ -37,8 +39,9 @@ POOL_LIMIT = 2 << 30  # bytes of KV pool that are taken without being asked for
 class NativeOptions:
     """How a checkpoint is to be run; None leaves the choice to us.
 
-    `weights`: f32, bf16, int8 or int4. `cache`: precision of keys and values, f32, bf16 or u8. `kv_memory`: bytes
-    of the KV pool. `context`: tokens. `cache_dir`: where compiled models are kept. `threads`: 0 for all cores.
+    `weights`: f32, bf16, int8, int4, or kept as the file has them. `cache`: precision of keys and values, f32, bf16
+    or u8. `kv_memory`: bytes of the KV pool. `context`: tokens. `cache_dir`: where compiled models are kept.
+    `threads`: 0 for all cores.
     """
 
     weights: Packing | None = None
@@ -53,12 +56,12 @@ class NativeOptions:
 def open_engine(name: str, directory: Path, options: NativeOptions, created: int) -> NativeEngine:
     """An engine for the model in `directory`, not started yet. Raises Invalid and Unsupported naming the file."""
     description = describe(directory)
-    tokenizer = Tokenizer.load(directory)
+    tokenizer = load_tokenizer(directory)
     check_vocabulary(len(tokenizer) - 1, description.vocabulary, directory)
     plant = _plan(directory, description, options)
     memory = description.weight_bytes(plant.weights) + plant.blocks * BLOCK * description.kv_bytes(plant.cache)
     context = min(plant.context, plant.blocks * BLOCK)
-    template = ChatTemplate.load(directory)
+    template = load_template(directory)
     prompter = Prompter(tokenizer, template)
     embedder = open_embedder(name, directory, options, created, tokenizer) if description.can_embed else None
     thinks = _thinks(template, prompter)
@@ -85,7 +88,7 @@ def open_embedder(
     description = describe(directory)
     if not description.can_embed:
         raise Unsupported(f"{directory}: an exported IR makes no embeddings")
-    tokenizer = tokenizer or Tokenizer.load(directory)
+    tokenizer = tokenizer or load_tokenizer(directory)
     check_vocabulary(len(tokenizer) - 1, description.vocabulary, directory)
     pooling = read_pooling(directory, causal=description.architecture not in ENCODERS)
     context = _longest_text(directory, description, options)
@@ -119,7 +122,7 @@ def pack(directory: Path, options: NativeOptions, progress: Callable[[int, int],
     if options.cache_dir is None or not description.matrices:
         return
     plant = _plan(directory, description, options)
-    whole = count_weights(Checkpoint(directory))
+    whole = count_weights(open_tensors(directory))
     size, done = description.weight_bytes(plant.weights), 0
 
     def advance(packed: int) -> None:
@@ -140,6 +143,8 @@ def _packing(directory: Path, description: Description, options: NativeOptions) 
     """The weights' packing, one for text and embeddings of the same model, which share the packed file."""
     if options.weights is not None:
         return options.weights
+    if description.quantized:
+        return "kept"
     if embeds_alone(directory):
         return "f32" if description.weight_bytes("f32") <= SMALL_EMBEDDER else "int8"
     return "f32" if description.weight_bytes("f32") <= SMALL else "int4"

@@ -142,7 +142,7 @@ class _Reader:
     def _array(self, name: str) -> Any:
         kind = self._integer("<I", name)
         if kind == _STRING:
-            return Listed(self._string(name, _LONGEST_TEXT) for _ in range(self._count(name, 8)))
+            return self._strings(name, self._count(name, 8))
         if kind not in _NUMBERS:
             raise self._damaged(f"{name} is a list of an unknown type ({kind})")
         return Listed(self._numbers(name, kind, self._count(name, 1)))
@@ -153,6 +153,20 @@ class _Reader:
         dtype: np.dtype[Any] = np.dtype(_NUMBERS[kind])
         numbers: list[Any] = np.frombuffer(self._take(count * dtype.itemsize, name), dtype).tolist()
         return numbers
+
+    def _strings(self, name: str, count: int) -> Listed:
+        """As `_string`, for the hundreds of thousands that a vocabulary has."""
+        view, at, length_of = self._view, self._at, struct.Struct("<Q").unpack_from
+        found = Listed()
+        for _ in range(count):
+            begin = at + 8
+            end = begin + length_of(view, at)[0] if begin <= self._size else begin
+            if end > self._size:
+                raise self._damaged(f"it ends within {name}")
+            found.append(view[begin:end].decode("utf-8", "replace"))
+            at = end
+        self._at = at
+        return found
 
     def _string(self, what: str, longest: int) -> str:
         length = self._integer("<Q", what)

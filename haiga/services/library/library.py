@@ -1,7 +1,7 @@
 """The models a user has added to this server: added, listed, shown, removed.
 
-Rule: a model is in the list only if it could be loaded when it was added. A directory of the user's own is read where
-it lies and never deleted; what was downloaded is the library's.
+Rule: a model is in the list only if it could be loaded when it was added. A directory or file of the user's own is
+read where it lies and never deleted; what was downloaded is the library's.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Library:
         self._reserved = reserved
 
     async def add(self, name: str, source: str, weights: str | None, progress: Progress) -> AddedModel:
-        """Add the model at `source`: a directory, or org/name[@revision] of the hub.
+        """Add the model at `source`: a directory, a GGUF file, or org/name[@revision] of the hub.
 
         Raises Invalid for a bad name, source or model, Denied when offline, NotFound and Failed from the hub.
         """
@@ -92,12 +92,14 @@ class Library:
             raise Invalid(f"there is a model {name} already; remove it first or choose another name", field="name")
 
     async def _locate(self, source: str, progress: Progress) -> tuple[Path, str]:
-        """The directory a source stands for, and the source's exact name."""
-        if (directory := local_directory(source)) is not None:
-            return directory, str(directory)
+        """The directory or file a source stands for, and the source's exact name."""
+        if (path := local_model(source)) is not None:
+            return path, str(path)
         repository, _, revision = source.partition("@")
         if not REPOSITORY.fullmatch(repository):
-            raise Invalid(f"{source}: there is no such directory (nor is it org/name[@revision])", field="source")
+            raise Invalid(
+                f"{source}: there is no such directory or file, nor is it org/name[@revision]", field="source"
+            )
         return await self._download(repository, revision or "main", progress)
 
     async def _download(self, repository: str, revision: str, progress: Progress) -> tuple[Path, str]:
@@ -109,7 +111,7 @@ class Library:
         return directory, f"{repository}@{snapshot.commit}"
 
 
-def local_directory(source: str) -> Path | None:
-    """The directory that `source` names, absolute; None when there is none."""
+def local_model(source: str) -> Path | None:
+    """The directory or GGUF file that `source` names, absolute; None when there is none."""
     path = Path(source).expanduser()
-    return path.resolve() if path.is_dir() else None
+    return path.resolve() if path.is_dir() or (path.suffix == ".gguf" and path.is_file()) else None
