@@ -5,12 +5,15 @@ of everything above the seam, and measures what the server itself costs.
 """
 
 import asyncio
+import math
 import re
+from array import array
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeAlias
 
+from haiga.core.embedding import EmbeddingRequest, Embeddings, Vector
 from haiga.core.errors import Dead, HaigaError, Invalid
 from haiga.core.generation import (
     BlockStarted,
@@ -31,6 +34,11 @@ from haiga.core.ports import Capabilities, ModelCard
 Step: TypeAlias = Event | HaigaError | float  # say this, fail so, or stay silent for so many seconds
 WORD = re.compile(r"\s*\S+\s*?|\s+$")
 CARD = ModelCard("fake", "Fake", created=0, context=4096, max_output=4096, capabilities=Capabilities())
+
+
+VECTORS = ModelCard(
+    "vectors", "Vectors", 0, 4096, 4096, Capabilities(prefill=False, embeddings=True, text=False), dimensions=4
+)
 
 
 class FakeEngine:
@@ -108,6 +116,45 @@ class FakeEngine:
             await asyncio.wait_for(self._closed.wait(), seconds) if seconds else await asyncio.sleep(0)
         if self._closed.is_set():
             raise Dead("the engine was closed")
+
+
+class FakeEmbedder:
+    """Vectors with no model: how many characters, words, vowels and digits a text has, brought to unit length."""
+
+    def __init__(self, card: ModelCard = VECTORS) -> None:
+        self._card = card
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    @property
+    def memory(self) -> int:
+        return 0
+
+    @property
+    def busy(self) -> int:
+        return 0
+
+    async def start(self) -> None:
+        """There is nothing to start."""
+
+    async def close(self) -> None:
+        """There is nothing to end."""
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        texts = [each if isinstance(each, str) else " ".join(map(str, each)) for each in request.inputs]
+        sizes = [len(words(text)) for text in texts]
+        for at, size in enumerate(sizes):
+            if size > self._card.context:
+                message = f"Invalid 'input[{at}]': maximum context length is {self._card.context} tokens."
+                raise Invalid(message, field=f"input[{at}]", code="context_length_exceeded")
+        return Embeddings(tuple(_vector(text, request.dimensions) for text in texts), sum(sizes))
+
+
+def _vector(text: str, dimensions: int | None) -> Vector:
+    counts = [len(text), len(words(text)), sum(c in "aeiou" for c in text), sum(c.isdigit() for c in text)][:dimensions]
+    return array("f", [count / max(math.hypot(*counts), 1) for count in counts])
 
 
 def _echo(request: TextRequest, room: int) -> Iterator[Step]:

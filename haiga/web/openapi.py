@@ -29,6 +29,7 @@ from haiga.wire.openai_chat import answers as chats
 from haiga.wire.openai_chat.shapes import ChatBody
 from haiga.wire.openai_chat.stored import ChatUpdateBody
 from haiga.wire.openai_completions import CompletionBody
+from haiga.wire.openai_embeddings import EmbeddingAnswer, EmbeddingBody
 from haiga.wire.openai_models import OpenAIErrorAnswer, OpenAIModel, OpenAIModels
 from haiga.wire.openai_responses import answers as responses
 from haiga.wire.openai_responses.shapes import ConversationBody, ConversationChange, ConversationItems, ResponseBody
@@ -42,6 +43,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     ChatBody,
     ChatUpdateBody,
     CompletionBody,
+    EmbeddingBody,
     ResponseBody,
     ConversationBody,
     ConversationChange,
@@ -128,6 +130,7 @@ CREATE_CHAT = _operation(chats.ChatAnswer, {"requestBody": _body(ChatBody)}, err
 CREATE_COMPLETION = _operation(
     chats.CompletionAnswer, {"requestBody": _body(CompletionBody)}, error=OpenAIErrorAnswer, streams=True
 )
+CREATE_EMBEDDING = _operation(EmbeddingAnswer, {"requestBody": _body(EmbeddingBody)}, error=OpenAIErrorAnswer)
 LIST_CHATS = _operation(chats.KeptChatsAnswer, {}, error=OpenAIErrorAnswer)
 GET_CHAT = _operation(chats.KeptChatAnswer, {}, error=OpenAIErrorAnswer)
 UPDATE_CHAT = _operation(chats.KeptChatAnswer, {"requestBody": _body(ChatUpdateBody)}, error=OpenAIErrorAnswer)
@@ -151,6 +154,7 @@ CHANGE_CONVERSATION = _operation(
 )
 GET_CONVERSATION = _operation(responses.ConversationAnswer, {}, error=OpenAIErrorAnswer)
 ROUTER_CHAT = _operation(RouterChatAnswer, {"requestBody": _body(RouterBody)}, error=RouterErrorAnswer, streams=True)
+ROUTER_EMBEDDING = _operation(EmbeddingAnswer, {"requestBody": _body(EmbeddingBody)}, error=RouterErrorAnswer)
 ROUTER_MESSAGE = _operation(MessageAnswer, {"requestBody": _body(MessageBody)}, streams=True)
 ROUTER_MODELS = _operation(RouterModelsAnswer, {}, error=RouterErrorAnswer)
 ROUTER_DATA = _operation(RouterDataAnswer, {}, error=RouterErrorAnswer)

@@ -6,6 +6,7 @@ from haiga.web import openapi
 from haiga.web.batches import Batches
 from haiga.web.chats import Chats
 from haiga.web.conversations import Conversations
+from haiga.web.embeddings import Embeddings
 from haiga.web.messages import Messages
 from haiga.web.models import Models
 from haiga.web.openai import OpenAI
@@ -19,6 +20,7 @@ BATCHES = "/v1/messages/batches"  # its bodies may be larger than others
 
 def router(services: Services) -> APIRouter:
     messages, openai, models, status = Messages(services), OpenAI(services), Models(services), Status(services)
+    embeddings = Embeddings(services)
     routes = APIRouter()
     add = routes.add_api_route
 
@@ -33,6 +35,7 @@ def router(services: Services) -> APIRouter:
         add("/v1/chat/completions/{id}", chats.delete, methods=["DELETE"], **openapi.DELETE_CHAT)
         add("/v1/chat/completions/{id}/messages", chats.messages, methods=["GET"], **openapi.LIST_MESSAGES)
     add("/v1/completions", openai.complete, methods=["POST"], **openapi.CREATE_COMPLETION)
+    add("/v1/embeddings", embeddings.create, methods=["POST"], **openapi.CREATE_EMBEDDING)
     add("/v1/models", models.list, methods=["GET"], **openapi.LIST_MODELS)
     add("/v1/models/{id:path}", models.get, methods=["GET"], **openapi.GET_MODEL)
 
@@ -67,6 +70,7 @@ def router(services: Services) -> APIRouter:
 
     openrouter = OpenRouter(services)
     add("/api/v1/chat/completions", openrouter.chat, methods=["POST"], **openapi.ROUTER_CHAT)
+    add("/api/v1/embeddings", embeddings.create, methods=["POST"], **openapi.ROUTER_EMBEDDING)
     add("/api/v1/messages", openrouter.messages, methods=["POST"], **openapi.ROUTER_MESSAGE)
     add(LIST, openrouter.models, methods=["GET"], **openapi.ROUTER_MODELS)
     add(f"{LIST}/user", openrouter.models, methods=["GET"], **openapi.ROUTER_MODELS)

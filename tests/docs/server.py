@@ -15,7 +15,7 @@ from haiga.core.errors import Dead
 from haiga.core.generation import BlockStarted, BlockStopped, Finished, InputDelta, TextDelta, ThinkingDelta, Usage
 from haiga.core.messages import Text, Thinking, ToolUse
 from haiga.core.ports import Capabilities, Engine
-from haiga.engines.fake import CARD, FakeEngine
+from haiga.engines.fake import CARD, VECTORS, FakeEmbedder, FakeEngine
 from haiga.services.access import Access
 from haiga.services.batches import Batches
 from haiga.services.inference import Inference
@@ -30,7 +30,14 @@ from haiga.web.app import Services, WebSettings, create_app
 
 ADDRESS = "http://127.0.0.1:8000"
 CREATED = 1795305600
-ECHO = replace(CARD, name="echo", display_name="Echo", created=CREATED)
+ECHO = replace(
+    CARD,
+    name="echo",
+    display_name="Echo",
+    created=CREATED,
+    capabilities=Capabilities(embeddings=True),
+    dimensions=VECTORS.dimensions,
+)
 FAILURE = Dead("the engine of model failing stopped unexpectedly and is being started again")
 
 
@@ -52,7 +59,7 @@ def engines() -> dict[str, Engine]:
 async def services(directory: Path) -> AsyncIterator[Services]:
     """Everything a server has, its database in `directory`; every id ends alike. `echo` stands in for the starter."""
     async with connect(directory / "haiga.db") as database:
-        models = Models(engines(), [("claude-*", "echo"), ("starter", "echo")])
+        models = Models(engines(), [("claude-*", "echo"), ("starter", "echo")], embedders={"echo": FakeEmbedder()})
         await models.engine("echo").start()
         inference = Inference(models, secret=b"the documents' own")
         access = Access(DatabaseKeys(database), open_when_empty=True)

@@ -36,6 +36,7 @@ from haiga.wire.anthropic import errors as anthropic_errors
 from haiga.wire.anthropic.shapes import CountBody, DefinedTool, MessageBody
 from haiga.wire.openai_chat.shapes import ChatBody
 from haiga.wire.openai_completions import CompletionBody
+from haiga.wire.openai_embeddings import EmbeddingBody
 from haiga.wire.openai_responses.shapes import ResponseBody
 from haiga.wire.openrouter import errors as openrouter_errors
 from haiga.wire.openrouter.shapes import RouterBody
@@ -106,6 +107,7 @@ def test_a_section_about_a_route_is_about_one_there_is(name: str) -> None:
         (API, "POST /v1/messages", MessageBody.model_fields),
         (OPENAI, "POST /v1/chat/completions", ChatBody.model_fields),
         (OPENAI, "POST /v1/completions", CompletionBody.model_fields),
+        (OPENAI, "POST /v1/embeddings", EmbeddingBody.model_fields),
         (OPENAI, "POST /v1/responses", ResponseBody.model_fields),
         (
             OPENAI,

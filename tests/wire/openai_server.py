@@ -9,7 +9,7 @@ import uvicorn
 
 from haiga.core.access import Caller
 from haiga.core.errors import Denied
-from haiga.core.ports import Capabilities, Engine
+from haiga.core.ports import Capabilities, Embedder, Engine
 from haiga.engines.fake import CARD, FakeEngine
 from haiga.services.inference import Inference
 from haiga.services.models import Models
@@ -32,9 +32,13 @@ class OneKey:
 
 
 def services(
-    engines: Sequence[Engine] = (FakeEngine(),), key: str | None = None, settings: WebSettings | None = None
+    engines: Sequence[Engine] = (FakeEngine(),),
+    key: str | None = None,
+    settings: WebSettings | None = None,
+    embedders: Sequence[Embedder] = (),
 ) -> Services:
-    inference = Inference(Models({engine.card.name: engine for engine in engines}))
+    made = {embedder.card.name: embedder for embedder in embedders}
+    inference = Inference(Models({engine.card.name: engine for engine in engines}, embedders=made))
     return Services(OneKey(key), inference, settings or WebSettings())
 
 
