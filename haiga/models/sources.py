@@ -12,7 +12,7 @@ from haiga.models.weights.checkpoint import weight_files
 
 def open_tensors(path: Path) -> Tensors:
     """The tensors at `path`. Raises Invalid naming the file that is missing or damaged."""
-    return GGUF(path) if path.suffix == ".gguf" else Checkpoint(path)
+    return GGUF(path) if is_gguf(path) else Checkpoint(path)
 
 
 def source_files(path: Path) -> list[Path]:

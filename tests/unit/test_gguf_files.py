@@ -24,10 +24,10 @@ VOCABULARY, HIDDEN = 16, 256
 SYMMETRIC = ["Q8_0", "Q4_0", "Q5_0", "Q6_K"]
 
 
-def random_blocks(kind: str, rows: int = 8) -> Any:
+def random_blocks(kind: str, rows: int = 8, blocks_in_row: int = 3) -> Any:
     """Random bytes as blocks, but for scales that are finite."""
     size = next(each.size for each in TYPES.values() if each.name == kind)
-    blocks = np.random.default_rng(0).integers(0, 256, (rows, 3, size), np.uint8)
+    blocks = np.random.default_rng(0).integers(0, 256, (rows, blocks_in_row, size), np.uint8)
     scales = {"Q6_K": (208,), "Q8_0": (0,), "Q4_0": (0,), "Q5_0": (0,)}.get(kind, (0, 2))
     for at in scales:
         blocks[..., at + 1] &= 0xBB  # no exponent of all ones
@@ -71,7 +71,8 @@ def write(path: Path, kind: Type = Type.Q8_0, tokens: int = VOCABULARY, **fields
     writer.add_uint32("tokenizer.ggml.eos_token_id", 2)
     writer.add_string("tokenizer.chat_template", "{{ messages[0].content }}")
     values = np.random.default_rng(0).normal(size=(tokens, HIDDEN)).astype(np.float32)
-    writer.add_tensor("token_embd.weight", quantize(values, kind), raw_dtype=kind)
+    stored = random_blocks(kind.name, tokens, 1) if kind.name.endswith("_K") else quantize(values, kind)
+    writer.add_tensor("token_embd.weight", stored, raw_dtype=kind)
     writer.add_tensor("output_norm.weight", np.ones(HIDDEN, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -152,11 +153,14 @@ def test_what_is_not_supported_is_refused_by_name(tmp_path: Path, fields: dict[s
         GGUF(write(tmp_path / "x.gguf", **fields))
 
 
-def test_scales_that_are_not_finite_are_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "x.gguf")
-    model = GGUF(path)
-    begin = model.entry("model.embed_tokens.weight").begin
-    path.write_bytes(patched(begin, "<H", 0x7E00)(path.read_bytes()))
+@pytest.mark.parametrize("bits", [0x7E00, 0x7C00])
+@pytest.mark.parametrize(
+    ("kind", "at"), [("Q8_0", 0), ("Q4_1", 0), ("Q4_1", 2), ("Q4_K", 0), ("Q4_K", 2), ("Q6_K", 208)]
+)
+def test_scales_that_are_not_finite_are_refused(tmp_path: Path, kind: str, at: int, bits: int) -> None:
+    path = write(tmp_path / "x.gguf", Type[kind])
+    begin = GGUF(path).entry("model.embed_tokens.weight").begin
+    path.write_bytes(patched(begin + at, "<H", bits)(path.read_bytes()))
     with pytest.raises(Invalid, match=r"tensor model\.embed_tokens\.weight has scales that are not finite"):
         GGUF(path).read("model.embed_tokens.weight", (VOCABULARY, HIDDEN))
 

@@ -80,12 +80,13 @@ def decode(name: str, rows: Bytes) -> Quantized:
     """The integers and scales in `rows` [out, bytes] of type `name`."""
     block = next(each for each in TYPES.values() if each.name == name)
     decoder = DECODERS[name]
-    numbers, scales, minima = decoder.unpack(rows.reshape(-1, block.size))
-    grouped = numbers.reshape(len(rows), -1, decoder.form.group)
-    scales = scales.reshape(len(rows), -1, 1)
-    if minima is None:
-        return Quantized(grouped, scales)
-    return _with_zeros(grouped, scales, minima.reshape(len(rows), -1, 1))
+    with np.errstate(all="ignore"):  # what is not finite is the caller's to find
+        numbers, scales, minima = decoder.unpack(rows.reshape(-1, block.size))
+        grouped = numbers.reshape(len(rows), -1, decoder.form.group)
+        scales = scales.reshape(len(rows), -1, 1)
+        if minima is None:
+            return Quantized(grouped, scales)
+        return _with_zeros(grouped, scales, minima.reshape(len(rows), -1, 1))
 
 
 def _with_zeros(numbers: NDArray[Any], scales: NDArray[np.float32], minima: NDArray[np.float32]) -> Quantized:

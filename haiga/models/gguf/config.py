@@ -73,8 +73,8 @@ def read_config(container: Container, factors: Factors) -> Fields:
             "attention_bias": "blk.0.attn_q.bias" in container.entries,
             "mlp_bias": "blk.0.ffn_up.bias" in container.entries,
             "tie_word_embeddings": "output.weight" not in container.entries,
-            "bos_token_id": metadata.get("tokenizer.ggml.bos_token_id"),
-            "eos_token_id": _ends(metadata),
+            "bos_token_id": _named(metadata, "bos", _rows(container)),
+            "eos_token_id": _ends(metadata, _rows(container)),
         },
     )
 
@@ -138,10 +138,14 @@ def _rows(container: Container) -> int:
     return table.shape[0]
 
 
-def _ends(metadata: Fields) -> list[int]:
+def _named(metadata: Fields, name: str, rows: int) -> list[int]:
+    """The token that the metadata names so; llama.cpp writes a number beyond the vocabulary for none."""
+    return [number for number in metadata.ids(f"tokenizer.ggml.{name}_token_id") if number < rows]
+
+
+def _ends(metadata: Fields, rows: int) -> list[int]:
     """Ids that end an answer: those that the metadata names, and control tokens known to be such."""
-    named = [metadata.ids(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")]
-    ends = [number for ids in named for number in ids]
+    ends = [number for name in ("eos", "eot", "eom") for number in _named(metadata, name, rows)]
     tokens, kinds = (metadata.sequence(f"tokenizer.ggml.{name}") or [] for name in ("tokens", "token_type"))
     for number, (token, kind) in enumerate(zip(tokens, kinds, strict=False)):
         if kind == _CONTROL and token in _ENDS and number not in ends:

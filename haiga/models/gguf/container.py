@@ -49,7 +49,7 @@ class Container:
 
 def is_gguf(path: Path) -> bool:
     """Whether `path` is a GGUF file by its name."""
-    return path.suffix == ".gguf" and path.is_file()
+    return path.suffix == ".gguf" and not path.is_dir()
 
 
 def part_files(path: Path) -> list[Path]:
