@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -200,4 +201,19 @@ async def test_a_process_that_hangs_is_replaced(engine: NativeEngine, monkeypatc
     os.kill(pid_of(engine), signal.SIGSTOP)
     with pytest.raises(Dead):
         await answer(engine, ask("hello", max_tokens=50))
+    assert (await answer(engine, ask("after"))).usage.output > 0
+
+
+async def test_an_engine_that_could_not_be_started_again_for_want_of_descriptors_is_started_later(
+    engine: NativeEngine,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    child = pid_of(engine)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")), hard))
+    try:
+        os.kill(child, signal.SIGKILL)
+        await until(lambda: engine.process.pid is None)
+        await asyncio.sleep(0.3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert (await answer(engine, ask("after"))).usage.output > 0

@@ -4,6 +4,7 @@ Rule: whatever happens to the process, every request in flight gets an answer or
 """
 
 import asyncio
+import logging
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ import orjson
 from haiga.core.errors import Dead, Failed, HaigaError
 from haiga.engines.native import protocol
 from haiga.engines.native.protocol import Ready, Submission, Text, Update
+
+log = logging.getLogger(__name__)
 
 START_LIMIT = 600.0  # seconds for a start: the first load of a big model converts and packs its weights
 SILENCE = 60.0  # seconds without a sign of life after which a child is taken for hung
@@ -127,7 +130,11 @@ class EngineProcess:
         """Run children one after another until closed; a first one that cannot start is the caller's error."""
         attempt = 0
         while True:
-            came_up = await self._run_child()
+            try:
+                came_up = await self._run_child()
+            except OSError as error:  # no process, descriptor or memory to be had now; there may be later
+                came_up = False
+                log.warning("the engine of model %s could not be started: %s", self._name, error)
             self._lose("stopped unexpectedly and is being started again")
             if not came_up:
                 self._settle(Failed(f"the engine of model {self._name} could not be started"))
@@ -141,9 +148,12 @@ class EngineProcess:
             self._child = await asyncio.create_subprocess_exec(
                 *self._command, str(theirs.fileno()), pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL
             )
+            reader, writer = await asyncio.open_connection(sock=ours)
+        except BaseException:
+            ours.close()
+            raise
         finally:
             theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours)
         try:
             return await self._listen(reader, writer)
         finally:
