@@ -63,13 +63,16 @@ class Prompter:
         )
         self._guard = Guard(tokenizer, f"{source}{GENERIC.open}{GENERIC.close}")
 
-    def prompt(self, request: TextRequest) -> Prompt:
+    def prompt(self, request: TextRequest, limit: int | None = None) -> Prompt:
         """The request's prompt. Raises Invalid with the template's words when it refuses the conversation,
-        Unsupported naming a block that the model cannot take."""
+        Unsupported naming a block that the model cannot take. A text that is certain to have more than `limit` tokens
+        is refused before it is encoded, which takes a second and 300 MB for every million characters."""
         if request.raw is not None:
+            self._require_encodable(request.raw, limit)
             return Prompt(self._raw(request.raw))
         rendering = _Rendering(request, self._template, self._guard, self.format)
         text = rendering.text(request)
+        self._require_encodable(text, limit)
         encoded = self._encode(text, rendering.split)
         marks = [(rendering.end(place, text), place.ttl) for place in rendering.places if place.ttl]
         breakpoints = tuple((bisect_right(encoded.ends, end), ttl) for end, ttl in marks)
@@ -79,6 +82,18 @@ class Prompter:
     def count(self, request: TextRequest) -> int:
         """How many tokens the prompt has."""
         return len(self.prompt(request).tokens)
+
+    def _require_encodable(self, text: str | tuple[int, ...], limit: int | None) -> None:
+        """Raise Invalid for a text longer than `limit` of the longest tokens, where no token stands for more text than
+        its own."""
+        if limit is None or not isinstance(text, str) or len(text) <= limit or not self._tokenizer.lossless:
+            return
+        least = -(-len(text) // self._tokenizer.longest)
+        if least > limit:
+            raise Invalid(
+                f"prompt is too long: {least} tokens > {limit} maximum (at the least; it was not counted further)",
+                code="context_length_exceeded",
+            )
 
     def _raw(self, raw: str | tuple[int, ...]) -> list[int]:
         """A prompt without template: what spells a control token is one, and no second BOS is put before a first."""

@@ -6,6 +6,7 @@ Rule: read from `tokenizer.json` and its neighbours, nothing is guessed; a file 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,16 @@ class Tokenizer:
     def __len__(self) -> int:
         """The vocabulary's size: the largest id + 1."""
         return self._size
+
+    @property
+    def lossless(self) -> bool:
+        """Whether every character has tokens of its own, so that no unknown token stands for many."""
+        return self.decoding.kind == "bytes" or self.decoding.byte_fallback
+
+    @cached_property
+    def longest(self) -> int:
+        """Characters that one token stands for at most."""
+        return max(map(len, self._inner.get_vocab()), default=1)
 
     @property
     def eos(self) -> str | None:

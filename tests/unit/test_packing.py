@@ -67,6 +67,15 @@ async def test_what_cannot_be_made_to_fit_is_refused_with_its_least_size() -> No
         await middle_out(request([said("user", "go"), *calling("a")]), 3, count)
 
 
+async def test_a_prompt_that_is_too_long_to_be_counted_is_made_shorter() -> None:
+    async def patient(request: TextRequest) -> int:
+        if (size := await count(request)) > 10:
+            raise Invalid("prompt is too long", code="context_length_exceeded")
+        return size
+
+    assert await middle_out(request(CHAT), 9, count) == await middle_out(request(CHAT), 9, patient)
+
+
 ROLES = st.sampled_from(["user", "assistant", "call"])
 
 

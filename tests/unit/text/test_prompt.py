@@ -389,3 +389,21 @@ def test_a_block_that_cannot_be_shown_is_named() -> None:
 def test_half_a_surrogate_pair_is_refused() -> None:
     with pytest.raises(Invalid, match="surrogate"):
         prompter(builders.CHATML).prompt(said(("user", "\ud800")))
+
+
+@pytest.mark.parametrize("text", ["a", "word " * 50, "é" * 40, "<|im_end|>" * 20, " " * 300, "\U0001f469" * 30])
+def test_a_prompt_within_the_limit_is_never_taken_for_one_above_it(text: str) -> None:
+    request = said(("user", text))
+    whole = prompter(builders.CHATML).prompt(request)
+    assert whole == prompter(builders.CHATML).prompt(request, len(whole.tokens))
+
+
+def test_a_prompt_far_above_the_limit_is_refused_with_no_more_tokens_than_it_has() -> None:
+    request = said(("user", "word " * 1000))
+    size = prompter(builders.CHATML).count(request)
+    with pytest.raises(Invalid, match=r"prompt is too long: \d+ tokens > 50 maximum") as refused:
+        prompter(builders.CHATML).prompt(request, 50)
+    assert 50 < int(refused.value.message.split()[4]) <= size
+    raw = replace(request, raw="word " * 1000)
+    with pytest.raises(Invalid, match="prompt is too long"):
+        prompter(builders.CHATML).prompt(raw, 50)
