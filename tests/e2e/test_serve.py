@@ -15,7 +15,8 @@ import anthropic
 import httpx
 import pytest
 
-from tests.served import make_model
+from tests.checkpoints import make_embedder
+from tests.served import make_model, write_tokenizer
 
 OLD = {"anthropic-version": "2023-06-01"}
 GREEDY = {"temperature": 0}
@@ -198,3 +199,20 @@ def test_a_missing_model_is_one_clear_line(tmp_path: Path) -> None:
     assert (1, "") == (ended.returncode, ended.stdout)
     assert 1 == len(ended.stderr.strip().splitlines())
     assert "/nowhere" in ended.stderr
+
+
+def test_an_encoder_is_added_and_served_beside_a_model_that_makes_embeddings_too(tmp_path: Path) -> None:
+    encoder = make_embedder(tmp_path / "encoder", "bert", vocab_size=261)
+    write_tokenizer(encoder)
+    haiga, data = str(Path(sys.executable).with_name("haiga")), str(tmp_path / "data")
+    add = [haiga, "models", "add", str(encoder), "--name", "library", "--weights", "int8", "--data-dir", data]
+    subprocess.run(add, check=True, capture_output=True)
+    decoder = make_model(tmp_path / "decoder")
+    with serving(
+        tmp_path / "data", "--no-starter", "--model", f"mini={encoder}", "--model", f"tiny={decoder}"
+    ) as server:
+        for model in ("mini", "tiny", "library"):
+            asked = {"model": model, "input": ["a frog", "a pond"], "encoding_format": "float"}
+            made = httpx.post(f"{server.url}/v1/embeddings", json=asked, timeout=60).json()
+            assert [64, 64] == [len(item["embedding"]) for item in made["data"]]
+        assert "embeddings of 64 numbers, texts of up to 512 tokens" in server.announced

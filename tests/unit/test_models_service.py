@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from haiga.core.errors import Busy, Failed, NotFound
+from haiga.core.embedding import EmbeddingRequest, Embeddings
+from haiga.core.errors import Busy, Failed, NotFound, Unsupported
 from haiga.core.generation import Event, Finished, TextRequest, Usage
 from haiga.core.ports import ModelCard
 from haiga.services import models as module
@@ -33,6 +34,9 @@ class Weighing:
 
     async def count(self, request: TextRequest) -> int:
         return 1
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        return Embeddings((), 0)
 
     async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
         yield Finished("end_turn", Usage())
@@ -123,3 +127,34 @@ async def test_a_cancelled_load_leaves_the_seat_for_the_next() -> None:
     await asyncio.gather(first, return_exceptions=True)
     await touch(models, "a")
     assert "+a" == log[-1]
+
+
+def with_embedders(log: list[str], budget: int | None = None) -> Models:
+    """`a` writes text and has an embedder of its own, `b` makes embeddings alone, `c` makes none."""
+    engines = {name: Weighing(name, 1, log) for name in "ac"}
+    embedders = {name: Weighing(f"{name} embedder", 1, log) for name in "ab"}
+    return Models(engines, [("vectors", "b")], budget, embedders)
+
+
+async def test_embeddings_are_loaded_by_themselves_under_the_same_budget() -> None:
+    log: list[str] = []
+    models = with_embedders(log, budget=1)
+    await touch(models, "a")
+    async with models.embed("a"):
+        pass
+    await touch(models, "a")
+    assert ["+a", "-a", "+a embedder", "-a embedder", "+a"] == log
+
+
+async def test_a_model_is_asked_only_for_what_it_does() -> None:
+    models = with_embedders([])
+    assert ["a", "c", "b embedder"] == [card.name for card in models.cards()]
+    with pytest.raises(Unsupported, match="model b makes embeddings only"):
+        await touch(models, "vectors")
+    with pytest.raises(Unsupported, match="model b makes embeddings only"):
+        models.engine("b")
+    with pytest.raises(Unsupported, match="model c makes no embeddings"):
+        async with models.embed("c"):
+            pass
+    async with models.loaded("b"):
+        assert models.ready

@@ -56,6 +56,8 @@ class Page:
 
 def supported_parameters(card: ModelCard) -> list[str]:
     can = card.capabilities
+    if not can.text:
+        return []
     more = (
         (TOOLS if can.tools else ())
         + (THINKING if can.thinking else ())
@@ -145,10 +147,11 @@ def _model(card: ModelCard, price: Price) -> dict[str, Any]:
 
 def _architecture(can: Capabilities) -> dict[str, Any]:
     taken = ["text", *(["image"] if can.images else []), *(["file"] if can.documents else [])]
+    given = "text" if can.text else "embeddings"
     return {
-        "modality": f"{'+'.join(taken)}->text",
+        "modality": f"{'+'.join(taken)}->{given}",
         "input_modalities": taken,
-        "output_modalities": ["text"],
+        "output_modalities": [given],
         "tokenizer": "Other",
         "instruct_type": None,
     }
