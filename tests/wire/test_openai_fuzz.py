@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
-from haiga.engines.fake import FakeEngine
+from haiga.engines.fake import FakeEmbedder, FakeEngine
 from haiga.services.inference import Inference
 from haiga.services.models import Models
 from haiga.web.app import Services, WebSettings, create_app
@@ -23,12 +23,15 @@ from tests.unit.wire.openai.bodies import CHAT, COMPLETION, ROUTER
 from tests.unit.wire.openai.junk import VALUES, spoilt
 from tests.wire.openai_server import ABLE, OneKey
 
-MODELS = Models({"able": FakeEngine(ABLE)}, [("*", "able")])  # whatever name comes is answered
+# whatever name comes is answered, with text or with vectors
+MODELS = Models({"able": FakeEngine(ABLE)}, [("*", "able")], embedders={"able": FakeEmbedder()})
 APP = create_app(Services(OneKey(), Inference(MODELS), WebSettings(open=False)))
 CHECKS: list[Any] = [not_a_server_error, content_type_conformance, response_schema_conformance]
 OPERATIONS = [
     "/v1/chat/completions",
     "/v1/completions",
+    "/v1/embeddings",
+    "/api/v1/embeddings",
     "/api/v1/chat/completions",
     "/api/v1/messages",
     "/api/v1/models",
