@@ -17,6 +17,7 @@ from haiga.core.errors import HaigaError, Invalid
 from haiga.models.description import describe
 from haiga.models.gguf import GGUF, read_parts
 from haiga.models.gguf.blocks import DECODERS, TYPES, decode
+from haiga.models.llama import read_llama
 from haiga.models.weights import dequantize
 from haiga.text.gguf import gguf_template, gguf_tokenizer
 
@@ -73,6 +74,8 @@ def write(path: Path, kind: Type = Type.Q8_0, tokens: int = VOCABULARY, **fields
     values = np.random.default_rng(0).normal(size=(tokens, HIDDEN)).astype(np.float32)
     stored = random_blocks(kind.name, tokens, 1) if kind.name.endswith("_K") else quantize(values, kind)
     writer.add_tensor("token_embd.weight", stored, raw_dtype=kind)
+    writer.add_tensor("blk.0.attn_norm.weight", np.ones(HIDDEN, np.float32))
+    writer.add_tensor("blk.0.attn_q.weight", np.ones((HIDDEN, 1), np.float16))
     writer.add_tensor("output_norm.weight", np.ones(HIDDEN, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -90,7 +93,7 @@ def test_the_metadata_is_the_model_s_description(tmp_path: Path) -> None:
         description.context,
     )
     assert ((2,), VOCABULARY, True) == (description.ends, description.vocabulary, description.quantized)
-    assert VOCABULARY * HIDDEN * 9 // 8 == description.weight_bytes("kept")
+    assert VOCABULARY * HIDDEN * 9 // 8 + 4 * HIDDEN == description.weight_bytes("kept")
 
 
 Damage = Callable[[bytes], bytes]
@@ -146,6 +149,11 @@ def test_damage_is_one_line_that_names_it(tmp_path: Path, damage: Damage, proble
         ({"attention.value_length": 32}, r"attention\.value_length \(32\) is not the heads' size \(64\)"),
         ({"rope.scaling.type": "ntk"}, r"rope\.scaling\.type 'ntk' is not supported"),
         ({"block_count": "two"}, "block_count is 'two', not a whole number"),
+        ({"block_count": 1 << 31}, r"block_count is 2147483648, but there is no tensor blk\.2147483647\.attn_norm"),
+        (
+            {"attention.key_length": 1 << 31},
+            "head_count is 4, of 2147483648 each, which blk.0.attn_q.weight is not for",
+        ),
     ],
 )
 def test_what_is_not_supported_is_refused_by_name(tmp_path: Path, fields: dict[str, Any], problem: str) -> None:
@@ -187,6 +195,7 @@ def open_all(path: Path) -> None:
     model = GGUF(path)
     for name in model:
         model.read(name, model.entry(name).shape)
+    read_llama(model.config, model.config["architectures"][0], 0)
     metadata = read_parts(path).metadata
     gguf_tokenizer("x", metadata).encode("a b")
     gguf_template("x", metadata)

@@ -53,6 +53,7 @@ def read_config(container: Container, factors: Factors) -> Fields:
     if hyper.integer("expert_count", 0, least=0):
         raise hyper.refuse("expert_count", "is not 0: mixtures of experts are not supported")
     head = _head_size(hyper)
+    _check_sizes(container, hyper, head)
     return Fields(
         source,
         {
@@ -98,6 +99,16 @@ def _head_size(hyper: Fields) -> int:
         if hyper.integer(name, size) != size:
             raise hyper.refuse(name, f"({hyper[name]}) is not the heads' size ({size}), which is not supported")
     return size
+
+
+def _check_sizes(container: Container, hyper: Fields, head: int) -> None:
+    """Sizes that something is made of before the tensors' shapes are held against them."""
+    last = f"blk.{hyper.integer('block_count') - 1}.attn_norm.weight"
+    if last not in container.entries:
+        raise hyper.refuse("block_count", f"is {hyper['block_count']}, but there is no tensor {last}")
+    query, heads = container.entries.get("blk.0.attn_q.weight"), hyper.integer("attention.head_count")
+    if query is None or query.shape[0] != heads * head:
+        raise hyper.refuse("attention.head_count", f"is {heads}, of {head} each, which blk.0.attn_q.weight is not for")
 
 
 def _rope(hyper: Fields, factors: Factors, head: int) -> dict[str, Any]:

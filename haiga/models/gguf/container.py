@@ -85,7 +85,7 @@ class _Reader:
         tensors, fields = self._head()
         metadata: dict[str, Any] = {}
         for _ in range(fields):
-            name = self._string("the name of a metadata field", _LONGEST_NAME)
+            name = self._name("the name of a metadata field")
             if name in metadata:
                 raise self._damaged(f"{name} stands in it twice")
             metadata[name] = self._value(name, self._integer("<I", name))
@@ -118,7 +118,7 @@ class _Reader:
 
     def _tensor(self) -> tuple[str, Entry]:
         """A tensor's name, type, shape and size; its place is counted from where the data begins."""
-        name = self._string("the name of a tensor", _LONGEST_NAME)
+        name = self._name("the name of a tensor")
         what = f"tensor {name}"
         rank = self._integer("<I", what)
         if not 1 <= rank <= 4:
@@ -167,6 +167,13 @@ class _Reader:
             at = end
         self._at = at
         return found
+
+    def _name(self, what: str) -> str:
+        """A name that an error can spell."""
+        name = self._string(what, _LONGEST_NAME)
+        if not name.isprintable():
+            raise self._damaged(f"{what} is {ascii(name)}")
+        return name
 
     def _string(self, what: str, longest: int) -> str:
         length = self._integer("<Q", what)
