@@ -6,7 +6,7 @@ A handler's `receive` yields nothing after the body but the disconnect, so that 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any, Generic, Protocol, TypeVar
 
 from starlette.requests import Request
@@ -64,6 +64,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
         raise Cancelled("the client went away")
     finally:
         await _end(task, gone)
+        del task  # see `_end`
 
 
 async def stream_reply(
@@ -89,6 +90,7 @@ async def stream_reply(
         if waiting:
             await _end(first)
             await events.aclose()
+            del first  # see `_end`
     return EventStream(first, events, writer, id, ping)
 
 
@@ -166,9 +168,11 @@ async def _disconnected(receive: Receive) -> None:
 
 
 async def _end(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel what still runs, and see it end."""
+    """Cancel what still runs, and see it end. What a task raised is not raised here again: its traceback would then
+    hold this frame, and so the task that holds it, and with it the whole request until the collector comes."""
     for task in tasks:
         task.cancel()
+    await asyncio.wait(tasks)
     for task in tasks:
-        with suppress(asyncio.CancelledError, Exception):
-            await task
+        if not task.cancelled():
+            task.exception()  # seen, so that asyncio does not complain

@@ -1,11 +1,13 @@
 """What every request meets on its way, whatever it asks: ids, errors in its family's shape, hosts, limits, CORS."""
 
+import gc
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from haiga.web.app import Services, WebSettings, create_app
 from tests.wire.anthropic_server import services
@@ -214,3 +216,21 @@ async def test_the_docs_page_shows_every_url_and_fetches_nothing(client: httpx.A
     paths = (await client.get("/openapi.json")).json()["paths"]
     assert all(path in page for path in paths)
     assert not any(word in page for word in ("<script", "src=", "http://", "https://", "@import", "url("))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_request_that_failed_is_let_go_at_once_with_its_body(client: httpx.AsyncClient, stream: bool):
+    body = HELLO | {
+        "model": "fake",
+        "stream": stream,
+        "messages": [{"role": "user", "content": "x"}],
+        "max_tokens": 4096,
+    }
+    await client.post("/v1/messages", json=body, headers=OLD)
+    gc.collect()
+    gc.disable()
+    try:
+        assert 400 == (await client.post("/v1/messages", json=body, headers=OLD)).status_code
+        assert [] == [each for each in gc.get_objects() if isinstance(each, Request)]
+    finally:
+        gc.enable()

@@ -25,8 +25,6 @@ from haiga.engines.native.reading import Reading
 from haiga.engines.native.speech import Speech
 from haiga.text.prompt import Prompt, Prompter
 
-COUNTED = 4  # contexts up to which a prompt that fits in none is still counted, for whoever makes it shorter
-
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -93,7 +91,7 @@ class NativeEngine:
         await self._process.close()
 
     async def count(self, request: TextRequest) -> int:
-        return len((await self._prompt(request, COUNTED * self.card.context)).tokens)
+        return len((await self._prompt(request)).tokens)
 
     async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
         if self._busy >= self._queue:
@@ -107,7 +105,7 @@ class NativeEngine:
             self._busy -= 1
 
     async def _answer(self, request: TextRequest) -> AsyncGenerator[Event, None]:
-        prompt = await self._prompt(request, self.card.context - 1)
+        prompt = await self._prompt(request)
         self._require_room(len(prompt.tokens), request)
         speech = self._model.speech
         submission = await asyncio.to_thread(self._submission, request, prompt)
@@ -122,8 +120,8 @@ class NativeEngine:
         finally:
             self._process.discard(submission.id, finished=reading.ended_by_engine)
 
-    async def _prompt(self, request: TextRequest, limit: int) -> Prompt:
-        return await asyncio.to_thread(self._model.prompter.prompt, request, limit)
+    async def _prompt(self, request: TextRequest) -> Prompt:
+        return await asyncio.to_thread(self._model.prompter.prompt, request, self.card.context - 1)
 
     def _require_room(self, size: int, request: TextRequest) -> None:
         """Raise Invalid when a prompt of `size` tokens leaves too little of the context."""
