@@ -172,7 +172,7 @@ class _Reader:
         """A name that an error can spell."""
         name = self._string(what, _LONGEST_NAME)
         if not name.isprintable():
-            raise self._damaged(f"{what} is {ascii(name)}")
+            raise self._damaged(f"{what} is {name!a}")
         return name
 
     def _string(self, what: str, longest: int) -> str:
