@@ -28,13 +28,13 @@ async def middle_out(request: TextRequest, limit: int, count: Count) -> tuple[Te
     longest text goes. Counts once when nothing is left out, else as often as binary searches take. Raises Invalid when
     nothing more may be left out and the prompt still does not fit.
     """
-    if await _fits(request, limit, count):
+    if await fits(request, limit, count):
         return request, Dropped()
     units = _units(request.messages)
     last, older = units[-1], units[:-1]
 
     async def fits_without(number: int) -> bool:
-        return await _fits(replace(request, messages=_joined(older, number, last)), limit, count)
+        return await fits(replace(request, messages=_joined(older, number, last)), limit, count)
 
     number = await _least(len(older), fits_without)
     if number <= len(older):
@@ -51,7 +51,7 @@ async def drop_oldest(request: TextRequest, limit: int, count: Count) -> tuple[T
     Counts once when nothing is left out, else as often as a binary search takes. Raises Invalid when what was said last
     does not fit by itself.
     """
-    if await _fits(request, limit, count):
+    if await fits(request, limit, count):
         return request, Dropped()
     units = _units(request.messages)
 
@@ -59,7 +59,7 @@ async def drop_oldest(request: TextRequest, limit: int, count: Count) -> tuple[T
         return replace(request, messages=tuple(message for unit in units[number:] for message in unit))
 
     async def fits_without(number: int) -> bool:
-        return await _fits(without(number), limit, count)
+        return await fits(without(number), limit, count)
 
     number = await _least(len(units) - 1, fits_without)
     if number == len(units):
@@ -164,8 +164,8 @@ def last_unit(messages: Sequence[Message]) -> Sequence[Message]:
     return _units(messages)[-1]
 
 
-async def _fits(request: TextRequest, limit: int, count: Count) -> bool:
-    """A prompt that is too long to be counted does not fit."""
+async def fits(request: TextRequest, limit: int, count: Count) -> bool:
+    """Whether a prompt has at most `limit` tokens; one that is too long to be counted does not."""
     try:
         return await count(request) <= limit
     except Invalid as error:
@@ -224,7 +224,7 @@ async def _cut(request: TextRequest, limit: int, count: Count) -> tuple[TextRequ
     length, m, b = max(places, default=(0, 0, 0))
 
     async def fits_without(characters: int) -> bool:
-        return await _fits(_without(request, m, b, characters), limit, count)
+        return await fits(_without(request, m, b, characters), limit, count)
 
     characters = await _least(length, fits_without)
     if characters > length:

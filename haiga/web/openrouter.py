@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import Query
@@ -15,7 +16,7 @@ from haiga.core.generation import Choice, Dropped, Finished, Routed
 from haiga.core.records import Generation, Price
 from haiga.services.choices import interleave
 from haiga.services.generations import recorded
-from haiga.services.packing import middle_out
+from haiga.services.packing import fits, middle_out
 from haiga.services.routing import Answers, first_that_answers, routed_replies
 from haiga.web.credentials import authenticate
 from haiga.web.families import request_id
@@ -62,9 +63,10 @@ class OpenRouter:
         card = inference.model(caller, name)
         asked.routing.check(card, self._price(card.name))
         choices, dropped = asked.choices(card), Dropped()
-        if asked.compresses(card, last) and await inference.count(caller, choices[0]) >= card.context:
+        count = partial(inference.count, caller)
+        if asked.compresses(card, last) and not await fits(choices[0], card.context - 1, count):
             limit = asked.prompt_limit(card)
-            packed, dropped = await middle_out(choices[0], limit, lambda request: inference.count(caller, request))
+            packed, dropped = await middle_out(choices[0], limit, count)
             choices = tuple(replace(choice, messages=packed.messages) for choice in choices)
         answers = interleave([inference.generate(caller, choice) for choice in choices])
         return Routed(card.name, dropped), answers
