@@ -6,6 +6,7 @@ Rule: commands become the loop's requests, the loop's outputs reports; what take
 """
 
 import sys
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -20,7 +21,7 @@ from haiga.batching.loop import Constraint, Loop, Output
 from haiga.batching.sampler import Choice
 from haiga.batching.scheduler import Scheduler
 from haiga.batching.sequence import Breakpoint, Request
-from haiga.core.errors import HaigaError
+from haiga.core.errors import Failed, HaigaError
 from haiga.core.generation import Usage
 from haiga.engines.native import protocol
 from haiga.engines.native.constraint import GrammarConstraint, ThoughtConstraint
@@ -59,14 +60,16 @@ class Desk:
         self._link = link
         self._compiler = ThreadPoolExecutor(1, "grammar")
         self._waiting: set[int] = set()
+        self._gate = threading.Lock()  # over what is waiting and what goes to the loop, so that an abort comes after
 
     def obey(self, command: Mapping[str, Any]) -> None:
         match command["do"]:
             case "submit":
                 self._submit(protocol.read_submission(command))
             case "abort":
-                self._waiting.discard(command["id"])
-                self._loop.abort(str(command["id"]))
+                with self._gate:
+                    self._waiting.discard(command["id"])
+                    self._loop.abort(str(command["id"]))
             case "clear_cache":
                 self._loop.clear_cache()
 
@@ -78,14 +81,19 @@ class Desk:
             self._compiler.submit(self._compile, submission)
 
     def _compile(self, submission: Submission) -> None:
+        if submission.id not in self._waiting:
+            return
         try:
             constraint = self._constraint(submission)
-        except HaigaError as error:
-            self._link.send(protocol.step([Update(submission.id, error=error)], asdict(self._loop.stats)))
-            return
-        if submission.id in self._waiting:
+        except BaseException as error:  # llguidance panics outside of Exception; the request must end whatever happens
+            reason = error if isinstance(error, HaigaError) else Failed(f"the grammar could not be compiled: {error}")
             self._waiting.discard(submission.id)
-            self._loop.submit(_request(submission), submission.sampling, constraint)
+            self._link.send(protocol.step([Update(submission.id, error=reason)], asdict(self._loop.stats)))
+            return
+        with self._gate:
+            if submission.id in self._waiting:
+                self._waiting.discard(submission.id)
+                self._loop.submit(_request(submission), submission.sampling, constraint)
 
     def _constraint(self, submission: Submission) -> Constraint | None:
         grammar = GrammarConstraint(self._grammars, submission.grammar) if submission.grammar else None
