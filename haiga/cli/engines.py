@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -112,7 +112,9 @@ async def prepare_engine(directory: Path, weights: str | None, settings: Setting
 
 
 def _starter(settings: Settings) -> NativeEngine:
-    return open_engine(STARTER, text_path(), _options(settings, None), STARTER_CREATED)
+    """It is run exactly, whatever precisions the settings name for other models."""
+    exact = replace(_options(settings, None), weights="f32", cache="f32")
+    return open_engine(STARTER, text_path(), exact, STARTER_CREATED)
 
 
 def forget_packed(directory: Path, settings: Settings) -> None:
@@ -123,8 +125,9 @@ def forget_packed(directory: Path, settings: Settings) -> None:
 
     if local_model(str(directory)) is None or is_ir(directory):
         return
-    for packing in PACKINGS:
-        cache_file(directory, packing, _packed(settings)).unlink(missing_ok=True)
+    with suppress(FileNotFoundError):  # a model whose files were deleted by hand can still be removed
+        for packing in PACKINGS:
+            cache_file(directory, packing, _packed(settings)).unlink(missing_ok=True)
 
 
 def _open_added(

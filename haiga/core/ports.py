@@ -79,7 +79,8 @@ class Capabilities:
 @dataclass(frozen=True, slots=True)
 class ModelCard:
     """What the APIs say about a model. `created` is unix seconds; `context` and `max_output` are tokens; `dimensions`
-    is how many numbers its embeddings have."""
+    is how many numbers its embeddings have. `precision` names how weights and cache are kept: the same request may be
+    answered otherwise under another one."""
 
     name: str
     display_name: str
@@ -88,6 +89,7 @@ class ModelCard:
     max_output: int
     capabilities: Capabilities = Capabilities()
     dimensions: int = 0
+    precision: str = ""
 
 
 class Engine(Protocol):

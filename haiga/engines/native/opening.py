@@ -67,7 +67,7 @@ def open_engine(name: str, directory: Path, options: NativeOptions, created: int
     thinks = _thinks(template, prompter)
     able = Capabilities(tools=True, structured_output=True, thinking=thinks, embeddings=embedder is not None)
     size = embedder.card.dimensions if embedder else 0
-    card = ModelCard(name, name, created, context, max_output=context, capabilities=able, dimensions=size)
+    card = ModelCard(name, name, created, context, context, able, size, f"{plant.weights}, {plant.cache}")
     speech = Speech(tokenizer, prompter)
     model = Model(card, prompter, speech, description.sampling, description.ends, pool=plant.blocks * BLOCK)
     command = child_command("haiga.engines.native.child", orjson.dumps(asdict(plant)).decode())
