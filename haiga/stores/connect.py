@@ -31,7 +31,7 @@ async def connect(file: Path) -> AsyncIterator[AsyncEngine]:
     )
     event.listen(engine.sync_engine, "connect", _set_up)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        _make(file)
         async with engine.begin() as connection:
             await connection.run_sync(_migrate)
         # while any connection is open, closing another one does not write the whole log back, which takes a disk sync
@@ -41,6 +41,12 @@ async def connect(file: Path) -> AsyncIterator[AsyncEngine]:
         raise Failed(f"database {file}: {getattr(problem, 'orig', problem)}") from problem
     finally:
         await engine.dispose()
+
+
+def _make(file: Path) -> None:
+    """For its owner alone: conversations are kept in it. SQLite's own files beside it take over its mode."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)
 
 
 def _set_up(connection: Any, _record: object) -> None:

@@ -209,7 +209,7 @@ async def test_an_engine_that_could_not_be_started_again_for_want_of_descriptors
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     child = pid_of(engine)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (sum(1 for _ in Path("/proc/self/fd").iterdir()), hard))
     try:
         os.kill(child, signal.SIGKILL)
         await until(lambda: engine.process.pid is None)

@@ -71,3 +71,8 @@ async def test_a_database_of_a_newer_release_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="9999"):
         async with connect(tmp_path / "haiga.db"):
             pass
+
+
+async def test_nobody_else_can_read_what_is_kept(tmp_path: Path) -> None:
+    async with connect(tmp_path / "haiga.db"):
+        assert {0o600} == {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
