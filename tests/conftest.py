@@ -1,0 +1,6 @@
+"""What holds for every test. Rule: nothing that a test could ask for by name."""
+
+import signal
+
+# a suite started in the background inherits an ignored SIGINT and hands it on; programs under test must hear theirs
+signal.signal(signal.SIGINT, signal.default_int_handler)
