@@ -6,8 +6,9 @@ Imported while the first model loads: see server.py.
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import typer
 import uvicorn
@@ -43,32 +44,45 @@ def build_server(settings: Settings, access: Access, models: Models, database: A
     config = uvicorn.Config(
         app, http=Connection, ws="none", lifespan="off", log_level="warning", access_log=False, server_header=False
     )
-    return Server(config, models, kept, worker, settings.drain)
+    return Server(config, models, kept, [worker], settings.drain)
+
+
+class Background(Protocol):
+    """Work that goes on beside requests, from the server's start to its end."""
+
+    def start(self) -> None:
+        """Begin, in the running event loop."""
+
+    async def close(self) -> None:
+        """Stop at once; what was not done is done after the next start."""
 
 
 class Server(uvicorn.Server):
     """The first signal lets requests under way end, for `drain` seconds; then, or at the second signal, the models
-    are closed under them, so that each ends with the API's own error. Background responses of `kept` end last; lines of
-    batches stop at once, and are run after the next start.
+    are closed under them, so that each ends with the API's own error. What runs in the `background` stops at once;
+    background responses of `kept` end last.
 
     uvicorn's own handling would raise the signal again before the engines are closed.
     """
 
-    def __init__(self, config: uvicorn.Config, models: Models, kept: Responses, worker: Worker, drain: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, models: Models, kept: Responses, background: Sequence[Background], drain: float
+    ) -> None:
         super().__init__(config)
         self._models = models
         self._kept = kept
-        self._worker = worker
+        self._background = background
         self._drain = drain
         self._cutting: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._worker.start()
+        for work in self._background:
+            work.start()
         await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         limit = asyncio.get_running_loop().call_later(self._drain, self._cut)
-        await self._worker.close()
+        await asyncio.gather(*(work.close() for work in self._background))
         await super().shutdown(sockets)
         limit.cancel()
         await self._kept.close()

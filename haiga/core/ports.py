@@ -5,12 +5,12 @@ Rule: a seam is a Protocol over core values; a capability is data that the imple
 that somebody asks about.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from haiga.core.access import ApiKey
+from haiga.core.access import ApiKey, Caller
 from haiga.core.chats import ChatFilter, KeptChat
 from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.generation import Event, TextRequest
@@ -121,6 +121,20 @@ class Engine(Protocol):
     @property
     def memory(self) -> int:
         """Bytes held while started: weights, KV pool and overhead, estimated before and measured after the start."""
+
+
+Ask: TypeAlias = Callable[[Caller, TextRequest], AsyncGenerator[Event, None]]
+
+
+class Stage(Protocol):
+    """What stands between a caller and a model, for every wire family alike: limits, records, tools, filters.
+
+    A stage may refuse the request (raise before the first event), change it, answer it without asking further, ask
+    several times, or follow the events that pass. Closing its generator closes what it has asked.
+    """
+
+    def answer(self, caller: Caller, request: TextRequest, ask: Ask) -> AsyncGenerator[Event, None]:
+        """The events for a request; `ask` is the rest of the way to the model. Raises core errors only."""
 
 
 class Embedder(Protocol):

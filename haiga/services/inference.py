@@ -1,16 +1,17 @@
 """The only path to a model. Rule: whatever the wire family, a request passes here, and its answer is one stream."""
 
 import secrets
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
 from haiga.core.access import Caller
 from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.errors import Invalid, Unsupported
 from haiga.core.generation import Event, Finished, TextRequest
 from haiga.core.messages import COMPACTION, Block, Document, Image, Opaque, SearchResult, ToolResult, ToolUse
-from haiga.core.ports import Capabilities, ModelCard
+from haiga.core.ports import Ask, Capabilities, ModelCard, Stage
 from haiga.services.compaction import answer, resumed
 from haiga.services.models import Models
 from haiga.services.packing import edited
@@ -27,11 +28,15 @@ NEEDS: dict[type, tuple[str, str]] = {
 
 class Inference:
     """Requests to engines: names resolved, capabilities checked before work starts, workspaces kept apart, thoughts
-    signed with `secret`. Without one, signatures hold as long as this object lives."""
+    signed with `secret`. Without one, signatures hold as long as this object lives. A request passes the `stages` in
+    their order before it reaches a model, and its events pass them back."""
 
-    def __init__(self, models: Models, secret: bytes | None = None) -> None:
+    def __init__(self, models: Models, secret: bytes | None = None, stages: Sequence[Stage] = ()) -> None:
         self._models = models
         self._thoughts = Thoughts(Signer(secret or secrets.token_bytes(32)))
+        self._ask: Ask = self._answer
+        for stage in reversed(stages):
+            self._ask = partial(_through, stage, self._ask)
 
     @property
     def ready(self) -> bool:
@@ -51,8 +56,12 @@ class Inference:
         fitted, _ = await edited(self._admit(caller, request), engine.count)
         return await engine.count(fitted)
 
-    async def generate(self, caller: Caller, request: TextRequest) -> AsyncGenerator[Event, None]:
+    def generate(self, caller: Caller, request: TextRequest) -> AsyncGenerator[Event, None]:
         """The answer's events. Closing the generator aborts the request. Raises core errors only."""
+        return self._ask(caller, request)
+
+    async def _answer(self, caller: Caller, request: TextRequest) -> AsyncGenerator[Event, None]:
+        """What the model answers."""
         admitted = self._admit(caller, request)
         shown = self._thoughts.shown(request)
         async with self._models.use(admitted.model) as engine:
@@ -90,6 +99,10 @@ class Inference:
         continued = resumed(self._thoughts.admitted(request))
         _require(card, request, continued)
         return replace(continued, model=card.name, workspace=caller.workspace)
+
+
+def _through(stage: Stage, ask: Ask, caller: Caller, request: TextRequest) -> AsyncGenerator[Event, None]:
+    return stage.answer(caller, request, ask)
 
 
 def _require(card: ModelCard, request: TextRequest, continued: TextRequest) -> None:
