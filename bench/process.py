@@ -13,7 +13,7 @@ from pathlib import Path
 from haiga.core.generation import BlockStarted, Finished, SamplingRequest, TextRequest
 from haiga.core.messages import Message, Text
 from haiga.engines.native.engine import NativeEngine
-from haiga.engines.native.opening import NativeOptions, open_engine
+from haiga.engines.native.opening import Found, NativeOptions, open_engine
 from haiga.models.description import describe
 
 SHARED = 2000  # tokens; the tokenizer of bench/shapes.py makes one of each byte
@@ -39,7 +39,7 @@ class Figures:
 
 async def measure(directory: Path, cache_dir: Path, rounds: int = 5) -> Figures:
     options = NativeOptions(weights="int4", cache="u8", kv_memory=KV, context=8192, cache_dir=cache_dir)
-    engine = open_engine("bench", directory, options, created=0)
+    engine = open_engine(Found.at("bench", directory, created=0), options)
     await engine.start()  # packs the weights if that was not done yet
     await engine.close()
     began = time.perf_counter()

@@ -13,7 +13,7 @@ from haiga.core.errors import HaigaError, Invalid, NotFound, Unsupported
 from haiga.core.library import AddedModel
 from haiga.engines.native.embedder import NativeEmbedder
 from haiga.engines.native.engine import NativeEngine
-from haiga.engines.native.opening import NativeOptions, embeds_alone, open_embedder, open_engine, pack
+from haiga.engines.native.opening import Found, NativeOptions, open_engine, open_model, pack
 from haiga.services.library import Progress, local_model
 from haiga.services.models import Models
 from haiga.starter import text_path
@@ -95,8 +95,7 @@ def open_directory(name: str, path: Path, weights: str | None, settings: Setting
     directory = local_model(str(path))
     if directory is None:
         raise Invalid(f"model {name}: {path.expanduser().resolve()}: there is no such directory, nor such a GGUF file")
-    opened = open_embedder if embeds_alone(directory) else open_engine
-    return opened(name, directory, _options(settings, weights), int(directory.stat().st_mtime))
+    return open_model(name, directory, _options(settings, weights), int(directory.stat().st_mtime))
 
 
 async def prepare_engine(directory: Path, weights: str | None, settings: Settings, progress: Progress) -> None:
@@ -114,7 +113,7 @@ async def prepare_engine(directory: Path, weights: str | None, settings: Setting
 def _starter(settings: Settings) -> NativeEngine:
     """It is run exactly, whatever precisions the settings name for other models."""
     exact = replace(_options(settings, None), weights="f32", cache="f32")
-    return open_engine(STARTER, text_path(), exact, STARTER_CREATED)
+    return open_engine(Found.at(STARTER, text_path(), STARTER_CREATED), exact)
 
 
 def forget_packed(directory: Path, settings: Settings) -> None:

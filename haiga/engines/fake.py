@@ -85,14 +85,15 @@ class FakeEngine:
         self._busy += 1
         try:
             yield Started(Usage(input=prompt))
-            output = 0
+            output = thinking = 0
             for step in self._script if self._script and room else _echo(request, room):
                 output += _weight(step)
+                thinking += _weight(step) if isinstance(step, ThinkingDelta) else 0
                 await self._silence(step if isinstance(step, float) else self._pace)
                 if isinstance(step, HaigaError):
                     raise step
                 if isinstance(step, Finished):
-                    yield replace(step, usage=Usage(input=prompt, output=output))
+                    yield replace(step, usage=Usage(input=prompt, output=output, thinking=thinking))
                 elif not isinstance(step, float):
                     yield step
         finally:

@@ -11,6 +11,7 @@ from pathlib import Path
 from haiga.core.errors import Invalid
 from haiga.core.generation import Sampling
 from haiga.models.fields import Fields, read_fields
+from haiga.models.files import require_regular
 from haiga.models.geometry import read_geometry
 from haiga.models.gguf import GGUF
 from haiga.models.ir import ir_file, is_ir
@@ -91,6 +92,7 @@ def describe(directory: Path) -> Description:
     geometry = read_geometry(config, architecture)
     generation = tensors.generation if isinstance(tensors, GGUF) else _generation(directory)
     shapes = _shapes(tensors) if tensors else {}
+    ends = tuple(end for each in (generation, config) for end in _ends(each, geometry.vocabulary))
     begins = (*generation.ids("bos_token_id"), *config.ids("bos_token_id"))
     return Description(
         architecture=architecture,
@@ -100,7 +102,7 @@ def describe(directory: Path) -> Description:
         hidden=geometry.hidden,
         vocabulary=geometry.vocabulary,
         context=geometry.context - unused_places(config, architecture),
-        ends=tuple(dict.fromkeys((*generation.ids("eos_token_id"), *config.ids("eos_token_id")))),
+        ends=tuple(dict.fromkeys(ends)),
         begin=begins[0] if begins else None,
         sampling=_sampling(generation),
         matrices=tuple(shape for name, shape in shapes.items() if not name.endswith(_TABLES)),
@@ -127,6 +129,7 @@ def _shapes(tensors: Tensors) -> dict[str, Shape]:
 def _size(file: Path) -> int:
     if not file.exists():
         raise Invalid(f"{file}: there is no such file")
+    require_regular(file)
     return file.stat().st_size
 
 
@@ -135,15 +138,24 @@ def _generation(directory: Path) -> Fields:
     return read_fields(file) if file.exists() else Fields(str(file), {})
 
 
+def _ends(fields: Fields, vocabulary: int) -> tuple[int, ...]:
+    """The ids that end an answer, as one of the files names them. Raises Invalid for one that no token has."""
+    ends = fields.ids("eos_token_id")
+    for end in ends:
+        if end >= vocabulary:
+            raise fields.refuse("eos_token_id", f"is {end}, but the vocabulary (vocab_size) has {vocabulary} entries")
+    return ends
+
+
 def _sampling(fields: Fields) -> Sampling:
     """The checkpoint's own sampling. Names and neutral values are transformers' own; its `do_sample: false` counts only
     where the file says so: the bare default of that library would make every model greedy."""
     if not fields.flag("do_sample", True):
         return Sampling(temperature=0.0)
     return Sampling(
-        temperature=fields.number("temperature", 1.0),
-        top_p=fields.number("top_p", 1.0),
+        temperature=fields.number("temperature", 1.0, least=0),
+        top_p=fields.number("top_p", 1.0, least=0, most=1),
         top_k=fields.integer("top_k", 0, least=0),
-        min_p=fields.number("min_p", 0.0),
-        repetition_penalty=fields.number("repetition_penalty", 1.0),
+        min_p=fields.number("min_p", 0.0, least=0, most=1),
+        repetition_penalty=fields.number("repetition_penalty", 1.0, least=1e-3, most=1e3),
     )

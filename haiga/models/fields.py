@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from haiga.core.errors import Invalid
+from haiga.models.files import open_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,15 @@ class Fields(Mapping[str, Any]):
             raise self.refuse(name, f"is {value}, less than {least}")
         return value
 
-    def number(self, name: str, default: float | None = None) -> float:
-        """A finite number; null counts as absent."""
+    def number(
+        self, name: str, default: float | None = None, least: float = -math.inf, most: float = math.inf
+    ) -> float:
+        """A finite number from `least` to `most`; null counts as absent."""
         value = self._given(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise self.refuse(name, f"is {value!r}, not a finite number")
+        if not least <= value <= most:
+            raise self.refuse(name, f"is {value}, {f'less than {least}' if value < least else f'more than {most}'}")
         return float(value)
 
     def flag(self, name: str, default: bool) -> bool:
@@ -102,7 +107,8 @@ class Fields(Mapping[str, Any]):
 def read_fields(file: Path) -> Fields:
     """The JSON object in `file`. Raises Invalid naming the file when it is absent, unreadable or no object."""
     try:
-        values = json.loads(file.read_bytes())
+        with open_regular(file) as stream:
+            values = json.loads(stream.read())
     except FileNotFoundError:
         raise Invalid(f"{file}: there is no such file") from None
     except (OSError, ValueError, RecursionError) as problem:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from haiga.core.errors import Failed
+from haiga.stores.trouble import explain
 
 REVISION = "0004"  # the newest migration
 
@@ -34,6 +35,7 @@ async def connect(file: Path) -> AsyncIterator[AsyncEngine]:
         _make(file)
         async with engine.begin() as connection:
             await connection.run_sync(_migrate)
+        event.listen(engine.sync_engine, "handle_error", explain, retval=True)
         # while any connection is open, closing another one does not write the whole log back, which takes a disk sync
         async with engine.connect():
             yield engine

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from haiga.core.errors import Invalid, NotFound
 from haiga.web.families import error_response
-from haiga.web.middleware import BodyLimit, ErrorAnswers, LocalOnly, RequestIds
+from haiga.web.middleware import BodyLimit, ErrorAnswers, LocalOnly, OneHost, RequestIds
 from haiga.web.openapi import describe
 from haiga.web.routes import BATCHES, router
 from haiga.web.services import Services, WebSettings
@@ -52,6 +52,7 @@ def _middleware(settings: WebSettings) -> list[Middleware]:
         Middleware(RequestIds, new_id=settings.new_id),
         *([cors] if settings.cors_origins else []),
         Middleware(ErrorAnswers),
+        Middleware(OneHost),
         *([local] if settings.open else []),
         Middleware(BodyLimit, limit=settings.body_limit, larger={BATCHES: settings.batch_limit}),
     ]

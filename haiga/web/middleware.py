@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from haiga.core.errors import Cancelled, Denied, Failed, HaigaError, TooLarge
+from haiga.core.errors import Cancelled, Denied, Failed, HaigaError, Invalid, TooLarge
 from haiga.web.families import error_response
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -71,6 +71,19 @@ def _known(error: Exception) -> HaigaError:
         return Cancelled("the client went away")
     log.error("unexpected error in a handler", exc_info=error)
     return Failed("Internal server error")
+
+
+class OneHost:
+    """A request with several Host headers is refused (RFC 9112, section 3.2): whoever looks at one of them and whoever
+    acts on the other would be speaking of two servers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and len(Headers(scope=scope).getlist("host")) > 1:
+            raise Invalid("there is more than one Host header")
+        await self._app(scope, receive, send)
 
 
 class LocalOnly:

@@ -19,12 +19,13 @@ from haiga.core.generation import (
     Started,
     TextDelta,
     TextRequest,
+    ThinkingDelta,
     fold,
 )
-from haiga.core.messages import Message, Text, text_of
+from haiga.core.messages import Message, Text, Thinking, text_of
 from haiga.core.ports import Engine
 from haiga.engines.fake import FakeEngine
-from haiga.engines.native.opening import NativeOptions, open_engine
+from haiga.engines.native.opening import Found, NativeOptions, open_engine
 from haiga.starter import text_path
 
 # Each makes an engine that is not started and whose model answers ASK with several tokens of text.
@@ -38,7 +39,7 @@ ASK = TextRequest(
 
 
 def starter() -> Engine:
-    return open_engine("starter", text_path(), NativeOptions(kv_memory=64 << 20, context=2048), created=0)
+    return open_engine(Found.at("starter", text_path(), created=0), NativeOptions(kv_memory=64 << 20, context=2048))
 
 
 @pytest.fixture(params=ENGINES)
@@ -169,3 +170,9 @@ async def test_a_closed_engine_can_be_started_again(engine: Engine):
     await engine.close()
     await engine.start()
     assert before == (await answer(engine)).content
+
+
+async def test_the_fake_engine_counts_thoughts_apart() -> None:
+    script = (BlockStarted(0, Thinking("", "")), ThinkingDelta(0, "so it is"), BlockStopped(0))
+    usage = (await answer(FakeEngine(script=script))).usage
+    assert (3, 3) == (usage.output, usage.thinking)

@@ -15,7 +15,7 @@ from haiga.cli.server import listening
 from haiga.core.generation import Event, TextRequest
 from haiga.core.messages import text_of
 from haiga.engines.native.engine import NativeEngine
-from haiga.engines.native.opening import NativeOptions, open_engine
+from haiga.engines.native.opening import Found, NativeOptions, open_engine
 from haiga.services.access import Access
 from haiga.services.batches import Batches, Worker
 from haiga.services.inference import Inference
@@ -41,7 +41,9 @@ class Logged(Inference):
 
 
 async def main(data: Path, model: Path, log: Path) -> None:
-    engine: NativeEngine = open_engine("tiny", model, NativeOptions(kv_memory=16 << 20, cache_dir=data), created=0)
+    engine: NativeEngine = open_engine(
+        Found.at("tiny", model, created=0), NativeOptions(kv_memory=16 << 20, cache_dir=data)
+    )
     async with connect(data / "haiga.db") as database:
         inference = Logged(Models({"tiny": engine}))
         inference.log = log

@@ -14,7 +14,7 @@ from transformers import AutoModel
 from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.errors import Busy, Dead, Invalid
 from haiga.engines.native.embedder import NativeEmbedder
-from haiga.engines.native.opening import NativeOptions, embeds_alone, open_embedder, open_engine
+from haiga.engines.native.opening import Found, NativeOptions, open_embedder, open_engine
 from haiga.text.tokenizer import Tokenizer
 from tests.checkpoints import make_embedder
 from tests.served import make_model, write_tokenizer
@@ -31,7 +31,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def embedder(directory: Path) -> AsyncIterator[NativeEmbedder]:
-    embedder = open_embedder("mini", directory, NativeOptions(), created=0)
+    embedder = open_embedder(Found.at("mini", directory, created=0), NativeOptions())
     await embedder.start()
     yield embedder
     await embedder.close()
@@ -119,7 +119,7 @@ async def test_a_request_given_up_leaves_nothing_behind(embedder: NativeEmbedder
 
 
 async def test_a_full_queue_says_come_back(directory: Path) -> None:
-    full = open_embedder("mini", directory, NativeOptions(queue=0), created=0)
+    full = open_embedder(Found.at("mini", directory, created=0), NativeOptions(queue=0))
     with pytest.raises(Busy, match="queue"):
         await full.embed(asking("a"))
 
@@ -127,7 +127,7 @@ async def test_a_full_queue_says_come_back(directory: Path) -> None:
 async def test_a_decoder_of_text_makes_embeddings_out_of_the_same_packed_weights(tmp_path: Path) -> None:
     directory = make_model(tmp_path / "decoder")
     options = NativeOptions(weights="bf16", cache_dir=tmp_path / "packed")
-    engine = open_engine("tiny", directory, options, created=0)
+    engine = open_engine(Found.at("tiny", directory, created=0), options)
     assert engine.embedder is not None
     await engine.embedder.start()
     made = await embed(engine.embedder, asking("a frog", "a pond"))
@@ -135,19 +135,19 @@ async def test_a_decoder_of_text_makes_embeddings_out_of_the_same_packed_weights
     await engine.start()
     await engine.close()
     assert (64, [64, 64]) == (engine.card.dimensions, [len(vector) for vector in made.vectors])
-    assert not embeds_alone(directory)
+    assert not Found.at("m", directory, 0).embeds_alone
 
 
 def test_an_encoder_and_a_sentence_model_make_embeddings_alone(directory: Path, tmp_path: Path) -> None:
-    assert embeds_alone(directory)
+    assert Found.at("m", directory, 0).embeds_alone
     decoder = make_model(tmp_path)
     (decoder / "modules.json").write_text("[]")
-    assert embeds_alone(decoder)
+    assert Found.at("m", decoder, 0).embeds_alone
 
 
 def test_a_text_is_as_long_as_the_files_allow(directory: Path, tmp_path: Path) -> None:
     roberta = make_embedder(tmp_path, "roberta", vocab_size=261, pad_token_id=1, max_position_embeddings=66)
     write_tokenizer(roberta)
-    assert 64 == open_embedder("r", roberta, NativeOptions(), created=0).card.context
+    assert 64 == open_embedder(Found.at("r", roberta, created=0), NativeOptions()).card.context
     (roberta / "sentence_bert_config.json").write_text('{"max_seq_length": 40}')
-    assert 40 == open_embedder("r", roberta, NativeOptions(), created=0).card.context
+    assert 40 == open_embedder(Found.at("r", roberta, created=0), NativeOptions()).card.context

@@ -17,7 +17,7 @@ from haiga.core.generation import Finished, Folder, Reply, SamplingRequest, Star
 from haiga.core.messages import CacheMark, Message, Text
 from haiga.engines.native import process
 from haiga.engines.native.engine import NativeEngine
-from haiga.engines.native.opening import NativeOptions, open_engine
+from haiga.engines.native.opening import Found, NativeOptions, open_engine
 from tests.served import make_model
 
 
@@ -36,7 +36,7 @@ async def engine(directory: Path) -> AsyncIterator[NativeEngine]:
 
 def open_tiny(directory: Path, queue: int = 256, blocks: int = 40) -> NativeEngine:
     kv = blocks * 32 * 2 * 2 * 2 * 16 * 4  # tokens, layers, keys and values, heads, head size, f32
-    return open_engine("tiny", directory, NativeOptions(kv_memory=kv, queue=queue), created=0)
+    return open_engine(Found.at("tiny", directory, created=0), NativeOptions(kv_memory=kv, queue=queue))
 
 
 def ask(text: str, max_tokens: int = 20, cache: CacheMark | None = None) -> TextRequest:

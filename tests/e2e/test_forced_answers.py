@@ -15,7 +15,7 @@ from haiga.core.errors import Invalid
 from haiga.core.generation import Folder, Reply, SamplingRequest, TextRequest
 from haiga.core.messages import Message, Text, Tool, ToolChoice, ToolUse, text_of
 from haiga.engines.native.engine import NativeEngine
-from haiga.engines.native.opening import NativeOptions, open_engine
+from haiga.engines.native.opening import Found, NativeOptions, open_engine
 from tests.served import make_model
 
 WEATHER = Tool(
@@ -43,7 +43,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def engine(directory: Path) -> AsyncIterator[NativeEngine]:
-    engine = open_engine("tiny", directory, NativeOptions(), created=0)
+    engine = open_engine(Found.at("tiny", directory, created=0), NativeOptions())
     await engine.start()
     yield engine
     await engine.close()

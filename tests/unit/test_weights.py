@@ -1,6 +1,8 @@
 """Checkpoints: what is read, what is refused and in which words; packing; what a directory says about itself."""
 
 import json
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from safetensors.numpy import save_file
 from haiga.core.errors import Failed, Invalid
 from haiga.models.description import describe
 from haiga.models.fields import Fields
+from haiga.models.gguf.container import read_container
 from haiga.models.load import Settings, cache_file
 from haiga.models.registry import find_architecture
 from haiga.models.rope import read_rope
@@ -299,6 +302,40 @@ def test_greedy_generation_config_means_temperature_zero(tmp_path: Path) -> None
     write(tmp_path)
     (tmp_path / "generation_config.json").write_text(json.dumps({"do_sample": False, "temperature": 0.6}))
     assert 0 == describe(tmp_path).sampling.temperature
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("eos_token_id", [7, 32], "eos_token_id is 32, but the vocabulary (vocab_size) has 32 entries"),
+        ("temperature", -0.5, "temperature is -0.5, less than 0"),
+        ("top_p", 1.5, "top_p is 1.5, more than 1"),
+        ("min_p", -1, "min_p is -1, less than 0"),
+        ("repetition_penalty", 0, "repetition_penalty is 0, less than 0.001"),
+    ],
+)
+def test_what_no_answer_can_be_made_with_is_refused_at_load_naming_the_file(
+    tmp_path: Path, name: str, value: object, problem: str
+) -> None:
+    write(tmp_path)
+    (tmp_path / "generation_config.json").write_text(json.dumps({name: value}))
+    with pytest.raises(Invalid, match=re.escape(f"{tmp_path / 'generation_config.json'}: {problem}")):
+        describe(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "generation_config.json"])
+def test_a_pipe_in_a_files_place_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    write(tmp_path)
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(Invalid, match=f"{name}: is not a regular file"):
+        describe(tmp_path)
+
+
+def test_a_device_in_a_part_of_a_gguf_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").symlink_to("/dev/zero")
+    with pytest.raises(Invalid, match=r"m\.gguf: is not a regular file"):
+        read_container(tmp_path / "m.gguf")
 
 
 def test_a_qwen3_head_is_128_wide_unless_its_config_says_otherwise(tmp_path: Path) -> None:

@@ -94,6 +94,12 @@ async def test_what_is_no_http_is_refused_in_the_apis_shape() -> None:
     assert f"request-id: {error['request_id']}".encode() in head
 
 
+async def test_two_host_headers_are_refused() -> None:
+    head, body = await answer_to(GET + b"host: evil.example\r\nconnection: close\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert "there is more than one Host header" == json.loads(body)["error"]["message"]
+
+
 @pytest.mark.parametrize("data", [b"", b"\r\n", GET, POST, POST + b"{"])
 async def test_a_client_that_stops_sending_is_let_go(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "GRACE", 0.05)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from haiga.core.embedding import MOST_TOKENS, EmbeddingRequest, Embeddings, Passage, Vector
-from haiga.core.errors import Busy, Invalid
+from haiga.core.errors import Invalid
 from haiga.core.ports import ModelCard
-from haiga.engines.native.process import Answer, EngineProcess
+from haiga.engines.native.hosted import Hosted
+from haiga.engines.native.process import Answer
 from haiga.engines.native.protocol import Text
 from haiga.text.tokenizer import Tokenizer
 
@@ -32,54 +33,19 @@ class SentenceModel:
     unit: bool
 
 
-class NativeEmbedder:
-    """Embeddings by an engine process of their own.
-
-    `command` starts that process; `memory` is the bytes it is expected to hold; at most `queue` requests are taken at
-    once, the next ones are told to come back.
-    """
+class NativeEmbedder(Hosted):
+    """A model that makes embeddings."""
 
     def __init__(self, model: SentenceModel, command: list[str], memory: int, queue: int = 256) -> None:
+        super().__init__(model.card, command, memory, queue)
         self._model = model
-        self._memory = memory
-        self._queue = queue
-        self._busy = 0
-        self._process = EngineProcess(model.card.name, command)
-
-    @property
-    def card(self) -> ModelCard:
-        return self._model.card
-
-    @property
-    def memory(self) -> int:
-        return self._memory
-
-    @property
-    def busy(self) -> int:
-        return self._busy
-
-    @property
-    def process(self) -> EngineProcess:
-        return self._process
-
-    async def start(self) -> None:
-        ready = await self._process.start()
-        self._memory = max(self._memory, ready.memory)
-
-    async def close(self) -> None:
-        await self._process.close()
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
-        if self._busy >= self._queue:
-            raise Busy(f"the queue of model {self.card.name} is full ({self._queue} requests)", retry_after=1)
-        self._busy += 1
-        try:
+        with self._place():
             texts = await asyncio.to_thread(self._tokenise, request.inputs)
             made = await self._run(texts)
             vectors = await asyncio.to_thread(self._cut, made, request.dimensions)
             return Embeddings(vectors, sum(map(len, texts)))
-        finally:
-            self._busy -= 1
 
     def _tokenise(self, inputs: Sequence[Passage]) -> list[Sequence[int]]:
         """Token ids of every text. Raises Invalid naming the text that is too long, empty or has no such token."""

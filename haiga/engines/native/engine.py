@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from haiga.core.errors import Busy, Invalid
+from haiga.core.errors import Invalid
 from haiga.core.generation import (
     Event,
     Sampling,
@@ -19,7 +19,7 @@ from haiga.core.generation import (
 )
 from haiga.core.ports import ModelCard
 from haiga.engines.native.embedder import NativeEmbedder
-from haiga.engines.native.process import EngineProcess
+from haiga.engines.native.hosted import Hosted
 from haiga.engines.native.protocol import Submission
 from haiga.engines.native.reading import Reading
 from haiga.engines.native.speech import Speech
@@ -39,13 +39,8 @@ class Model:
     pool: int
 
 
-class NativeEngine:
-    """A model run by an engine process of its own.
-
-    `command` starts that process; `memory` is the bytes it is expected to hold (weights, KV pool, overhead); at most
-    `queue` requests are taken at once, the next ones are told to come back. `embedder` makes the model's embeddings,
-    where it can.
-    """
+class NativeEngine(Hosted):
+    """A model that writes text. `embedder` makes its embeddings, where it can; the others as in `Hosted`."""
 
     def __init__(
         self,
@@ -55,54 +50,23 @@ class NativeEngine:
         queue: int = 256,
         embedder: NativeEmbedder | None = None,
     ) -> None:
+        super().__init__(model.card, command, memory, queue)
         self.embedder = embedder
         self._model = model
-        self._memory = memory
-        self._queue = queue
-        self._busy = 0
-        self._process = EngineProcess(model.card.name, command)
-
-    @property
-    def card(self) -> ModelCard:
-        return self._model.card
-
-    @property
-    def memory(self) -> int:
-        return self._memory
-
-    @property
-    def busy(self) -> int:
-        return self._busy
 
     @property
     def pool(self) -> int:
         """Tokens that the KV pool holds."""
         return self._model.pool
 
-    @property
-    def process(self) -> EngineProcess:
-        return self._process
-
-    async def start(self) -> None:
-        ready = await self._process.start()
-        self._memory = max(self._memory, ready.memory)  # the KV pool's pages come in as they are first used
-
-    async def close(self) -> None:
-        await self._process.close()
-
     async def count(self, request: TextRequest) -> int:
         return len((await self._prompt(request)).tokens)
 
     async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
-        if self._busy >= self._queue:
-            raise Busy(f"the queue of model {self.card.name} is full ({self._queue} requests)", retry_after=1)
-        self._busy += 1
-        try:
+        with self._place():
             async with aclosing(self._answer(request)) as events:
                 async for event in events:
                     yield event
-        finally:
-            self._busy -= 1
 
     async def _answer(self, request: TextRequest) -> AsyncGenerator[Event, None]:
         prompt = await self._prompt(request)

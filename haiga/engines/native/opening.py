@@ -53,43 +53,61 @@ class NativeOptions:
     queue: int = 256
 
 
-def open_engine(name: str, directory: Path, options: NativeOptions, created: int) -> NativeEngine:
-    """An engine for the model in `directory`, not started yet. Raises Invalid and Unsupported naming the file."""
-    description = describe(directory)
-    tokenizer = load_tokenizer(directory)
-    check_vocabulary(len(tokenizer) - 1, description.vocabulary, directory)
-    plant = _plan(directory, description, options)
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A model directory or GGUF file, described and with its tokenizer read: what everything here starts from."""
+
+    name: str
+    directory: Path
+    created: int
+    description: Description
+    tokenizer: Tokenizer
+
+    @classmethod
+    def at(cls, name: str, directory: Path, created: int) -> "Found":
+        """Raises Invalid and Unsupported naming the file."""
+        description = describe(directory)
+        tokenizer = load_tokenizer(directory)
+        check_vocabulary(len(tokenizer) - 1, description.vocabulary, directory)
+        return cls(name, directory, created, description, tokenizer)
+
+    @property
+    def embeds_alone(self) -> bool:
+        """Whether the model makes embeddings and writes no text."""
+        return _embeds_alone(self.directory, self.description)
+
+
+def open_model(name: str, directory: Path, options: NativeOptions, created: int) -> NativeEngine | NativeEmbedder:
+    """What runs the model in `directory`, not started yet. Raises Invalid and Unsupported naming the file."""
+    found = Found.at(name, directory, created)
+    return open_embedder(found, options) if found.embeds_alone else open_engine(found, options)
+
+
+def open_engine(found: Found, options: NativeOptions) -> NativeEngine:
+    """An engine for a model that writes text, not started yet. Raises Invalid and Unsupported naming the file."""
+    description, tokenizer = found.description, found.tokenizer
+    plant = _plan(found.directory, description, options)
     memory = description.weight_bytes(plant.weights) + plant.blocks * BLOCK * description.kv_bytes(plant.cache)
     context = min(plant.context, plant.blocks * BLOCK)
-    template = load_template(directory)
+    template = load_template(found.directory)
     prompter = Prompter(tokenizer, template)
-    embedder = open_embedder(name, directory, options, created, tokenizer) if description.can_embed else None
+    embedder = open_embedder(found, options) if description.can_embed else None
     thinks = _thinks(template, prompter)
     able = Capabilities(tools=True, structured_output=True, thinking=thinks, embeddings=embedder is not None)
     size = embedder.card.dimensions if embedder else 0
-    card = ModelCard(name, name, created, context, context, able, size, f"{plant.weights}, {plant.cache}")
+    precision = f"{plant.weights}, {plant.cache}"
+    card = ModelCard(found.name, found.name, found.created, context, context, able, size, precision)
     speech = Speech(tokenizer, prompter)
     model = Model(card, prompter, speech, description.sampling, description.ends, pool=plant.blocks * BLOCK)
     command = child_command("haiga.engines.native.child", orjson.dumps(asdict(plant)).decode())
     return NativeEngine(model, command, memory + OVERHEAD, options.queue, embedder)
 
 
-def embeds_alone(directory: Path) -> bool:
-    """Whether the model in `directory` makes embeddings and writes no text. Raises Invalid naming the file."""
-    description = describe(directory)
-    return description.can_embed and (description.architecture not in BUILDERS or is_sentence_model(directory))
-
-
-def open_embedder(
-    name: str, directory: Path, options: NativeOptions, created: int, tokenizer: Tokenizer | None = None
-) -> NativeEmbedder:
-    """What makes the embeddings of the model in `directory`, not started yet; `tokenizer` is its own where it is read
-    already. Raises Invalid and Unsupported naming the file."""
-    description = describe(directory)
+def open_embedder(found: Found, options: NativeOptions) -> NativeEmbedder:
+    """What makes a model's embeddings, not started yet. Raises Invalid and Unsupported naming the file."""
+    name, directory, description = found.name, found.directory, found.description
     if not description.can_embed:
         raise Unsupported(f"{directory}: an exported IR makes no embeddings")
-    tokenizer = tokenizer or load_tokenizer(directory)
-    check_vocabulary(len(tokenizer) - 1, description.vocabulary, directory)
     pooling = read_pooling(directory, causal=description.architecture not in ENCODERS)
     context = _longest_text(directory, description, options)
     plant = EmbeddingPlant(
@@ -102,10 +120,16 @@ def open_embedder(
         cache_dir=str(options.cache_dir) if options.cache_dir else None,
     )
     able = Capabilities(prefill=False, embeddings=True, text=False)
-    card = ModelCard(name, name, created, context, max_output=context, capabilities=able, dimensions=description.hidden)
-    model = SentenceModel(card, tokenizer, description.vocabulary, pooling.unit)
+    card = ModelCard(
+        name, name, found.created, context, max_output=context, capabilities=able, dimensions=description.hidden
+    )
+    model = SentenceModel(card, found.tokenizer, description.vocabulary, pooling.unit)
     command = child_command("haiga.engines.native.embedding_child", orjson.dumps(asdict(plant)).decode())
     return NativeEmbedder(model, command, description.weight_bytes(plant.weights) + OVERHEAD, options.queue)
+
+
+def _embeds_alone(directory: Path, description: Description) -> bool:
+    return description.can_embed and (description.architecture not in BUILDERS or is_sentence_model(directory))
 
 
 def _longest_text(directory: Path, description: Description, options: NativeOptions) -> int:
@@ -145,7 +169,7 @@ def _packing(directory: Path, description: Description, options: NativeOptions) 
         return options.weights
     if description.quantized:
         return "kept"
-    if embeds_alone(directory):
+    if _embeds_alone(directory, description):
         return "f32" if description.weight_bytes("f32") <= SMALL_EMBEDDER else "int8"
     return "f32" if description.weight_bytes("f32") <= SMALL else "int4"
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from haiga.core.errors import Invalid
+from haiga.models.files import open_regular
 from haiga.models.gguf.blocks import TYPES
 from haiga.models.weights.checkpoint import Entry
 
@@ -66,7 +67,7 @@ def part_files(path: Path) -> list[Path]:
 def read_container(file: Path) -> Container:
     """Read one file's header. Raises Invalid naming the file and what in it is wrong."""
     try:
-        with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        with open_regular(file) as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
             return _Reader(file, view).container()
     except FileNotFoundError:
         raise Invalid(f"{file}: there is no such file") from None

@@ -7,6 +7,7 @@ file or the tensor. Format: https://huggingface.co/docs/safetensors (8 bytes of 
 
 import json
 import mmap
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from haiga.core.errors import Invalid
 from haiga.models.fields import Fields, read_fields
+from haiga.models.files import open_regular
 from haiga.models.weights.packing import Grouped, Quantized
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -105,7 +107,7 @@ class Tensors:
     def _mapped(self, entry: Entry, dtype: np.dtype[Any]) -> NDArray[Any]:
         """The tensor's bytes as a flat array."""
         if entry.file not in self._maps:
-            with entry.file.open("rb") as stream:
+            with open_regular(entry.file) as stream:
                 self._maps[entry.file] = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
         return np.frombuffer(self._maps[entry.file], dtype, entry.size // dtype.itemsize, entry.begin)
 
@@ -162,8 +164,8 @@ def weight_files(directory: Path) -> list[Path]:
 def read_header(file: Path) -> dict[str, Entry]:
     """Every tensor of a safetensors file. Raises Invalid when the file is missing, damaged or truncated."""
     try:
-        total = file.stat().st_size
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
+            total = os.fstat(stream.fileno()).st_size
             length = int.from_bytes(stream.read(8), "little")
             if total < 8 or length > min(total - 8, _LARGEST_HEADER):
                 raise Invalid(f"{file}: damaged or truncated (its header does not fit into the file)")

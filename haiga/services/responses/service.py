@@ -148,6 +148,10 @@ class Responses:
         run.say(run.transcript.fail(error) if error else run.transcript.cancel())
         try:
             await self._keep(run)
+        except (
+            HaigaError
+        ) as problem:  # whoever follows was told; whoever looks later finds it unfinished, and so failed
+            log.warning("response %s could not be kept: %s", run.id, problem)
         finally:
             self._settle(run)
 
