@@ -34,6 +34,7 @@ class Settings:
     offline: bool
     cors: tuple[str, ...]
     allow_host: tuple[str, ...]
+    allow_fetch: tuple[str, ...]
     drain: float
     url: str | None
     api_key: str | None
@@ -230,6 +231,15 @@ TABLE: Mapping[str, Setting] = {
         "HAIGA_ALLOW_HOST",
         "Name besides localhost that a server without keys may be called by in the Host header; repeatable.",
         metavar="NAME",
+    ),
+    "allow_fetch": Setting(
+        "--allow-fetch",
+        parse_list,
+        "",
+        "HAIGA_ALLOW_FETCH",
+        "Host inside your network that URLs in requests, webhooks and tools may lead to; others must be public;"
+        " repeatable.",
+        metavar="HOST[:PORT]",
     ),
     "drain": Setting(
         "--drain",

@@ -4,6 +4,7 @@ import typer
 
 from haiga.cli.options import (
     Aliases,
+    AllowFetch,
     AllowHost,
     Cache,
     Context,
@@ -38,6 +39,7 @@ def serve(
     offline: Offline = False,
     cors: Cors = None,
     allow_host: AllowHost = None,
+    allow_fetch: AllowFetch = None,
     drain: Drain = None,
 ) -> None:
     """Serve the models over HTTP until stopped."""
