@@ -18,6 +18,7 @@ from haiga.core.jobs import Batch, Line, Outcome, Page, Prepared, Result
 from haiga.core.library import AddedModel
 from haiga.core.records import Generation
 from haiga.core.responses import History, Item, KeptConversation, KeptResponse
+from haiga.core.webhooks import Delivery, WebhookEndpoint, WebhookEvent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -192,9 +193,9 @@ class ResponseStore(Protocol):
     """Where answers and conversations are kept. What has expired at unix second `now`, or belongs to another
     workspace, is not there."""
 
-    async def put(self, response: KeptResponse, input: Sequence[Item]) -> None:
+    async def put(self, response: KeptResponse, input: Sequence[Item], event: WebhookEvent | None = None) -> None:
         """Keep a response with its input items; one of the same id is replaced. The responses that it continues are
-        kept as long as it is."""
+        kept as long as it is. Whoever wants to know of the `event` is told, unless they were before."""
 
     async def get(self, workspace: str, id: str, now: int) -> KeptResponse | None:
         """A response by its id."""
@@ -309,3 +310,41 @@ class BatchStore(Protocol):
 
     async def sweep(self, now: int) -> None:
         """What time brings: lines whose worker is gone wait again, batches are canceled, expire, end, are archived."""
+
+
+class WebhookStore(Protocol):
+    """Where webhook endpoints and what is sent to them are kept; `now` and `until` are unix seconds."""
+
+    async def add(self, endpoint: WebhookEndpoint, limit: int) -> bool:
+        """Keep a new endpoint; False when its workspace has `limit` of them."""
+
+    async def get(self, workspace: str, id: str) -> WebhookEndpoint | None:
+        """An endpoint of the workspace by its id."""
+
+    async def page(self, workspace: str, limit: int, after: str | None) -> list[WebhookEndpoint]:
+        """The newest ones, or those right after (older than) the one with an id."""
+
+    async def replace(self, endpoint: WebhookEndpoint) -> None:
+        """Keep an endpoint as its owner changed it; what waits to be sent to one that is disabled has failed."""
+
+    async def remove(self, workspace: str, id: str) -> bool:
+        """Forget an endpoint and its log; False when there is none."""
+
+    async def log(self, endpoint: str, limit: int, after: str | None) -> list[Delivery]:
+        """The newest deliveries to an endpoint, or those right after (older than) the one of an event."""
+
+    async def delivery(self, endpoint: str, event: str) -> Delivery | None:
+        """What became of an event at an endpoint."""
+
+    async def send_again(self, endpoint: str, event: str, now: int) -> None:
+        """Try a delivery again, from the beginning of its schedule."""
+
+    async def claim(self, now: int, until: int, limit: int, each: int) -> list[tuple[Delivery, WebhookEndpoint]]:
+        """Take up to `limit` deliveries that are due, `each` to one endpoint, and count the try. They are due again at
+        `until`, should whoever took them be gone by then."""
+
+    async def record(self, delivery: Delivery, endpoint: WebhookEndpoint) -> None:
+        """Keep what came of a try, and what that says of its endpoint."""
+
+    async def forget(self, before: int) -> None:
+        """Forget deliveries of events from before that unix second, except for those still to be tried."""

@@ -26,7 +26,9 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from haiga.core.responses import History, Item, KeptConversation, KeptResponse
+from haiga.core.webhooks import WebhookEvent
 from haiga.stores.tables import CONVERSATIONS, ITEMS, RESPONSES
+from haiga.stores.webhooks import tell
 
 END = b"\n\n"  # of a frame
 AT_ONCE = 1000  # ids in one query: databases bound the parameters of a statement
@@ -40,8 +42,9 @@ class DatabaseResponses:
 
     # --- responses ---
 
-    async def put(self, response: KeptResponse, input: Sequence[Item]) -> None:
-        """Keep a response with its input items, in one transaction; the responses it continues live on with it."""
+    async def put(self, response: KeptResponse, input: Sequence[Item], event: WebhookEvent | None = None) -> None:
+        """Keep a response with its input items, and its `event` for webhooks, in one transaction; the responses it
+        continues live on with it."""
         coded = {"body": _json(response.body), "frames": _packed(response.frames)}
         async with self._engine.begin() as connection:
             await _forget(connection, RESPONSES.c.id == response.id)
@@ -52,6 +55,8 @@ class DatabaseResponses:
                 chain = _chain(response.workspace, response.previous, response.created_at)
                 older = RESPONSES.c.id.in_(select(chain.c.id)) & (RESPONSES.c.expires_at < response.expires_at)
                 await connection.execute(update(RESPONSES).where(older).values(expires_at=response.expires_at))
+            if event is not None:
+                await tell(connection, event)
 
     async def get(self, workspace: str, id: str, now: int) -> KeptResponse | None:
         async with self._engine.connect() as connection:

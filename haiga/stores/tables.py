@@ -128,3 +128,41 @@ LINES = Table(
     Index("ix_batch_lines_state", "state", "batch", "sort", "position"),
     Index("ix_batch_lines_digest", "digest", "state", "batch", "position"),
 )
+
+# `types` are event types, each with a space before and after it.
+WEBHOOKS = Table(
+    "webhooks",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("workspace", Text, nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("types", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("hint", String(64), nullable=False),
+    Column("secret", BigInteger, nullable=False),
+    Column("old_until", BigInteger),
+    Column("disabled", Text),
+    Column("failing_since", BigInteger),
+)
+
+# What is told to whom: written with what it tells of, so that no event is lost and none is made up.
+DELIVERIES = Table(
+    "webhook_deliveries",
+    METADATA,
+    Column("endpoint", String(64), primary_key=True),
+    Column("event", String(64), primary_key=True),
+    Column("type", String(64), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("workspace", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("next_at", BigInteger),
+    Column("last_at", BigInteger),
+    Column("status", BigInteger),
+    Column("error", Text),
+    Index("ix_webhook_deliveries_state", "state", "next_at"),
+    Index("ix_webhook_deliveries_at", "endpoint", "at", "event"),
+)

@@ -16,6 +16,7 @@ from haiga.core.errors import Failed, HaigaError, Invalid, NotFound
 from haiga.core.generation import Dropped, Finished, TextRequest
 from haiga.core.ports import ResponseStore
 from haiga.core.responses import LIVE, Item, KeptResponse
+from haiga.core.webhooks import WebhookEvent
 from haiga.services.inference import Inference
 from haiga.services.packing import drop_oldest
 from haiga.services.responses.conversations import LIFETIME, Conversations
@@ -175,7 +176,7 @@ class Responses:
             conversation=run.conversation,
             frames=tuple(run.frames) if run.followed else None,
         )
-        await self._store.put(kept, run.input)
+        await self._store.put(kept, run.input, self._event(kept))
         if run.conversation is not None and kept.status in ("completed", "incomplete"):
             await self.conversations.extend(run.caller, run.conversation, [*run.input, *body["output"]])
         if self.clock() - self._swept >= SWEEP:
@@ -199,8 +200,14 @@ class Responses:
         """What a process that is no more left unfinished."""
         error = {"code": "server_error", "message": STOPPED}
         failed = replace(kept, status="failed", frames=None, body={**kept.body, "status": "failed", "error": error})
-        await self._store.put(failed, await self._store.input(kept.id))
+        await self._store.put(failed, await self._store.input(kept.id), self._event(failed))
         return failed
+
+    def _event(self, kept: KeptResponse) -> WebhookEvent | None:
+        """What webhooks tell of a response: that one in the background has ended."""
+        if kept.live or not kept.background:
+            return None
+        return WebhookEvent(f"response.{kept.status}", kept.id, kept.workspace, self._now())
 
     async def input(self, caller: Caller, id: str) -> list[Item]:
         """The items that a response was given. Raises NotFound."""

@@ -26,8 +26,10 @@ from haiga.core.jobs import (
     before,
     settle,
 )
+from haiga.core.webhooks import batch_event
 from haiga.stores.batches.rows import read_batch
 from haiga.stores.tables import BATCHES, LINES
+from haiga.stores.webhooks import tell
 
 C = LINES.c
 FREE: dict[str, Any] = {"worker": None, "lease": None}
@@ -62,8 +64,10 @@ async def end(connection: AsyncConnection, ids: Collection[str], now: int) -> No
         batch = read_batch(row)
         ended = settle(batch, now)
         change = update(BATCHES).where(BATCHES.c.id == batch.id, BATCHES.c.status == batch.status)
-        if ended != batch:
-            await connection.execute(change.values(status=ended.status, ended_at=ended.ended_at))
+        if ended == batch:
+            continue
+        if (await connection.execute(change.values(status=ended.status, ended_at=ended.ended_at))).rowcount:
+            await tell(connection, batch_event(ended))
 
 
 # --- reading ---
