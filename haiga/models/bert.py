@@ -12,7 +12,7 @@ import openvino.opset15 as op
 from haiga.core.errors import Invalid
 from haiga.models.fields import Fields
 from haiga.models.geometry import Geometry, Heads, read_geometry
-from haiga.models.graph import Graph, Node, constant, matrix
+from haiga.models.graph import Graph, Node, Reach, constant, matrix
 from haiga.models.weights import Tensors
 
 _TABLE = "embeddings.word_embeddings.weight"
@@ -97,7 +97,8 @@ def _attention(graph: Graph, shape: Bert, at: str, layer: int, x: Node) -> Node:
     hidden = shape.geometry.hidden
     q, k, v = (graph.linear(x, f"{at}self.{name}", hidden, hidden, True) for name in ("query", "key", "value"))
     query = shape.geometry.heads.query
-    mixed = graph.attend(layer, q, k, v, Heads(query, query, hidden // query))
+    heads = Heads(query, query, hidden // query)
+    mixed = graph.attend(layer, q, k, v, Reach(heads, heads.size**-0.5))
     return graph.linear(mixed, at + "output.dense", hidden, hidden, True)
 
 

@@ -9,7 +9,7 @@ import openvino as ov
 import openvino.opset15 as op
 
 from haiga.models.geometry import Heads
-from haiga.models.graph import Graph, Node, constant
+from haiga.models.graph import Graph, Node, Reach, constant
 from haiga.models.weights import Weights
 
 _NEVER = float(np.finfo(np.float32).min)
@@ -41,12 +41,15 @@ class DenseGraph(Graph):
         shape = op.concat([self._size, constant([-1], np.int64)], 0)
         return op.reshape(x, shape, False)
 
-    def attend(self, layer: int, q: Node, k: Node, v: Node, heads: Heads, window: int = 0) -> Node:
+    def attend(self, layer: int, q: Node, k: Node, v: Node, reach: Reach) -> Node:
         """Attention within each sequence."""
+        heads = reach.heads
         query = self._by_head(q, heads.query, heads.size)
         key = self._repeat(self._by_head(k, heads.key_value, heads.size), heads)
         value = self._repeat(self._by_head(v, heads.key_value, heads.size), heads)
-        mixed = op.scaled_dot_product_attention(query, key, value, self._mask(window))
+        mixed = op.scaled_dot_product_attention(
+            query, key, value, self._mask(reach.window), constant(reach.scale, np.float32)
+        )
         turned = op.transpose(mixed, constant([0, 2, 1, 3], np.int64))
         return op.reshape(turned, constant([-1, heads.query * heads.size], np.int64), False)
 

@@ -4,6 +4,7 @@ Rule: config.json, generation_config.json and the weight files' headers only; ev
 memory and context comes from here.
 """
 
+import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -19,8 +20,10 @@ from haiga.models.load import BLOCK, CacheType
 from haiga.models.registry import find_architecture, unused_places
 from haiga.models.sources import open_tensors
 from haiga.models.weights import Packing, Tensors
+from haiga.models.weights.checkpoint import text_fields
 from haiga.models.weights.packing import packed_bytes
 
+_SIGHT = re.compile(r"(^|\.)(vision_tower|vision_model|multi_modal_projector)\.")
 _TABLES = ("embed_tokens.weight", "lm_head.weight", "output.weight")
 
 Shape = tuple[int, ...]
@@ -52,7 +55,7 @@ class Description:
 
     @property
     def quantized(self) -> bool:
-        """Whether the file says in which precision it is meant to run: a GGUF file."""
+        """Whether the file says in which precision it is meant to run: a GGUF file, a checkpoint in MXFP4."""
         return bool(self.parameters and self.stored_bytes)
 
     @property
@@ -87,7 +90,7 @@ def describe(directory: Path) -> Description:
     """
     exported = is_ir(directory)
     tensors = None if exported else open_tensors(directory)
-    config = tensors.config if tensors else read_fields(directory / "config.json")
+    config = tensors.config if tensors else text_fields(read_fields(directory / "config.json"))
     architecture = "OpenVINO IR" if exported else find_architecture(config)
     geometry = read_geometry(config, architecture)
     generation = tensors.generation if isinstance(tensors, GGUF) else _generation(directory)
@@ -112,18 +115,16 @@ def describe(directory: Path) -> Description:
 
 
 def _stored_bytes(directory: Path, tensors: Tensors | None) -> int:
-    match tensors:
-        case None:
-            return _size(ir_file(directory).with_suffix(".bin"))
-        case GGUF():
-            return tensors.kept_bytes()
-    return 0
+    if tensors is None:
+        return _size(ir_file(directory).with_suffix(".bin"))
+    told = isinstance(tensors, GGUF) or any(tensors.grouped(name) for name in tensors)
+    return tensors.kept_bytes() if told else 0
 
 
 def _shapes(tensors: Tensors) -> dict[str, Shape]:
-    """The matrices by name."""
+    """The matrices by name; of a model that sees pictures too, the decoder's alone."""
     shapes = {name: tensors.entry(name).shape for name in tensors}
-    return {name: shape for name, shape in shapes.items() if len(shape) == 2}
+    return {name: shape for name, shape in shapes.items() if len(shape) == 2 and not _SIGHT.search(name)}
 
 
 def _size(file: Path) -> int:

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 
 from haiga.models.fields import Fields
 
-_HEAD_SIZES = {"Qwen3ForCausalLM": 128}  # where a config without head_dim does not mean hidden_size / heads
+_HEAD_SIZES = {  # where a config without head_dim does not mean hidden_size / heads
+    "Qwen3ForCausalLM": 128,
+    "GemmaForCausalLM": 256,
+    "Gemma2ForCausalLM": 256,
+    "Gemma3ForCausalLM": 256,
+    "Gemma3ForConditionalGeneration": 256,
+    "Glm4ForCausalLM": 128,
+    "GlmForCausalLM": 128,
+    "GptOssForCausalLM": 64,
+    "Llama4ForCausalLM": 128,
+    "Llama4ForConditionalGeneration": 128,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +57,15 @@ def read_geometry(config: Fields, architecture: str) -> Geometry:
         heads=Heads(query, shared, size),
         context=config.integer("max_position_embeddings", 2048),
     )
+
+
+def read_windows(config: Fields, layers: int, every: int, default: int = 4096) -> tuple[int, ...]:
+    """How many last positions each layer sees, 0 for all: what `layer_types` says, else every `every`-th sees all.
+
+    Raises Invalid naming the field.
+    """
+    window, kinds = config.integer("sliding_window", default), config.sequence("layer_types", layers)
+    if kinds is None:
+        every = config.integer("sliding_window_pattern", every)
+        return tuple(window if (layer + 1) % every else 0 for layer in range(layers))
+    return tuple(window if kind == "sliding_attention" else 0 for kind in kinds[:layers])

@@ -5,6 +5,7 @@ kernels (fused norm, rotary embedding and compressed matrix product) is said her
 Shapes: T tokens of all sequences of a step laid end to end, S sequences, R sampled positions.
 """
 
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,7 +27,30 @@ _TYPES = {
     "u8": ov.Type.u8,
     "i4": ov.Type.i4,
     "u4": ov.Type.u4,
+    "f4": ov.Type.f4e2m1,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """How a family norms: by the root of the mean square, or `centred` by mean and variance, without a bias either way.
+    beside: what is added to the weight."""
+
+    eps: float
+    beside: float = 0.0
+    centred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What the queries of a layer look at. window: how many last positions a token sees, itself included; 0: all of
+    them. scale: what the products are multiplied by. sinks: name of a vector [query] with one more score per head,
+    which takes its share of the attention and gives nothing."""
+
+    heads: Heads
+    scale: float
+    window: int = 0
+    sinks: str | None = None
 
 
 def constant(value: ArrayLike, dtype: type) -> Node:
@@ -44,6 +68,7 @@ class Graph:
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
         self._inputs: list[Node] = []
+        self._angles: dict[int, tuple[Rope, tuple[Node, Node]]] = {}  # by identity; the rope is held to keep it so
 
     def embed(self, name: str, vocabulary: int, hidden: int) -> Node:
         """Rows of table `name` for the step's tokens: [T, hidden]."""
@@ -54,6 +79,12 @@ class Graph:
         product = op.matmul(x, matrix(self.weights.matrix(name + ".weight", outer, inner)), False, True)
         return op.add(product, self.vector(name + ".bias", outer)) if bias else product
 
+    def router(self, x: Node, name: str, hidden: int, experts: int, bias: bool = False) -> Node:
+        """As `linear`, in f32 whatever the packing: it decides between experts, and is small."""
+        table = constant(self.weights.vector(name + ".weight", experts, hidden), np.float32)
+        product = op.matmul(x, table, False, True)
+        return op.add(product, self.vector(name + ".bias", experts)) if bias else product
+
     def head(self, x: Node, name: str, hidden: int, vocabulary: int) -> Node:
         """Logits [R, vocabulary] of hidden states [R, hidden] by table `name`."""
         return op.matmul(x, matrix(self.weights.table(name, vocabulary, hidden)), False, True)
@@ -62,52 +93,91 @@ class Graph:
         """A bias or a norm's weight, f32 whatever the packing."""
         return constant(self.weights.vector(name, size), np.float32)
 
-    def rms_norm(self, x: Node, name: str, size: int, eps: float) -> Node:
-        """x / sqrt(mean(x^2) + eps) * weight over the last axis (arXiv 1910.07467)."""
+    def norm(self, x: Node, norm: Norm, name: str, *shape: int) -> Node:
+        """x normed over the last axis, times `name`.weight; with a shape [count, size] each head of x [T, count, 1,
+        size] has a weight of its own."""
+        normed = self.centred(x, norm.eps) if norm.centred else self.unit(x, norm.eps)
+        weight = self.weights.vector(name + ".weight", *shape) + np.float32(norm.beside)
+        return op.multiply(
+            normed, constant(weight.reshape(*shape[:-1], *[1] * (len(shape) - 1), shape[-1]), np.float32)
+        )
+
+    def unit(self, x: Node, eps: float) -> Node:
+        """x / sqrt(mean(x^2) + eps) over the last axis (arXiv 1910.07467)."""
         square = op.power(x, constant(2, np.float32))
         mean = op.reduce_mean(square, constant([-1], np.int64), True)
         inverse = op.divide(constant(1, np.float32), op.sqrt(op.add(mean, constant(eps, np.float32))))
-        return op.multiply(op.multiply(x, inverse), self.vector(name, size))
+        return op.multiply(x, inverse)
+
+    def centred(self, x: Node, eps: float) -> Node:
+        """(x - mean) / sqrt(variance + eps) over the last axis (arXiv 1607.06450)."""
+        return op.mvn(x, constant([-1], np.int64), True, eps, "inside_sqrt")
 
     def layer_norm(self, x: Node, name: str, size: int, eps: float) -> Node:
-        """(x - mean) / sqrt(variance + eps) * `name`.weight + `name`.bias over the last axis (arXiv 1607.06450)."""
-        normed = op.mvn(x, constant([-1], np.int64), True, eps, "inside_sqrt")
-        return op.add(op.multiply(normed, self.vector(name + ".weight", size)), self.vector(name + ".bias", size))
+        """x centred, times `name`.weight, plus `name`.bias."""
+        scaled = op.multiply(self.centred(x, eps), self.vector(name + ".weight", size))
+        return op.add(scaled, self.vector(name + ".bias", size))
+
+    def scaled(self, x: Node, factor: float) -> Node:
+        """x times a number that a config gives."""
+        return x if factor == 1 else op.multiply(x, constant(factor, np.float32))
+
+    def capped(self, x: Node, cap: float) -> Node:
+        """cap * tanh(x / cap): x held softly between -cap and cap; 0 leaves it as it is."""
+        return self.scaled(op.tanh(self.scaled(x, 1 / cap)), cap) if cap else x
+
+    def split(self, x: Node, *widths: int) -> list[Node]:
+        """x cut along its last axis into pieces of these widths."""
+        pieces = op.variadic_split(x, constant(-1, np.int64), constant(widths, np.int64))
+        return list(pieces.outputs())
 
     def split_heads(self, x: Node, count: int, size: int) -> Node:
         """[T, count * size] to [T, count, 1, size]."""
         return op.reshape(x, constant([-1, count, 1, size], np.int64), False)
 
-    def join_heads(self, x: Node, count: int, size: int) -> Node:
-        """[T, count, 1, size] to [T, count * size]."""
-        return op.reshape(x, constant([-1, count * size], np.int64), False)
+    def join_heads(self, x: Node, width: int) -> Node:
+        """[T, count, 1, size] to [T, width], count * size of them."""
+        return op.reshape(x, constant([-1, width], np.int64), False)
 
     def angles(self, rope: Rope) -> tuple[Node, Node]:
-        """Cosine and sine of the step's positions, [T, 1, 1, size]."""
+        """Cosine and sine of the step's positions, [T, 1, 1, size]; made once for all layers that share `rope`."""
+        if id(rope) not in self._angles:
+            self._angles[id(rope)] = rope, self._turned(rope)
+        return self._angles[id(rope)][1]
+
+    def _turned(self, rope: Rope) -> tuple[Node, Node]:
         positions = op.reshape(op.convert(self.positions, np.float32), constant([-1, 1, 1, 1], np.int64), False)
         angle = op.multiply(positions, constant(rope.frequencies, np.float32))
         both = op.concat([angle, angle], -1)
-        cos, sin = op.cos(both), op.sin(both)
-        if rope.scale == 1:
-            return cos, sin
-        scale = constant(rope.scale, np.float32)
-        return op.multiply(cos, scale), op.multiply(sin, scale)
+        return self.scaled(op.cos(both), rope.scale), self.scaled(op.sin(both), rope.scale)
 
-    def rotate(self, x: Node, angles: tuple[Node, Node], size: int) -> Node:
-        """Rotary embedding (arXiv 2104.09864), halves paired as transformers does: x [T, count, 1, size].
+    def rotate(self, x: Node, rope: Rope, size: int) -> Node:
+        """Rotary embedding (arXiv 2104.09864), halves paired as transformers does: x [T, count, 1, size]. A rope for
+        fewer numbers than a head has turns the first ones only.
 
         The plugin fuses it only in this very form: rank 4, split along axis 3 (not -1), concatenated along -1.
         """
-        cos, sin = angles
+        turning = rope.turning
+        if turning < size:
+            first, rest = self.split(x, turning, size - turning)
+            return op.concat([self.rotate(first, rope, turning), rest], -1)
+        cos, sin = self.angles(rope)
         halves = op.variadic_split(x, constant(3, np.int64), constant([size // 2, size // 2], np.int64))
         turned = op.concat([op.multiply(halves.output(1), constant(-1, np.float32)), halves.output(0)], -1)
         return op.add(op.multiply(x, cos), op.multiply(turned, sin))
 
-    def attend(self, layer: int, q: Node, k: Node, v: Node, heads: Heads, window: int = 0) -> Node:
-        """Attention of q [T, query * size] over keys and values [T, key_value * size]: [T, query * size].
+    def unpair(self, x: Node, count: int, size: int, turning: int) -> Node:
+        """Heads [T, count, 1, size] whose first `turning` numbers are paired with their neighbours, reordered so that
+        halves are paired. Queries and keys both: their products stay what they are."""
+        if turning < size:
+            first, rest = self.split(x, turning, size - turning)
+            return op.concat([self.unpair(first, count, turning, turning), rest], -1)
+        pairs = op.reshape(x, constant([-1, count, size // 2, 2], np.int64), False)
+        halves = op.transpose(pairs, constant([0, 1, 3, 2], np.int64))
+        return op.reshape(halves, constant([-1, count, 1, size], np.int64), False)
 
-        window: how many last positions a token sees, itself included; 0: all of them.
-        """
+    def attend(self, layer: int, q: Node, k: Node, v: Node, reach: Reach) -> Node:
+        """Attention of q [T, query * size] over keys and values [T, key_value * size]: [T, query * size]."""
         raise NotImplementedError
 
     def model(self, output: Node, called: str, name: str) -> ov.Model:
@@ -142,19 +212,22 @@ class PagedGraph(Graph):
         self.longest = self._input("max_context_len", [], ov.Type.i32)
         self.sampled = self._input("sampled_tokens_indices", [-1], ov.Type.i64)
 
-    def attend(self, layer: int, q: Node, k: Node, v: Node, heads: Heads, window: int = 0) -> Node:
+    def attend(self, layer: int, q: Node, k: Node, v: Node, reach: Reach) -> Node:
         """Causal attention over the cached and the new keys and values."""
+        heads = reach.heads
         caches = [self._cache(f"key_cache.{layer}"), self._cache(f"value_cache.{layer}")]
         indices, numbers = constant(np.zeros(0), np.int32), constant(np.zeros(0), np.float32)
         zero, octets = constant(0, np.int32), constant(np.zeros(0), np.uint8)
         sinks = constant(np.zeros((0, 0, 0, 0)), np.float32)
+        if reach.sinks is not None:
+            sinks = constant(self.weights.vector(reach.sinks, heads.query).reshape(1, -1, 1, 1), np.float32)
         operands = [q, k, v, *caches, self.past, self.begins, self.blocks, self.block_begins]
-        operands += [constant(heads.size**-0.5, np.float32), constant(window, np.int32)]
+        operands += [constant(reach.scale, np.float32), constant(reach.window, np.int32)]
         operands += [numbers, self.longest]  # alibi slopes, longest context
         operands += [indices, indices, indices, numbers]  # score aggregation, cache rotation: unused
-        operands += [numbers, zero, zero, sinks, zero]  # sparse attention, sinks, eviction: unused
+        operands += [numbers, zero, zero, sinks, zero]  # sparse attention, eviction: unused
         operands += [indices, indices, indices, indices, octets, indices]  # diversity, token types, updates: unused
-        node = PagedAttention([operand.output(0) for operand in operands])
+        node = PagedAttention([each if isinstance(each, ov.Output) else each.output(0) for each in operands])
         info = node.get_rt_info()  # the plugin sizes its caches by these
         info["num_k_heads"] = info["num_v_heads"] = heads.key_value
         info["k_head_size"] = info["v_head_size"] = heads.size

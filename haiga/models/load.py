@@ -19,7 +19,7 @@ from haiga.models.dense import DenseGraph
 from haiga.models.ir import is_ir, read_ir
 from haiga.models.plugin import BLOCK, CacheType, compile_model
 from haiga.models.pooling import Pooling, pool
-from haiga.models.registry import BUILDERS, ENCODERS, build, find_architecture, states
+from haiga.models.registry import DECODERS, ENCODERS, build, find_architecture, states
 from haiga.models.sources import open_tensors, source_files
 from haiga.models.weights import (
     PACKINGS,
@@ -132,7 +132,7 @@ def _pack(weights: Weights, context: int) -> None:
     """Ask for every weight once. A decoder's head too, which its vectors do not need: text and embeddings share one
     packed file."""
     architecture = find_architecture(weights.checkpoint.config)
-    if architecture in BUILDERS:
+    if architecture in DECODERS:
         build(weights, context)
     else:
         states(DenseGraph(weights, causal=False), architecture, context)

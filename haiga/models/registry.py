@@ -1,7 +1,7 @@
-"""Which architecture is built by whom.
+"""Which architecture is read by whom.
 
-Rule: a name as config.json's `architectures` gives it, to a function that builds its paged graph, and to one that gives
-the states of whole sequences, which embeddings are made of. Encoders have the latter alone.
+Rule: a name as config.json's `architectures` gives it, to the function that reads the config of such a decoder, or to
+the one that builds such an encoder's states.
 """
 
 from collections.abc import Callable
@@ -10,20 +10,44 @@ import openvino as ov
 
 from haiga.core.errors import Invalid
 from haiga.models.bert import bert_states, first_place
+from haiga.models.cohere import read_cohere
+from haiga.models.decoder import Read, build_decoder, decoder_states
 from haiga.models.fields import Fields
+from haiga.models.gemma import read_gemma
+from haiga.models.glm import read_glm
+from haiga.models.gpt_oss import read_gpt_oss
+from haiga.models.granite import read_granite
 from haiga.models.graph import Graph, Node
-from haiga.models.llama import build_llama, llama_states
+from haiga.models.llama import read_llama
+from haiga.models.mixture import read_mixture
+from haiga.models.olmo import read_olmo
+from haiga.models.phi import read_phi
 from haiga.models.weights import Weights
 
-Builder = Callable[[Weights, str, int], ov.Model]
 States = Callable[[Graph, str, int], Node]
 
-BUILDERS: dict[str, Builder] = {
-    "LlamaForCausalLM": build_llama,
-    "MistralForCausalLM": build_llama,
-    "Qwen2ForCausalLM": build_llama,
-    "Qwen3ForCausalLM": build_llama,
-    "SmolLM3ForCausalLM": build_llama,
+DECODERS: dict[str, Read] = {
+    "LlamaForCausalLM": read_llama,
+    "MistralForCausalLM": read_llama,
+    "Qwen2ForCausalLM": read_llama,
+    "Qwen3ForCausalLM": read_llama,
+    "SmolLM3ForCausalLM": read_llama,
+    "MixtralForCausalLM": read_mixture,
+    "Qwen2MoeForCausalLM": read_mixture,
+    "Qwen3MoeForCausalLM": read_mixture,
+    "GemmaForCausalLM": read_gemma,
+    "Gemma2ForCausalLM": read_gemma,
+    "Gemma3ForCausalLM": read_gemma,
+    "Gemma3ForConditionalGeneration": read_gemma,
+    "Phi3ForCausalLM": read_phi,
+    "GlmForCausalLM": read_glm,
+    "Glm4ForCausalLM": read_glm,
+    "GraniteForCausalLM": read_granite,
+    "CohereForCausalLM": read_cohere,
+    "Cohere2ForCausalLM": read_cohere,
+    "Olmo2ForCausalLM": read_olmo,
+    "Olmo3ForCausalLM": read_olmo,
+    "GptOssForCausalLM": read_gpt_oss,
 }
 ENCODERS: dict[str, States] = {
     "BertModel": bert_states,
@@ -36,17 +60,17 @@ HEADLESS = {  # decoders saved without a head, and whose layers they have
     "Qwen2Model": "Qwen2ForCausalLM",
     "Qwen3Model": "Qwen3ForCausalLM",
 }
-KNOWN = (*BUILDERS, *ENCODERS, *HEADLESS)
+KNOWN = (*DECODERS, *ENCODERS, *HEADLESS)
 
 
 def find_architecture(config: Fields) -> str:
     """The first architecture that config.json names and that can be built; raises Invalid naming them otherwise.
 
-    A checkpoint that somebody else packed (GPTQ, AWQ, FP8) is refused too: we pack from floats ourselves.
+    We pack from floats ourselves: a checkpoint that somebody else packed is refused (GPTQ, AWQ, FP8), but for MXFP4.
     """
     packed = config.object("quantization_config")
-    if packed is not None:
-        method = packed.text("quant_method", "unknown")
+    method = packed.text("quant_method", "unknown") if packed is not None else "mxfp4"
+    if method != "mxfp4":
         raise config.refuse("quantization_config", f"({method}) is not supported; use the checkpoint it was made from")
     named = config.sequence("architectures") or []
     for name in named:
@@ -58,8 +82,9 @@ def find_architecture(config: Fields) -> str:
 
 def build(weights: Weights, context: int) -> ov.Model:
     """The checkpoint's paged graph, its rope computed for `context` tokens."""
-    architecture = find_architecture(weights.checkpoint.config)
-    return BUILDERS[architecture](weights, architecture, context)
+    config = weights.checkpoint.config
+    architecture = find_architecture(config)
+    return build_decoder(weights, DECODERS[architecture](config, architecture, context), architecture)
 
 
 def unused_places(config: Fields, architecture: str) -> int:
@@ -71,4 +96,5 @@ def states(graph: Graph, architecture: str, context: int) -> Node:
     """The last layer's states [T, hidden] of the checkpoint that `graph` holds the weights of."""
     if architecture in ENCODERS:
         return ENCODERS[architecture](graph, architecture, context)
-    return llama_states(graph, HEADLESS.get(architecture, architecture), context)
+    name = HEADLESS.get(architecture, architecture)
+    return decoder_states(graph, DECODERS[name](graph.weights.checkpoint.config, name, context))

@@ -26,6 +26,11 @@ class Rope:
     frequencies: NDArray[np.float32]
     scale: float = 1.0
 
+    @property
+    def turning(self) -> int:
+        """How many of a head's numbers it turns, its first ones."""
+        return 2 * len(self.frequencies)
+
 
 @dataclass(frozen=True, slots=True)
 class _Case:
@@ -44,13 +49,22 @@ class _Case:
         return (theta or self.theta) ** -powers
 
 
-def read_rope(config: Fields, size: int, context: int, default_theta: float = 10_000.0) -> Rope:
+def read_rope(
+    config: Fields, size: int, context: int, default_theta: float = 10_000.0, turns: float = 1.0, kind: str = ""
+) -> Rope:
     """The rope of a head of `size` in a model loaded for `context` tokens.
 
     Reads both forms of config.json: rope_theta with rope_scaling (transformers 4) and rope_parameters (5).
-    Raises Invalid for an unknown scaling or a missing field.
+    turns: the part of a head that is turned, where the config does not say. kind: of layer, where rope_parameters tells
+    several apart. Raises Invalid for an unknown scaling or a missing field.
     """
     fields = config.object("rope_parameters") or config.object("rope_scaling") or Fields(config.source, {})
+    if kind in fields:
+        fields = fields.object(kind) or fields
+    part = fields.number("partial_rotary_factor", config.number("partial_rotary_factor", turns))
+    size = int(size * part)
+    if size < 2 or size % 2 or part > 1:
+        raise config.refuse("partial_rotary_factor", f"({part}) leaves no even part of a head to turn")
     theta = fields.number("rope_theta", config.number("rope_theta", default_theta))
     trained = config.integer("max_position_embeddings", context)
     # some families keep the original length beside the scaling, and there it wins
@@ -62,6 +76,15 @@ def read_rope(config: Fields, size: int, context: int, default_theta: float = 10
         raise fields.refuse("rope_type", f"{kind!r} is not supported; supported: {', '.join(_SCALINGS)}")
     frequencies, scale = _SCALINGS[kind](_Case(fields, size, theta, trained, original, context))
     return Rope(frequencies.astype(np.float32), scale)
+
+
+def plain_rope(config: Fields, size: int, theta: float, kind: str) -> Rope:
+    """The rope of the layers of `kind` where only the others' is scaled: with the base that rope_parameters gives for
+    it, else the one that all have."""
+    named = (config.object("rope_parameters") or Fields(config.source, {})).object(kind)
+    theta = config.number("rope_theta", theta) if named is None else named.number("rope_theta", theta)
+    powers = np.arange(0, size, 2, dtype=np.float64) / size
+    return Rope((theta**-powers).astype(np.float32))
 
 
 def _default(case: _Case) -> tuple[Frequencies, float]:

@@ -20,7 +20,7 @@ from haiga.core.ports import Capabilities
 from haiga.models.fields import Fields
 from haiga.models.load import CacheType
 from haiga.models.pooling import Mode
-from haiga.models.registry import BUILDERS, ENCODERS, HEADLESS
+from haiga.models.registry import DECODERS, ENCODERS, HEADLESS
 from haiga.models.rope import read_rope
 from haiga.models.weights import PACKINGS
 from haiga.services.access import Access
@@ -204,7 +204,7 @@ def value(where: str) -> float:
 
 
 def test_every_architecture_is_in_the_list() -> None:
-    assert list(BUILDERS) == named(MODELS, "Architectures", "`architectures`")
+    assert list(DECODERS) == named(MODELS, "Architectures", "`architectures`")
     assert [*ENCODERS, *HEADLESS] == named(MODELS, "Embeddings", "encoder or headless decoder")
 
 

@@ -72,6 +72,91 @@ CASES = {
 }
 
 
+EXPERTS = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+
+CASES |= {
+    "mixtral, sliding window": Case("mixtral", {"num_local_experts": 4, "sliding_window": 40}),
+    "qwen 2 moe, shared expert, every second layer": Case(
+        "qwen2_moe", {**EXPERTS, "shared_expert_intermediate_size": 48, "decoder_sparse_step": 2}
+    ),
+    "qwen 3 moe, first layer dense": Case("qwen3_moe", {**EXPERTS, "mlp_only_layers": [0], "head_dim": 32}),
+    "gemma": Case("gemma", {"head_dim": 32}),
+    "gemma 2, scores not capped": Case(
+        "gemma2",
+        {"head_dim": 32, "sliding_window": 40, "attn_logit_softcapping": None, "query_pre_attn_scalar": 24},
+    ),
+    "gemma 3, two ropes": Case(
+        "gemma3_text",
+        {
+            "head_dim": 32,
+            "sliding_window": 40,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "rope_parameters": {
+                "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+                "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1000000.0},
+            },
+            "final_logit_softcapping": 3.0,
+        },
+    ),
+    "phi 3, longrope, window": Case(
+        "phi3",
+        {
+            **rope("longrope", factor=8.0, original_max_position_embeddings=64, **LONG),
+            "original_max_position_embeddings": 64,
+            "sliding_window": 100,
+        },
+    ),
+    "phi 4 mini, part of a head turned": Case(
+        "phi3", {**rope("default", partial_rotary_factor=0.75), "tie_word_embeddings": True}
+    ),
+    "glm": Case("glm", {"head_dim": 32}),
+    "glm 4": Case("glm4", {"head_dim": 32}),
+    "granite": Case(
+        "granite",
+        {
+            "attention_multiplier": 0.3,
+            "embedding_multiplier": 2.5,
+            "residual_multiplier": 0.7,
+            "logits_scaling": 4.0,
+        },
+    ),
+    "cohere, norms of queries and keys": Case("cohere", {"use_qk_norm": True}),
+    "cohere 2, window, one layer without positions": Case(
+        "cohere2",
+        {"sliding_window": 40, "layer_types": ["sliding_attention", "full_attention"], "attention_bias": True},
+    ),
+    "olmo 2": Case("olmo2"),
+    "olmo 3, window, two ropes": Case(
+        "olmo3",
+        {
+            "sliding_window": 40,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "rope_parameters": {
+                "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+                "full_attention": {
+                    "rope_type": "yarn",
+                    "factor": 4.0,
+                    "rope_theta": 10000.0,
+                    "original_max_position_embeddings": 32,
+                },
+            },
+        },
+    ),
+    "gpt-oss, sinks, window, yarn": Case(
+        "gpt_oss",
+        {
+            "head_dim": 32,
+            "num_local_experts": 6,
+            "num_experts_per_tok": 3,
+            "sliding_window": 40,
+            "swiglu_limit": 0.8,
+            **rope("yarn", factor=4.0, original_max_position_embeddings=32, truncate=False),
+        },
+    ),
+    "qwen 3 moe, shares out": Case("qwen3_moe", {**EXPERTS, "norm_topk_prob": True, "num_experts_per_tok": 3}),
+}
+
+
 @dataclass(frozen=True)
 class Made:
     directory: Path

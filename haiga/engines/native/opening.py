@@ -21,7 +21,7 @@ from haiga.engines.native.texts import load_template, load_tokenizer
 from haiga.models.description import Description, describe
 from haiga.models.load import BLOCK, CacheType, Settings, count_weights, prepare
 from haiga.models.pooling import is_sentence_model, read_limit, read_pooling
-from haiga.models.registry import BUILDERS, ENCODERS
+from haiga.models.registry import DECODERS, ENCODERS
 from haiga.models.sources import open_tensors
 from haiga.models.weights import Packing, check_vocabulary
 from haiga.text.prompt import TAGS, Prompter
@@ -129,7 +129,7 @@ def open_embedder(found: Found, options: NativeOptions) -> NativeEmbedder:
 
 
 def _embeds_alone(directory: Path, description: Description) -> bool:
-    return description.can_embed and (description.architecture not in BUILDERS or is_sentence_model(directory))
+    return description.can_embed and (description.architecture not in DECODERS or is_sentence_model(directory))
 
 
 def _longest_text(directory: Path, description: Description, options: NativeOptions) -> int:

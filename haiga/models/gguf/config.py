@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from haiga.core.errors import Invalid
 from haiga.models.fields import Fields
 from haiga.models.gguf.container import Container
-from haiga.models.weights.checkpoint import Entry
+from haiga.models.weights.entry import Entry
 
 ARCHITECTURES = {
     "llama": "LlamaForCausalLM",

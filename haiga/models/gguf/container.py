@@ -18,7 +18,7 @@ import numpy as np
 from haiga.core.errors import Invalid
 from haiga.models.files import open_regular
 from haiga.models.gguf.blocks import TYPES
-from haiga.models.weights.checkpoint import Entry
+from haiga.models.weights.entry import Entry
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)

@@ -17,8 +17,9 @@ from haiga.models.geometry import read_geometry
 from haiga.models.gguf.blocks import DECODERS, decode
 from haiga.models.gguf.config import read_config, read_generation
 from haiga.models.gguf.container import Container, part_files, read_container
-from haiga.models.weights.checkpoint import Entry, Tensors
-from haiga.models.weights.packing import Grouped, Quantized, dequantize, packed_bytes
+from haiga.models.weights.checkpoint import Tensors
+from haiga.models.weights.entry import Entry
+from haiga.models.weights.packing import Grouped, Quantized
 
 _FLOATS = ("F32", "F16", "BF16")
 _INTERLEAVED = ("llama", "mistral", "smollm3")
@@ -89,19 +90,9 @@ class GGUF(Tensors):
 
     def read(self, name: str, shape: tuple[int, ...], rows: slice = slice(None)) -> NDArray[np.float32]:
         """`rows` of the tensor as finite float32, dequantised if need be."""
-        if self.grouped(name) is not None and len(shape) == 2:
-            return dequantize(self.quantized(name, shape, rows))
-        if not self._interleaved(name):
+        if self.grouped(name) is not None or not self._interleaved(name):
             return super().read(name, shape, rows)
         return super().read(name, shape)[self._order(name, rows, shape[0])]
-
-    def kept_bytes(self) -> int:
-        """What the matrices take in memory as they are: integers and their scales, floats in 32 bits, to which the
-        plugin unfolds them."""
-        forms = [(self.entry(name).shape, self.grouped(name)) for name in self]
-        return sum(
-            sum(form.sizes(*shape)) if form else packed_bytes(shape, "kept") for shape, form in forms if len(shape) == 2
-        )
 
     def _interleaved(self, name: str) -> bool:
         return name.split(".")[-2] in self._heads

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haiga.core.errors import Failed, Invalid
-from haiga.models.weights.checkpoint import Entry, read_header
+from haiga.models.weights.checkpoint import read_header
+from haiga.models.weights.entry import Entry
 
 Bytes = NDArray[np.uint8]
 _ALIGNMENT = 64

@@ -9,7 +9,6 @@ import json
 import mmap
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -20,23 +19,15 @@ from numpy.typing import NDArray
 from haiga.core.errors import Invalid
 from haiga.models.fields import Fields, read_fields
 from haiga.models.files import open_regular
-from haiga.models.weights.packing import Grouped, Quantized
+from haiga.models.weights.entry import MXFP4, Entry
+from haiga.models.weights.experts import unstack
+from haiga.models.weights.packing import Grouped, Quantized, dequantize, packed_bytes
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _LARGEST_HEADER = 100 << 20  # the limit of the safetensors library itself
 _WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+_NO_NUMBER = 255  # an exponent that stands for none
 _READABLE: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where one tensor lies: `size` bytes from byte `begin` of the file; `dtype` as safetensors writes it."""
-
-    file: Path
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    size: int
 
 
 class Tensors:
@@ -77,27 +68,49 @@ class Tensors:
             raise Invalid(f"{entry.file}: tensor {name} has shape {list(entry.shape)}, expected {list(shape)}")
         if entry.dtype not in _READABLE:
             raise Invalid(f"{entry.file}: tensor {name} is {entry.dtype}; readable are {', '.join(_READABLE)}")
-        return self._mapped(entry, _READABLE[entry.dtype]).reshape(shape)
+        flat = self._mapped(entry, _READABLE[entry.dtype])
+        return flat.reshape(shape[::-1]).T if entry.transposed else flat.reshape(shape)
 
     def lies_as(self, name: str, dtype: str | None) -> bool:
         """Whether `stored` gives the tensor in this type as a graph wants it, so that it can be used where it lies."""
-        return self.entry(name).dtype == dtype
+        entry = self.entry(name)
+        return entry.dtype == dtype and not entry.transposed
 
     def grouped(self, name: str) -> Grouped | None:
         """How the integers of a quantised tensor are held; None for floats."""
-        return None
+        return Grouped("f4", 32) if self.entry(name).dtype == MXFP4 else None
 
     def quantized(self, name: str, shape: tuple[int, ...], rows: slice) -> Quantized:
-        """`rows` of a tensor that is `grouped`."""
-        raise Invalid(f"{self.entry(name).file}: tensor {name} is not quantised")
+        """`rows` of a tensor that is `grouped`. Raises Invalid for scales that are not finite."""
+        entry = self.entry(name)
+        if entry.shape != shape or entry.scales is None:
+            raise Invalid(f"{entry.file}: tensor {name} has shape {list(entry.shape)}, expected {list(shape)}")
+        codes = self._mapped(entry, np.dtype(np.uint8)).reshape(shape[0], -1)[rows]
+        powers = self._mapped(entry.scales, np.dtype(np.uint8)).reshape(shape[0], -1, 1)[rows]
+        if (powers == _NO_NUMBER).any():
+            raise Invalid(f"{entry.file}: tensor {name} has scales that are not finite")
+        pairs = np.stack([codes & 0xF, codes >> 4], axis=-1)
+        return Quantized(pairs.reshape(len(codes), -1, 32), powers_of_two(powers))
 
     def read(self, name: str, shape: tuple[int, ...], rows: slice = slice(None)) -> NDArray[np.float32]:
-        """`rows` of the tensor as finite float32 (a view of the map where the file holds float32)."""
+        """`rows` of the tensor as finite float32 (a view of the map where the file holds float32), dequantised if need
+        be."""
+        form = self.grouped(name)
+        if form is not None and len(shape) == 2:
+            return dequantize(self.quantized(name, shape, rows), form.kind)
         part = self.stored(name, shape)[rows]
         values = decode_bf16(part) if self.entry(name).dtype == "BF16" else part.astype(np.float32, copy=False)
         if not np.isfinite(values).all():
             raise Invalid(f"{self.entry(name).file}: tensor {name} holds numbers that are not finite")
         return values
+
+    def kept_bytes(self) -> int:
+        """What the matrices take in memory as they are: integers and their scales, floats in 32 bits, to which the
+        plugin unfolds them."""
+        forms = [(self.entry(name).shape, self.grouped(name)) for name in self]
+        return sum(
+            sum(form.sizes(*shape)) if form else packed_bytes(shape, "kept") for shape, form in forms if len(shape) == 2
+        )
 
     def release(self) -> None:
         """Drop the files' pages from memory; views stay valid and are read again when used."""
@@ -116,11 +129,25 @@ class Checkpoint(Tensors):
     """The tensors of one directory. Raises Invalid naming a file that is missing or damaged."""
 
     def __init__(self, directory: Path) -> None:
-        config = read_fields(directory / "config.json")
+        config = text_fields(read_fields(directory / "config.json"))
         entries: dict[str, Entry] = {}
         for file in weight_files(directory):
             entries |= read_header(file)
-        super().__init__(directory, config, entries)
+        super().__init__(directory, config, unstack(entries))
+
+
+def text_fields(config: Fields) -> Fields:
+    """The config of the decoder of text: a model that sees pictures too keeps it in an object of its own."""
+    inner = config.object("text_config")
+    if inner is None:
+        return config
+    named = {name: value for name, value in inner.items() if value is not None and name != "architectures"}
+    return Fields(config.source, {**config, **named})
+
+
+def powers_of_two(exponents: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """2 ** (exponent - 127), the scale that MXFP4 stores in a byte."""
+    return np.ldexp(np.float32(1), exponents.astype(np.int32) - 127)
 
 
 def decode_bf16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:

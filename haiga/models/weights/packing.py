@@ -17,12 +17,16 @@ Packing = Literal["f32", "bf16", "int8", "int4", "kept"]
 PACKINGS: tuple[Packing, ...] = get_args(Packing)
 LARGEST_GROUP = 128
 _GROUPS = (LARGEST_GROUP, 64, 32)
+_F4 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)  # e2m1's numbers by code
+
+
+HALVES = ("i4", "u4", "f4")  # kinds that lie two to a byte
 
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """values: int8 or uint8 [out, groups, group] (4-bit numbers too, one to a byte until stored); scales, and zeros
-    where there are any: float32 [out, groups, 1]."""
+    """values: int8 or uint8 [out, groups, group] (4-bit numbers too, one to a byte until stored; floats of 4 bits as
+    their codes); scales, and zeros where there are any: float32 [out, groups, 1]."""
 
     values: NDArray[Any]
     scales: NDArray[np.float32]
@@ -33,14 +37,14 @@ class Quantized:
 class Grouped:
     """How a file's integers are held: `group` of them share a scale, and a zero where there are `zeros`."""
 
-    kind: Literal["i8", "u8", "i4", "u4"]
+    kind: Literal["i8", "u8", "i4", "u4", "f4"]
     group: int
     zeros: bool = False
 
     def sizes(self, outer: int, inner: int) -> tuple[int, int, int]:
         """Bytes of the integers of a matrix [outer, inner], of its scales, of its zeros."""
         beside = 4 * outer * inner // self.group
-        width = 2 if self.kind in ("i4", "u4") else 1
+        width = 2 if self.kind in HALVES else 1
         return outer * inner // width, beside, beside if self.zeros else 0
 
 
@@ -80,9 +84,10 @@ def pack_int4(weights: NDArray[np.float32]) -> Quantized:
     return _round(groups, np.where(-low > high, low, high) / np.float32(-8), -8, 7)
 
 
-def dequantize(packed: Quantized) -> NDArray[np.float32]:
-    """The matrix [out, in] that the graph multiplies with."""
-    numbers = packed.values if packed.zeros is None else packed.values - packed.zeros
+def dequantize(packed: Quantized, kind: str = "") -> NDArray[np.float32]:
+    """The matrix [out, in] that the graph multiplies with. kind: as `Grouped` has it; only "f4" makes a difference."""
+    values = _F4[packed.values] if kind == "f4" else packed.values
+    numbers = values if packed.zeros is None else values - packed.zeros
     return (numbers * packed.scales).reshape(len(packed.values), -1)
 
 

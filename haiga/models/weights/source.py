@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from haiga.models.weights.arena import Arena
 from haiga.models.weights.checkpoint import Tensors, encode_bf16
 from haiga.models.weights.packing import (
+    HALVES,
     LARGEST_GROUP,
     Grouped,
     Packing,
@@ -28,7 +29,7 @@ from haiga.models.weights.packing import (
 )
 
 Float = Literal["f32", "bf16", "f16"]
-Kind = Literal["f32", "bf16", "f16", "i8", "u8", "i4", "u4"]
+Kind = Literal["f32", "bf16", "f16", "i8", "u8", "i4", "u4", "f4"]
 Fill = Callable[[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]], None]
 Progress = Callable[[int], None]
 _LEAST_GROUP = 32  # the plugin rounds activations in groups of at least this many
@@ -85,9 +86,9 @@ class Weights:
             return self._int8(name, vocabulary, hidden)
         return self.matrix(name, vocabulary, hidden)
 
-    def vector(self, name: str, size: int) -> NDArray[np.float32]:
+    def vector(self, name: str, *shape: int) -> NDArray[np.float32]:
         """A norm or a bias."""
-        return self.checkpoint.read(name, (size,))
+        return self.checkpoint.read(name, shape)
 
     def release(self) -> None:
         """Drop from memory what can be read again from disk."""
@@ -144,13 +145,13 @@ class Weights:
 
     def _grouped(self, name: str, outer: int, inner: int, form: Grouped) -> Stored:
         groups = inner // form.group
-        if groups > 1 and form.group >= _LEAST_GROUP and not form.zeros:
+        if groups > 1 and form.group >= _LEAST_GROUP and not form.zeros and form.kind != "f4":
             self.activation_group = min(self.activation_group, form.group)
 
         def fill(bits: NDArray[np.uint8], scales: NDArray[np.float32], zeros: NDArray[np.float32]) -> None:
             for rows in self._rows(outer, inner):
                 part = self.checkpoint.quantized(name, (outer, inner), rows)
-                whole = store_int4(part.values) if form.kind in ("i4", "u4") else part.values.view(np.uint8)
+                whole = store_int4(part.values) if form.kind in HALVES else part.values.view(np.uint8)
                 bits.reshape(outer, -1)[rows] = whole.reshape(len(part.values), -1)
                 scales.reshape(outer, groups, 1)[rows] = part.scales
                 if part.zeros is not None:

@@ -1,0 +1,100 @@
+"""A decoder of text: embedding, layers, a norm and a head. What stands around every family's layers.
+
+Rule: a family's file reads config.json into a `Decoder`; how that becomes a graph is said here, once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import openvino as ov
+
+from haiga.core.errors import Invalid
+from haiga.models.fields import Fields
+from haiga.models.geometry import Geometry
+from haiga.models.graph import Graph, Node, Norm, PagedGraph
+from haiga.models.weights import Tensors, Weights
+
+Layer = Callable[[Graph, str, int, Node], Node]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """What a checkpoint's config makes of a family.
+
+    layer: from a graph, what the layer's tensors' names begin with, its number and x [T, hidden] to [T, hidden].
+    norm: before the head. tied: whether the head is the embedding's table; None: where the file has no other.
+    embed_scale, logit_scale: what embeddings and logits are multiplied by; logit_cap: how far logits may go (0: ever).
+    """
+
+    geometry: Geometry
+    layer: Layer
+    norm: Norm
+    tied: bool | None = None
+    embed_scale: float = 1.0
+    logit_scale: float = 1.0
+    logit_cap: float = 0.0
+
+
+Read = Callable[[Fields, str, int], Decoder]
+
+
+def build_decoder(weights: Weights, decoder: Decoder, name: str) -> ov.Model:
+    """The paged graph of a checkpoint. Raises Invalid for what does not fit, naming the tensor."""
+    names, graph = find_names(weights.checkpoint), PagedGraph(weights)
+    x = _norm(graph, decoder, names, graph.sample(_layers(graph, decoder, names)))
+    table, geometry = _head(weights.checkpoint, names, decoder), decoder.geometry
+    logits = graph.scaled(graph.head(x, table, geometry.hidden, geometry.vocabulary), decoder.logit_scale)
+    return graph.model(graph.capped(logits, decoder.logit_cap), "logits", name)
+
+
+def decoder_states(graph: Graph, decoder: Decoder) -> Node:
+    """The last layer's states of every token [T, hidden], normed, without a head. Raises Invalid as `build_decoder`."""
+    names = find_names(graph.weights.checkpoint)
+    return _norm(graph, decoder, names, _layers(graph, decoder, names))
+
+
+def _layers(graph: Graph, decoder: Decoder, names: "Names") -> Node:
+    x = graph.embed(names.embedding, decoder.geometry.vocabulary, decoder.geometry.hidden)
+    x = graph.scaled(x, decoder.embed_scale)
+    for number in range(decoder.geometry.layers):
+        x = decoder.layer(graph, f"{names.prefix}layers.{number}.", number, x)
+    return x
+
+
+def _norm(graph: Graph, decoder: Decoder, names: "Names", x: Node) -> Node:
+    return graph.norm(x, decoder.norm, names.prefix + "norm", decoder.geometry.hidden)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What this checkpoint calls its parts. prefix: before `layers.0.` and `norm.weight`; head: None where the
+    file has none."""
+
+    prefix: str
+    embedding: str
+    head: str | None
+
+
+def find_names(checkpoint: Tensors) -> Names:
+    """Find the decoder's prefix by its embedding table: `model.`, none, `language_model.model.` and the like."""
+    tables = [name for name in checkpoint if name.endswith("embed_tokens.weight")]
+    if len(tables) != 1:
+        raise Invalid(f"{checkpoint.directory}: tensor model.embed_tokens.weight is missing")
+    prefix = tables[0].removesuffix("embed_tokens.weight")
+    outer = prefix.removesuffix("model.")
+    heads = (outer + "lm_head.weight", "lm_head.weight", prefix + "lm_head.weight", outer + "output.weight")
+    return Names(prefix, tables[0], next((name for name in heads if name in checkpoint), None))
+
+
+def read_tied(config: Fields) -> bool | None:
+    """What the config says of the head, None where it says nothing."""
+    return None if config.get("tie_word_embeddings") is None else config.flag("tie_word_embeddings", False)
+
+
+def _head(checkpoint: Tensors, names: Names, decoder: Decoder) -> str:
+    """The head's table: its own where the file has one, else the embedding's unless the config forbids that."""
+    if names.head is not None:
+        return names.head
+    if decoder.tied is False:
+        raise Invalid(f"{checkpoint.directory}: tensor lm_head.weight is missing and tie_word_embeddings is false")
+    return names.embedding
