@@ -15,9 +15,14 @@ import uvicorn
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.config import Settings
+from haiga.core.access import Caller
+from haiga.core.generation import TextRequest
+from haiga.core.limits import Owner
+from haiga.core.records import Price
 from haiga.services.access import Access
 from haiga.services.batches import Batches, Worker
 from haiga.services.inference import Inference
+from haiga.services.limits import Limiter, LocalMeters
 from haiga.services.models import Models
 from haiga.services.responses import Responses
 from haiga.stores.batches import DatabaseBatches
@@ -34,13 +39,24 @@ LAST_WORDS = 1.0  # seconds for the errors of requests that were cut to reach th
 def build_server(settings: Settings, access: Access, models: Models, database: AsyncEngine, door: bool) -> "Server":
     """The server, not started. `door` says that it is open: no key is configured."""
     web = WebSettings(open=door, allowed_hosts=settings.allow_host, cors_origins=settings.cors)
-    inference = Inference(models, kept_secret(settings.data_dir / "signing.key"))
+
+    async def count(caller: Caller, request: TextRequest) -> int:
+        return await inference.count(caller, request)
+
+    def price(caller: Caller, name: str) -> Price:
+        return Price()
+
+    async def spent(owner: Owner, since: float) -> int:
+        return 0
+
+    limiter = Limiter(LocalMeters(), count, price, spent)
+    inference = Inference(models, kept_secret(settings.data_dir / "signing.key"), [limiter], [limiter])
     kept = Responses(inference, DatabaseResponses(database))
     lines = DatabaseBatches(database)
     worker = Worker(inference, lines, {ENDPOINT: MessageLines()}, web.new_id)
     batches = Batches(lines, worker.wake)
     chats = DatabaseChats(database)
-    app = create_app(Services(access, inference, web, responses=kept, chats=chats, batches=batches))
+    app = create_app(Services(access, inference, web, limiter.standing, responses=kept, chats=chats, batches=batches))
     config = uvicorn.Config(
         app, http=Connection, ws="none", lifespan="off", log_level="warning", access_log=False, server_header=False
     )

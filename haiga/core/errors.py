@@ -7,6 +7,7 @@
     ├── NotFound      no such model, file, batch, route
     ├── Denied        who asks may not do this (unauthenticated: no or unknown key)
     ├── Limited       over a limit: wait `retry_after` seconds
+    ├── Exhausted     a budget is spent: wait for the next month, or have it raised
     ├── Busy          the server is full: wait `retry_after` seconds
     ├── Failed        this request failed, others go on: try again
     ├── Dead          the engine died and is being started again: try again
@@ -14,6 +15,8 @@
 
 Rule: no status codes here. Each wire family maps the classes to its own statuses and bodies.
 """
+
+from typing import Literal
 
 
 class HaigaError(Exception):
@@ -58,11 +61,17 @@ class Denied(HaigaError):
 
 
 class Limited(HaigaError):
-    """Over a limit of the caller's own; after `retry_after` seconds the same request passes."""
+    """Over a limit of the caller's own; after `retry_after` seconds the same request passes. `of` is what there was
+    too much of."""
 
-    def __init__(self, message: str, *, retry_after: float) -> None:
+    def __init__(self, message: str, *, retry_after: float, of: Literal["requests", "tokens"] = "requests") -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.of = of
+
+
+class Exhausted(HaigaError):
+    """The caller's budget does not cover the request."""
 
 
 class Busy(HaigaError):

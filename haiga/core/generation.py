@@ -131,6 +131,11 @@ class Usage:
     def creation(self) -> int:
         return self.creation_5m + self.creation_1h
 
+    @property
+    def answer_only(self) -> "Usage":
+        """Without the prompt: what another answer to one that was counted before used."""
+        return Usage(output=self.output, thinking=self.thinking)
+
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:

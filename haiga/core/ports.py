@@ -5,17 +5,18 @@ Rule: a seam is a Protocol over core values; a capability is data that the imple
 that somebody asks about.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from haiga.core.access import ApiKey, Caller
+from haiga.core.access import ApiKey, Caller, Workspace
 from haiga.core.chats import ChatFilter, KeptChat
 from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.generation import Event, TextRequest
 from haiga.core.jobs import Batch, Line, Outcome, Page, Prepared, Result
 from haiga.core.library import AddedModel
+from haiga.core.limits import Meter, Want
 from haiga.core.records import Generation
 from haiga.core.responses import History, Item, KeptConversation, KeptResponse
 from haiga.core.webhooks import Delivery, WebhookEndpoint, WebhookEvent
@@ -138,6 +139,30 @@ class Stage(Protocol):
         """The events for a request; `ask` is the rest of the way to the model. Raises core errors only."""
 
 
+AskVectors: TypeAlias = Callable[[Caller, EmbeddingRequest], Awaitable[Embeddings]]
+
+
+class EmbeddingStage(Protocol):
+    """What stands between a caller and a model that makes embeddings."""
+
+    async def embed(self, caller: Caller, request: EmbeddingRequest, ask: AskVectors) -> Embeddings:
+        """The vectors; `ask` is the rest of the way to the model. Raises core errors only."""
+
+
+class Meters(Protocol):
+    """Where it is counted what is in use of every limit. `now` is a microsecond of unix time."""
+
+    async def take(self, wants: Sequence[Want], now: int) -> Sequence[Meter]:
+        """Take all of them if all fit, else none; the meters drained to `now`, before anything is taken."""
+
+    async def give(self, wants: Sequence[Want], now: int) -> None:
+        """Take these, whether they fit or not: negative amounts are given back. It happens even if whoever waits for
+        it is cancelled."""
+
+    def seen(self, want: Want, now: int) -> Meter:
+        """The want's meter as this process saw it last, drained to `now`."""
+
+
 class Embedder(Protocol):
     """Who makes a model's embeddings. A model that writes text as well has an `Engine` besides."""
 
@@ -172,8 +197,17 @@ class KeyStore(Protocol):
     async def all(self) -> list[ApiKey]:
         """Every key, revoked and expired ones too, oldest first."""
 
+    async def change(self, key: ApiKey) -> bool:
+        """Keep a key as it is now; False when there is none of its id that is not revoked."""
+
     async def revoke(self, key_id: str, at: int) -> bool:
         """Mark a key revoked at unix second `at`; False when there is no such key that is not revoked yet."""
+
+    async def workspaces(self) -> list[Workspace]:
+        """Every workspace, archived ones too, oldest first."""
+
+    async def put_workspace(self, workspace: Workspace) -> None:
+        """Keep a workspace; one of the same name is replaced."""
 
 
 class ModelStore(Protocol):

@@ -1,22 +1,29 @@
 """What tokens cost, and what is remembered of an answer after it was given."""
 
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from haiga.core.generation import StopReason, Usage
+from haiga.core.limits import DOLLAR
 
 NOTHING = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per token. A price of None for cached tokens is that of the prompt."""
+    """US dollars per token. A price of None for cached tokens is that of the prompt; `batch` is the share of it all
+    that a batch pays."""
 
     prompt: Decimal = NOTHING
     completion: Decimal = NOTHING
     cache_read: Decimal | None = None
     cache_write: Decimal | None = None
     cache_write_1h: Decimal | None = None
+    batch: Decimal = Decimal("0.5")
+
+    @property
+    def free(self) -> bool:
+        return not any((self.prompt, self.completion, self.cache_read, self.cache_write, self.cache_write_1h))
 
     def of_prompt(self, usage: Usage) -> Decimal:
         read, write, hour = (
@@ -35,6 +42,20 @@ class Price:
 
     def of(self, usage: Usage) -> Decimal:
         return self.of_prompt(usage) + self.of_completion(usage)
+
+    def cost(self, usage: Usage, batch: bool = False) -> int:
+        """Billionths of a US dollar, rounded up."""
+        return _billionths(self.of(usage) * (self.batch if batch else 1))
+
+    def most(self, prompt: int, output: int, batch: bool = False) -> int:
+        """What so many tokens cost at most, whatever of the prompt is cached, in billionths of a US dollar."""
+        cached = (self.cache_read, self.cache_write, self.cache_write_1h)
+        dearest = max(self.prompt, *(price or NOTHING for price in cached))
+        return _billionths((prompt * dearest + output * self.completion) * (self.batch if batch else 1))
+
+
+def _billionths(dollars: Decimal) -> int:
+    return int((dollars * DOLLAR).to_integral_value(ROUND_CEILING))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,22 @@ Rule: the first failure ends all of them, and closing the stream closes every on
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
+from haiga.core.access import Caller
 from haiga.core.errors import Failed
-from haiga.core.generation import Choice, Event, Finished, Folder, Reply, Routed, together
+from haiga.core.generation import Choice, Event, Finished, Folder, Reply, Routed, TextRequest, together
 
 AHEAD = 64  # events that the answers together may be ahead of their reader
 AT_ONCE = 16  # answers of one call under way; the rest wait, so that one caller cannot fill an engine's queue
+
+
+def asked_by(caller: Caller, requests: Sequence[TextRequest], each: int | None = None) -> list[Caller]:
+    """Who asks for each answer, `each` of them to one prompt, None for all: it is counted with the first."""
+    answers = each or len(requests)
+    first = replace(caller, origin=replace(caller.origin, answers=answers))
+    again = replace(first, origin=replace(first.origin, again=True))
+    return [again if at % answers else first for at in range(len(requests))]
 
 
 async def interleave(

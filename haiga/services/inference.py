@@ -8,10 +8,10 @@ from functools import partial
 
 from haiga.core.access import Caller
 from haiga.core.embedding import EmbeddingRequest, Embeddings
-from haiga.core.errors import Invalid, Unsupported
+from haiga.core.errors import Denied, Invalid, Unsupported
 from haiga.core.generation import Event, Finished, TextRequest
 from haiga.core.messages import COMPACTION, Block, Document, Image, Opaque, SearchResult, ToolResult, ToolUse
-from haiga.core.ports import Ask, Capabilities, ModelCard, Stage
+from haiga.core.ports import Ask, AskVectors, Capabilities, EmbeddingStage, ModelCard, Stage
 from haiga.services.compaction import answer, resumed
 from haiga.services.models import Models
 from haiga.services.packing import edited
@@ -29,14 +29,23 @@ NEEDS: dict[type, tuple[str, str]] = {
 class Inference:
     """Requests to engines: names resolved, capabilities checked before work starts, workspaces kept apart, thoughts
     signed with `secret`. Without one, signatures hold as long as this object lives. A request passes the `stages` in
-    their order before it reaches a model, and its events pass them back."""
+    their order before it reaches a model, and its events pass them back; texts to be embedded pass `embedding`."""
 
-    def __init__(self, models: Models, secret: bytes | None = None, stages: Sequence[Stage] = ()) -> None:
+    def __init__(
+        self,
+        models: Models,
+        secret: bytes | None = None,
+        stages: Sequence[Stage] = (),
+        embedding: Sequence[EmbeddingStage] = (),
+    ) -> None:
         self._models = models
         self._thoughts = Thoughts(Signer(secret or secrets.token_bytes(32)))
         self._ask: Ask = self._answer
         for stage in reversed(stages):
             self._ask = partial(_through, stage, self._ask)
+        self._ask_vectors: AskVectors = self._embed
+        for each in reversed(embedding):
+            self._ask_vectors = partial(_embed_through, each, self._ask_vectors)
 
     @property
     def ready(self) -> bool:
@@ -44,11 +53,12 @@ class Inference:
         return self._models.ready
 
     def models(self, caller: Caller) -> list[ModelCard]:
-        return self._models.cards()
+        """The models that the caller may ask."""
+        return [card for card in self._models.cards() if caller.scope.has_model(card.name)]
 
     def model(self, caller: Caller, name: str) -> ModelCard:
-        """The card of the model that answers to `name`. Raises NotFound."""
-        return self._models.card(name)
+        """The card of the model that answers to `name`. Raises NotFound, and Denied when the caller may not ask it."""
+        return _allowed(caller, self._models.card(name))
 
     async def count(self, caller: Caller, request: TextRequest) -> int:
         """The prompt's tokens, exactly as `generate` would be billed; no weights are loaded for it."""
@@ -75,7 +85,10 @@ class Inference:
 
     async def embed(self, caller: Caller, request: EmbeddingRequest) -> Embeddings:
         """A vector for each text. Raises core errors only."""
-        card = self._models.card(request.model)
+        return await self._ask_vectors(caller, request)
+
+    async def _embed(self, caller: Caller, request: EmbeddingRequest) -> Embeddings:
+        card = self.model(caller, request.model)
         embeds = card.capabilities.embeddings
         if embeds and request.dimensions is not None and request.dimensions > card.dimensions:
             raise Invalid(
@@ -89,7 +102,7 @@ class Inference:
 
     def _admit(self, caller: Caller, request: TextRequest) -> TextRequest:
         """The request under the model's own name and the caller's workspace. Raises Invalid and Unsupported."""
-        card = self._models.engine(request.model).card
+        card = _allowed(caller, self._models.engine(request.model).card)
         if request.max_tokens > card.max_output:
             raise Invalid(
                 f"{request.max_tokens} > {card.max_output}, which is the maximum allowed number of output tokens"
@@ -103,6 +116,18 @@ class Inference:
 
 def _through(stage: Stage, ask: Ask, caller: Caller, request: TextRequest) -> AsyncGenerator[Event, None]:
     return stage.answer(caller, request, ask)
+
+
+async def _embed_through(
+    stage: EmbeddingStage, ask: AskVectors, caller: Caller, request: EmbeddingRequest
+) -> Embeddings:
+    return await stage.embed(caller, request, ask)
+
+
+def _allowed(caller: Caller, card: ModelCard) -> ModelCard:
+    if not caller.scope.has_model(card.name):
+        raise Denied(f"this API key may not use the model {card.name}", field="model")
+    return card
 
 
 def _require(card: ModelCard, request: TextRequest, continued: TextRequest) -> None:

@@ -1,32 +1,78 @@
-"""API keys in the database; implements core.ports.KeyStore."""
+"""API keys and workspaces in the database; implements core.ports.KeyStore."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import RowMapping, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from haiga.core.access import ApiKey
-from haiga.stores.tables import API_KEYS
+from haiga.core.access import ApiKey, Scope, Workspace
+from haiga.core.limits import Limits
+from haiga.stores.tables import API_KEYS, WORKSPACES
+
+LIMITS = tuple(field.name for field in fields(Limits))
 
 
 class DatabaseKeys:
-    """Keys in the table api_keys."""
+    """Rows in the tables api_keys and workspaces."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     async def add(self, key: ApiKey) -> None:
         async with self._engine.begin() as connection:
-            await connection.execute(insert(API_KEYS).values(asdict(key)))
+            await connection.execute(insert(API_KEYS).values(_key_row(key)))
 
     async def all(self) -> list[ApiKey]:
         """Every key, oldest first."""
         query = select(API_KEYS).order_by(API_KEYS.c.created_at, API_KEYS.c.id)
         async with self._engine.connect() as connection:
-            return [ApiKey(**row) for row in (await connection.execute(query)).mappings()]
+            return [_key(row) for row in (await connection.execute(query)).mappings()]
+
+    async def change(self, key: ApiKey) -> bool:
+        """Keep a key as it is now; False when there is none of its id that is not revoked."""
+        change = update(API_KEYS).where(API_KEYS.c.id == key.id, API_KEYS.c.revoked_at.is_(None))
+        async with self._engine.begin() as connection:
+            return (await connection.execute(change.values(_key_row(key)))).rowcount == 1
 
     async def revoke(self, key_id: str, at: int) -> bool:
         """Mark a key revoked; False when there is no such key that is not revoked yet."""
         change = update(API_KEYS).where(API_KEYS.c.id == key_id, API_KEYS.c.revoked_at.is_(None)).values(revoked_at=at)
         async with self._engine.begin() as connection:
             return (await connection.execute(change)).rowcount == 1
+
+    async def workspaces(self) -> list[Workspace]:
+        """Every workspace, oldest first."""
+        query = select(WORKSPACES).order_by(WORKSPACES.c.created_at, WORKSPACES.c.name)
+        async with self._engine.connect() as connection:
+            return [_workspace(row) for row in (await connection.execute(query)).mappings()]
+
+    async def put_workspace(self, workspace: Workspace) -> None:
+        """Keep a workspace; one of the same name is replaced, in one transaction."""
+        row = {name: value for name, value in asdict(workspace).items() if name != "limits"} | asdict(workspace.limits)
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(WORKSPACES).where(WORKSPACES.c.name == workspace.name))
+            await connection.execute(insert(WORKSPACES).values(row))
+
+
+def _key_row(key: ApiKey) -> dict[str, Any]:
+    row = {name: value for name, value in asdict(key).items() if name not in ("scope", "limits")}
+    scope = {"families": ",".join(key.scope.families), "models": ",".join(key.scope.models)}
+    return row | scope | asdict(key.limits)
+
+
+def _key(row: RowMapping) -> ApiKey:
+    kept, limits = _without_limits(row)
+    families, models = (tuple(filter(None, kept.pop(name).split(","))) for name in ("families", "models"))
+    return ApiKey(**kept, scope=Scope(families, models), limits=limits)
+
+
+def _workspace(row: RowMapping) -> Workspace:
+    kept, limits = _without_limits(row)
+    return Workspace(**kept, limits=limits)
+
+
+def _without_limits(row: Mapping[Any, Any]) -> tuple[dict[str, Any], Limits]:
+    kept = dict(row)
+    return kept, Limits(**{name: kept.pop(name) for name in LIMITS})

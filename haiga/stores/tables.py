@@ -14,6 +14,13 @@ METADATA = MetaData(
     }
 )
 
+
+def _limits() -> list[Column[int]]:
+    """Columns of core.limits.Limits."""
+    names = ("requests", "input_tokens", "output_tokens", "concurrent", "budget")
+    return [Column(name, BigInteger) for name in names]
+
+
 API_KEYS = Table(
     "api_keys",
     METADATA,
@@ -26,6 +33,23 @@ API_KEYS = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
     Column("revoked_at", BigInteger),
+    Column("readonly", Boolean, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("families", Text, nullable=False),
+    Column("models", Text, nullable=False),
+    Column("former_hash", String(64)),
+    Column("former_until", BigInteger),
+    *_limits(),
+)
+
+WORKSPACES = Table(
+    "workspaces",
+    METADATA,
+    Column("name", String(255), primary_key=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("archived_at", BigInteger),
+    *_limits(),
 )
 
 MODELS = Table(

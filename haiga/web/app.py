@@ -13,10 +13,12 @@ from starlette.responses import Response
 
 from haiga.core.errors import Invalid, NotFound
 from haiga.web.families import error_response
+from haiga.web.limits import Stands
 from haiga.web.middleware import BodyLimit, ErrorAnswers, LocalOnly, OneHost, RequestIds
 from haiga.web.openapi import describe
 from haiga.web.routes import BATCHES, router
 from haiga.web.services import Services, WebSettings
+from haiga.wire.limits import LIMIT_HEADERS
 
 __all__ = ["Services", "WebSettings", "create_app"]
 
@@ -30,7 +32,7 @@ def create_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_middleware(services.settings),
+        middleware=_middleware(services.settings, services.stands),
         exception_handlers={HTTPException: _no_route, RequestValidationError: _bad_parameter},
     )
     app.include_router(router(services))
@@ -38,18 +40,18 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
-def _middleware(settings: WebSettings) -> list[Middleware]:
+def _middleware(settings: WebSettings, stands: Stands) -> list[Middleware]:
     """Outermost first."""
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
         allow_methods=["*"],
         allow_headers=["*"],
-        expose_headers=["request-id", "retry-after"],
+        expose_headers=["request-id", "retry-after", *LIMIT_HEADERS],
     )
     local = Middleware(LocalOnly, hosts=settings.allowed_hosts, origins=settings.cors_origins)
     return [
-        Middleware(RequestIds, new_id=settings.new_id),
+        Middleware(RequestIds, new_id=settings.new_id, stands=stands),
         *([cors] if settings.cors_origins else []),
         Middleware(ErrorAnswers),
         Middleware(OneHost),

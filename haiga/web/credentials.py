@@ -1,19 +1,48 @@
-"""Who is asking: the credential in either header."""
+"""Who is asking: the credential in either header, what it is good for, and where the question came in."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from starlette.requests import Request
 
-from haiga.core.access import Caller
+from haiga.core.access import Caller, Origin
 from haiga.core.errors import Denied
+from haiga.web.families import family, request_id
 from haiga.web.services import Access
+
+READING = ("GET", "HEAD")
+CALLED = {"anthropic": "Anthropic", "openai": "OpenAI", "openrouter": "OpenRouter"}
 
 
 async def authenticate(access: Access, request: Request) -> Caller:
-    """The caller behind `x-api-key` or `Authorization: Bearer`. Raises Denied.
+    """The caller behind `x-api-key` or `Authorization: Bearer`. Raises Denied, also for what its key may not do."""
+    caller, spoken, headers = await _holder(access, request), family(request.scope), request.headers
+    if not caller.scope.has_family(spoken):
+        raise Denied(f"this API key may not use the {CALLED[spoken]} API")
+    if caller.readonly and request.method not in READING:
+        raise Denied("this API key may only read")
+    origin = Origin(
+        request_id(request.scope),
+        spoken,
+        request.scope["path"],
+        referer=headers.get("http-referer"),
+        agent=headers.get("user-agent"),
+    )
+    caller = replace(caller, origin=origin)
+    request.scope["state"]["caller"] = caller
+    return caller
 
-    Some clients send both, a placeholder in one of them: either will do.
-    """
+
+async def authenticate_admin(access: Access, request: Request) -> Caller:
+    """The caller, if it may administer the server. Raises Denied."""
+    caller = await authenticate(access, request)
+    if not caller.admin:
+        raise Denied("this API key may not administer the server: it takes one made with --role admin")
+    return caller
+
+
+async def _holder(access: Access, request: Request) -> Caller:
+    """Some clients send both headers, a placeholder in one of them: either will do."""
     credentials = list(_credentials(request)) or [None]
     for credential in credentials[:-1]:
         try:

@@ -1,18 +1,15 @@
 """Which API family a request speaks, and its errors in that family's words."""
 
-from typing import Literal, TypeAlias
-
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Scope
 
+from haiga.core.access import Family
 from haiga.core.errors import HaigaError
 from haiga.wire import openai_errors
 from haiga.wire.anthropic import errors as anthropic_errors
 from haiga.wire.openrouter import errors as openrouter_errors
 from haiga.wire.reply import ErrorReply
-
-Family: TypeAlias = Literal["anthropic", "openai", "openrouter"]
 
 
 def family(scope: Scope) -> Family:

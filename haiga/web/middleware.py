@@ -13,17 +13,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from haiga.core.errors import Cancelled, Denied, Failed, HaigaError, Invalid, TooLarge
 from haiga.web.families import error_response
+from haiga.web.limits import Stands, limit_headers
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 log = logging.getLogger(__name__)
 
 
 class RequestIds:
-    """Gives every request an id, and every answer the header that tells it, errors included."""
+    """Gives every request an id, and every answer the header that tells it, errors included, and those that tell its
+    caller where it stands."""
 
-    def __init__(self, app: ASGIApp, new_id: Callable[[str], str]) -> None:
+    def __init__(self, app: ASGIApp, new_id: Callable[[str], str], stands: Stands) -> None:
         self._app = app
         self._new_id = new_id
+        self._stands = stands
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -35,6 +38,7 @@ class RequestIds:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["request-id"] = headers["x-request-id"] = id
+                headers.update(limit_headers(self._stands, scope, message["status"]))
             await send(message)
 
         return await self._app(scope, receive, send_with_id)

@@ -11,7 +11,7 @@ from haiga.core.access import Caller
 from haiga.core.chats import KeptChat
 from haiga.core.errors import HaigaError
 from haiga.core.generation import Choice, Event, Finished, Reply, TextRequest
-from haiga.services.choices import interleave, replies, watched
+from haiga.services.choices import asked_by, interleave, replies, watched
 from haiga.web.credentials import authenticate
 from haiga.web.families import request_id
 from haiga.web.services import Services
@@ -63,7 +63,7 @@ class OpenAI:
         caller = await authenticate(self._services.access, request)
         asked = read_completion(await request.body())
         card = self._services.inference.model(caller, asked.requests[0].model)
-        events = interleave(self._generate(caller, asked.choices(card)), asked.tries)
+        events = interleave(self._generate(caller, asked.choices(card), asked.tries), asked.tries)
         id, model, form = self._new_id("cmpl"), card.name, asked.form
 
         def whole(made: Sequence[Reply]) -> bytes:
@@ -87,8 +87,11 @@ class OpenAI:
 
         return keep
 
-    def _generate(self, caller: Caller, requests: Sequence[TextRequest]) -> list[AsyncGenerator[Event, None]]:
-        return [self._services.inference.generate(caller, request) for request in requests]
+    def _generate(
+        self, caller: Caller, requests: Sequence[TextRequest], each: int | None = None
+    ) -> list[AsyncGenerator[Event, None]]:
+        callers = asked_by(caller, requests, each)
+        return [self._services.inference.generate(by, request) for by, request in zip(callers, requests, strict=True)]
 
     def _new_id(self, prefix: str) -> str:
         return self._services.settings.new_id(prefix).replace("_", "-", 1)

@@ -14,7 +14,7 @@ from haiga.core.access import Caller
 from haiga.core.errors import HaigaError, NotFound
 from haiga.core.generation import Choice, Dropped, Finished, Routed
 from haiga.core.records import Generation, Price
-from haiga.services.choices import interleave
+from haiga.services.choices import asked_by, interleave
 from haiga.services.generations import recorded
 from haiga.services.packing import fits, middle_out
 from haiga.services.routing import Answers, first_that_answers, routed_replies
@@ -68,7 +68,8 @@ class OpenRouter:
             limit = asked.prompt_limit(card)
             packed, dropped = await middle_out(choices[0], limit, count)
             choices = tuple(replace(choice, messages=packed.messages) for choice in choices)
-        answers = interleave([inference.generate(caller, choice) for choice in choices])
+        callers = asked_by(caller, choices)
+        answers = interleave([inference.generate(by, choice) for by, choice in zip(callers, choices, strict=True)])
         return Routed(card.name, dropped), answers
 
     async def _respond(

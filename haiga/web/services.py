@@ -1,11 +1,12 @@
 """What the web layer stands on: given to `create_app`, never looked up."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from haiga.core.access import Caller
+from haiga.core.limits import Standing
 from haiga.core.ports import ChatStore, GenerationStore
 from haiga.core.records import Price
 from haiga.services.batches import Batches
@@ -46,11 +47,13 @@ class WebSettings:
 @dataclass(frozen=True, slots=True)
 class Services:
     """`prices` are by the model's name; one that is not there costs nothing. Without `responses` the Responses and
-    Conversations APIs are not there, without `chats` no chat completion is kept, without `batches` there are none."""
+    Conversations APIs are not there, without `chats` no chat completion is kept, without `batches` there are none.
+    `stands` tells where a caller stands with its limits."""
 
     access: Access
     inference: Inference
     settings: WebSettings = field(default_factory=WebSettings)
+    stands: Callable[[Caller], Sequence[Standing]] = lambda caller: ()
     prices: Mapping[str, Price] = field(default_factory=dict)
     generations: GenerationStore = field(default_factory=RecentGenerations)
     responses: Responses | None = None

@@ -14,6 +14,7 @@ from haiga.core.errors import (
     Cancelled,
     Dead,
     Denied,
+    Exhausted,
     Failed,
     HaigaError,
     Invalid,
@@ -32,6 +33,7 @@ KINDS: tuple[tuple[type[HaigaError], int, str, str | None], ...] = (
     (NotFound, 404, "invalid_request_error", "not_found"),
     (Denied, 403, "invalid_request_error", None),
     (Limited, 429, "requests", "rate_limit_exceeded"),
+    (Exhausted, 429, "insufficient_quota", "insufficient_quota"),
     (Busy, 503, "server_error", "overloaded"),
     (Dead, 500, "server_error", None),
     (Failed, 500, "server_error", None),
@@ -51,6 +53,7 @@ def kind(error: HaigaError) -> tuple[int, str, str | None]:
     if isinstance(error, Denied) and error.unauthenticated:
         return 401, "invalid_request_error", error.code or "invalid_api_key"
     status, name, code = next(row[1:] for row in KINDS if isinstance(error, row[0]))
+    name = error.of if isinstance(error, Limited) else name
     return status, name, error.code or _worded_code(error) or code
 
 

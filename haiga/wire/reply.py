@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from haiga.core.errors import Busy, Dead, HaigaError, Limited
+from haiga.core.errors import Busy, Dead, Exhausted, HaigaError, Limited
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,4 +19,6 @@ def retry_headers(error: HaigaError) -> dict[str, str]:
     """`retry-after` in whole seconds, rounded up: coming back early would fail again."""
     if isinstance(error, Limited | Busy):
         return {"retry-after": str(max(1, math.ceil(error.retry_after)))}
-    return {"x-should-retry": "true"} if isinstance(error, Dead) else {}
+    if isinstance(error, Dead | Exhausted):
+        return {"x-should-retry": "true" if isinstance(error, Dead) else "false"}
+    return {}

@@ -1,12 +1,14 @@
 """Keys: who is let in, and for how long."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from haiga.core.access import ApiKey, Caller
+from haiga.core.access import ApiKey, Caller, Scope, Workspace
 from haiga.core.errors import Denied, Invalid, NotFound
+from haiga.core.limits import Limits, Owner
 from haiga.services.access import FRESH, Access
 from haiga.stores.connect import connect
 from haiga.stores.keys import DatabaseKeys
@@ -17,6 +19,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.kept: dict[str, ApiKey] = {}
+        self.places: dict[str, Workspace] = {}
         self.reads = 0
 
     async def add(self, key: ApiKey) -> None:
@@ -27,12 +30,18 @@ class Shelf:
         await asyncio.sleep(0)
         return list(self.kept.values())
 
-    async def revoke(self, key_id: str, at: int) -> bool:
-        old = self.kept.pop(key_id)
-        self.kept[key_id] = ApiKey(
-            old.id, old.name, old.hash, old.hint, old.workspace, old.admin, old.created_at, old.expires_at, at
-        )
+    async def change(self, key: ApiKey) -> bool:
+        self.kept[key.id] = key
         return True
+
+    async def revoke(self, key_id: str, at: int) -> bool:
+        return await self.change(replace(self.kept[key_id], revoked_at=at))
+
+    async def workspaces(self) -> list[Workspace]:
+        return list(self.places.values())
+
+    async def put_workspace(self, workspace: Workspace) -> None:
+        self.places[workspace.name] = workspace
 
 
 class Clock:
@@ -82,7 +91,7 @@ async def test_anything_but_a_key_is_denied(credential: str | None) -> None:
 async def test_without_keys_a_closed_server_denies_and_an_open_one_takes_any_credential() -> None:
     assert await refused(Access(Shelf()), "anything")
     for credential in (None, "anything"):
-        assert Caller() == await Access(Shelf(), open_when_empty=True).authenticate(credential)
+        assert Caller(admin=True) == await Access(Shelf(), open_when_empty=True).authenticate(credential)
 
 
 async def test_the_first_key_closes_an_open_server_and_revoking_it_does_not_open_it_again() -> None:
@@ -170,3 +179,40 @@ async def test_a_server_that_would_let_nobody_in_is_refused() -> None:
 async def test_empty_names_are_refused(name: str, workspace: str, field: str) -> None:
     with pytest.raises(Invalid, match=f"{field}: must not be empty"):
         await Access(Shelf()).create_key(name, workspace)
+
+
+async def test_after_a_rotation_the_same_key_has_two_secrets_until_the_grace_ends() -> None:
+    clock = Clock()
+    access = Access(Shelf(), clock=clock)
+    key, old = await access.create_key("ci")
+    _, new = await access.rotate("ci", grace=60)
+    assert key.id == (await access.authenticate(old)).key == (await access.authenticate(new)).key
+    clock.now += 60
+    assert await refused(access, old)
+    assert key.id == (await access.authenticate(new)).key
+
+
+async def test_a_key_paused_or_of_an_archived_workspace_is_denied() -> None:
+    shelf = Shelf()
+    access = Access(shelf)
+    key, secret = await access.create_key("ci", "team")
+    await access.change(replace(key, paused=True))
+    assert await refused(access, secret)
+    await access.change(key)
+    assert "team" == (await access.authenticate(secret)).workspace
+    await access.archive("team")
+    assert await refused(access, secret)
+    with pytest.raises(Invalid, match="workspace team is archived"):
+        await access.create_key("another", "team")
+
+
+async def test_a_caller_brings_the_scope_of_its_key_and_the_limits_of_key_and_workspace(tmp_path: Path) -> None:
+    scope, own, shared = Scope(("openai",), ("qwen*",)), Limits(requests=5), Limits(budget=7)
+    async with connect(tmp_path / "db") as database:
+        access = Access(DatabaseKeys(database))
+        workspace = await access.create_workspace("team", shared)
+        key, secret = await access.create_key("ci", "team", scope=scope, limits=own, readonly=True)
+        caller = await access.authenticate(secret)
+        assert [key] == await access.list() and [workspace] == await access.workspaces()
+    assert (scope, True) == (caller.scope, caller.readonly)
+    assert (Owner(key.id, "this API key", own), Owner(workspace.id, "workspace team", shared)) == caller.owners

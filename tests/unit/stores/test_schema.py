@@ -18,8 +18,8 @@ from haiga.stores.tables import METADATA
 
 def described(connection: Connection) -> dict[str, str]:
     rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE '%alembic%'"))
-    # column order and constraint spelling count; white space does not
-    return {row.name: "".join((row.sql or "").split()) for row in rows}
+    # column order and constraint spelling count; white space and quotes do not
+    return {row.name: "".join((row.sql or "").replace('"', "").split()) for row in rows}
 
 
 def test_schema_from_scratch_equals_schema_by_migrations(tmp_path: Path) -> None:

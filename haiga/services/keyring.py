@@ -1,0 +1,161 @@
+"""Keys and workspaces as those see them who give them out: made, changed, rotated, revoked.
+
+Rule: a key is named by its id, or by its name if only one bears it.
+"""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from haiga.core.access import DEFAULT, ApiKey, Scope, Workspace
+from haiga.core.errors import Invalid, NotFound
+from haiga.core.limits import Limits
+from haiga.core.ports import KeyStore
+
+PREFIX = "sk-haiga-"
+LONGEST = 255  # characters of a workspace's name
+
+
+class Keyring:
+    """Keys in a store; `changed` is called after each change. `clock` is unix seconds."""
+
+    def __init__(
+        self,
+        keys: KeyStore,
+        changed: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._keys = keys
+        self._changed = changed
+        self._clock = clock
+
+    # --- keys ---
+
+    async def create_key(
+        self,
+        name: str,
+        workspace: str = DEFAULT,
+        admin: bool = False,
+        lifetime: float | None = None,
+        *,
+        readonly: bool = False,
+        scope: Scope = Scope(),
+        limits: Limits = Limits(),
+    ) -> tuple[ApiKey, str]:
+        """A new key and its secret, which cannot be read again. `lifetime` is seconds, None for no end. The workspace
+        is made if there is none of that name. Raises Invalid."""
+        if not name.strip() or not workspace.strip():
+            raise Invalid("must not be empty", field="name" if workspace.strip() else "workspace")
+        owner = await self._or_made(workspace.strip())
+        now, (secret, digest, hint) = self._now(), _secret()
+        key = ApiKey(
+            id=f"key_{secrets.token_hex(8)}",
+            name=name.strip(),
+            hash=digest,
+            hint=hint,
+            workspace=owner.name,
+            admin=admin,
+            created_at=now,
+            expires_at=None if lifetime is None else now + int(lifetime),
+            readonly=readonly,
+            scope=scope,
+            limits=limits,
+        )
+        await self._keys.add(key)
+        self._changed()
+        return key, secret
+
+    async def list(self) -> list[ApiKey]:
+        """Every key, oldest first, revoked and expired ones too."""
+        return await self._keys.all()
+
+    async def find(self, name: str) -> ApiKey:
+        """The key that is not revoked of this id or name. Raises NotFound and Invalid."""
+        return await self._one(name, "there is no key {}")
+
+    async def change(self, key: ApiKey) -> ApiKey:
+        """Keep a key as it is now. Raises NotFound when it has been revoked meanwhile."""
+        if not await self._keys.change(key):
+            raise NotFound(f"there is no key {key.id}")
+        self._changed()
+        return key
+
+    async def rotate(self, name: str, grace: float) -> tuple[ApiKey, str]:
+        """A new secret for a key, which stays the same key. The old one goes on for `grace` seconds."""
+        key, (secret, digest, hint) = await self.find(name), _secret()
+        until = self._now() + int(grace)
+        rotated = replace(key, hash=digest, hint=hint, former_hash=key.hash, former_until=until)
+        return await self.change(rotated), secret
+
+    async def revoke(self, name: str) -> ApiKey:
+        """Revoke the key of this id, or of this name if only one bears it. Raises NotFound and Invalid."""
+        key, now = await self._one(name, "there is no key {} to revoke"), self._now()
+        if not await self._keys.revoke(key.id, now):
+            raise NotFound(f"there is no key {name} to revoke")
+        self._changed()
+        return replace(key, revoked_at=now)
+
+    async def _one(self, name: str, missing: str) -> ApiKey:
+        live = [key for key in await self._keys.all() if key.revoked_at is None]
+        named = [key for key in live if key.id == name] or [key for key in live if key.name == name]
+        if len(named) > 1:
+            raise Invalid(f"{len(named)} keys are named {name}: say which by id ({', '.join(key.id for key in named)})")
+        if not named:
+            raise NotFound(missing.format(name))
+        return named[0]
+
+    # --- workspaces ---
+
+    async def workspaces(self) -> Sequence[Workspace]:
+        """Every workspace, oldest first, archived ones too."""
+        return await self._keys.workspaces()
+
+    async def workspace(self, name: str) -> Workspace:
+        """The workspace of this name or id. Raises NotFound."""
+        for each in await self._keys.workspaces():
+            if name in (each.name, each.id):
+                return each
+        raise NotFound(f"there is no workspace {name}")
+
+    async def create_workspace(self, name: str, limits: Limits = Limits()) -> Workspace:
+        """Raises Invalid for a name that is taken, empty or too long."""
+        name = name.strip()
+        if not 0 < len(name) <= LONGEST:
+            raise Invalid(f"must have 1 to {LONGEST} characters", field="name")
+        if any(each.name == name for each in await self._keys.workspaces()):
+            raise Invalid(f"there is a workspace {name} already", field="name")
+        return await self.change_workspace(Workspace(name, f"wrkspc_{secrets.token_hex(8)}", self._now(), None, limits))
+
+    async def change_workspace(self, workspace: Workspace) -> Workspace:
+        """Keep a workspace as it is now."""
+        await self._keys.put_workspace(workspace)
+        self._changed()
+        return workspace
+
+    async def archive(self, name: str) -> Workspace:
+        """No key of the workspace works any more; what it holds stays. Raises NotFound."""
+        workspace = await self.workspace(name)
+        archived_at = self._now() if workspace.archived_at is None else workspace.archived_at
+        return await self.change_workspace(replace(workspace, archived_at=archived_at))
+
+    async def _or_made(self, name: str) -> Workspace:
+        found = [each for each in await self._keys.workspaces() if each.name == name]
+        if found and found[0].archived_at is not None:
+            raise Invalid(f"workspace {name} is archived", field="workspace")
+        return found[0] if found else await self.create_workspace(name)
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+
+def _secret() -> tuple[str, str, str]:
+    """A secret, its hash, and what to know it by in lists."""
+    secret = PREFIX + secrets.token_urlsafe(32)
+    return secret, hash_of(secret), f"{secret[: len(PREFIX) + 4]}…{secret[-4:]}"
+
+
+def hash_of(secret: str) -> str:
+    # surrogatepass: a header may carry anything, and anything that is no key is an unknown key
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
