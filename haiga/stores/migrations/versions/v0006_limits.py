@@ -6,8 +6,8 @@ import time
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 LIMITS = ("requests", "input_tokens", "output_tokens", "concurrent", "budget")
 
