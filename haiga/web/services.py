@@ -13,6 +13,7 @@ from haiga.services.batches import Batches
 from haiga.services.generations import RecentGenerations
 from haiga.services.inference import Inference
 from haiga.services.responses import Responses
+from haiga.services.webhooks import Webhooks
 
 
 class Access(Protocol):
@@ -47,8 +48,8 @@ class WebSettings:
 @dataclass(frozen=True, slots=True)
 class Services:
     """`prices` are by the model's name; one that is not there costs nothing. Without `responses` the Responses and
-    Conversations APIs are not there, without `chats` no chat completion is kept, without `batches` there are none.
-    `stands` tells where a caller stands with its limits."""
+    Conversations APIs are not there, without `chats` no chat completion is kept, without `batches` there are none, nor
+    webhooks without `webhooks`. `stands` tells where a caller stands with its limits."""
 
     access: Access
     inference: Inference
@@ -59,3 +60,4 @@ class Services:
     responses: Responses | None = None
     chats: ChatStore | None = None
     batches: Batches | None = None
+    webhooks: Webhooks | None = None
