@@ -36,6 +36,8 @@ class Settings:
     allow_host: tuple[str, ...]
     allow_fetch: tuple[str, ...]
     drain: float
+    file_quota: int
+    file_storage: int
     url: str | None
     api_key: str | None
     hub: str
@@ -148,7 +150,7 @@ TABLE: Mapping[str, Setting] = {
         parse_directory,
         "~/.local/share/haiga",
         "HAIGA_DATA_DIR",
-        "Directory for the database, downloaded models and packed weights.",
+        "Directory for the database, files, downloaded models and packed weights.",
         metavar="DIRECTORY",
     ),
     "models": Setting(
@@ -248,6 +250,22 @@ TABLE: Mapping[str, Setting] = {
         "HAIGA_DRAIN",
         "How long running requests may go on after SIGTERM or Ctrl-C; a second signal ends them at once.",
         metavar="TIME",
+    ),
+    "file_quota": Setting(
+        "--file-quota",
+        parse_bytes,
+        "10GB",
+        "HAIGA_FILE_QUOTA",
+        "Files that one workspace may keep, all together.",
+        metavar="SIZE",
+    ),
+    "file_storage": Setting(
+        "--file-storage",
+        parse_bytes,
+        "100GB",
+        "HAIGA_FILE_STORAGE",
+        "Files that all workspaces may keep, all together.",
+        metavar="SIZE",
     ),
     "url": Setting(
         "--url",

@@ -11,6 +11,8 @@ from haiga.cli.options import (
     Cors,
     DataDir,
     Drain,
+    FileQuota,
+    FileStorage,
     Host,
     KvMemory,
     MemoryBudget,
@@ -41,6 +43,8 @@ def serve(
     allow_host: AllowHost = None,
     allow_fetch: AllowFetch = None,
     drain: Drain = None,
+    file_quota: FileQuota = None,
+    file_storage: FileStorage = None,
 ) -> None:
     """Serve the models over HTTP until stopped."""
     settings = settings_from(context_)

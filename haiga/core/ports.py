@@ -5,7 +5,8 @@ Rule: a seam is a Protocol over core values; a capability is data that the imple
 that somebody asks about.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from haiga.core.access import ApiKey, Caller, Workspace
 from haiga.core.chats import ChatFilter, KeptChat
 from haiga.core.embedding import EmbeddingRequest, Embeddings
+from haiga.core.files import Blob, FileFilter, FilePage, KeptFile, KeptUpload, Part, Used
 from haiga.core.generation import Event, TextRequest
 from haiga.core.jobs import Batch, Line, Outcome, Page, Prepared, Result
 from haiga.core.library import AddedModel
@@ -234,9 +236,6 @@ class ResponseStore(Protocol):
     async def get(self, workspace: str, id: str, now: int) -> KeptResponse | None:
         """A response by its id."""
 
-    async def unfinished(self) -> list[KeptResponse]:
-        """The responses in the background that have no end, of every workspace."""
-
     async def delete(self, workspace: str, id: str) -> bool:
         """Forget a response and its items; False when there is none."""
 
@@ -376,14 +375,83 @@ class WebhookStore(Protocol):
     async def send_again(self, endpoint: str, event: str, now: int) -> None:
         """Try a delivery again, from the beginning of its schedule."""
 
-    async def claim(
-        self, now: int, until: int, limit: int, each: int, busy: Mapping[str, int]
-    ) -> list[tuple[Delivery, WebhookEndpoint]]:
-        """Take up to `limit` deliveries that are due, and count the try; to one endpoint as many as make `each` with
-        those that are under way by `busy`. They are due again at `until`, should whoever took them be gone by then."""
+    async def claim(self, now: int, until: int, limit: int, each: int) -> list[tuple[Delivery, WebhookEndpoint]]:
+        """Take up to `limit` deliveries that are due, `each` to one endpoint, and count the try. They are due again at
+        `until`, should whoever took them be gone by then."""
 
     async def record(self, delivery: Delivery, endpoint: WebhookEndpoint) -> None:
         """Keep what came of a try, and what that says of its endpoint."""
 
     async def forget(self, before: int) -> None:
         """Forget deliveries of events from before that unix second, except for those still to be tried."""
+
+
+class Draft(Protocol):
+    """Bytes on their way to become a blob."""
+
+    async def write(self, piece: bytes) -> None:
+        """Add some. Raises Busy when the disk is full, Failed when it cannot be written."""
+
+    async def keep(self) -> Blob:
+        """That was all: the bytes are a blob now, safe on the disk. As `write` in what it raises."""
+
+
+class BlobStore(Protocol):
+    """Where bytes are kept, by their content: whole or not at all."""
+
+    def draft(self) -> AbstractAsyncContextManager[Draft]:
+        """A new draft. Until the block ends, no blob kept in it is swept: whoever keeps one writes down there that it
+        is used. What was not kept by then is gone."""
+
+    def read(self, digest: str, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+        """A blob's bytes from `start` up to `stop`, piece by piece. Raises Failed when it is not there."""
+
+    async def sweep(
+        self, used: Callable[[Collection[str]], Awaitable[set[str]]], digests: Collection[str] | None = None
+    ) -> None:
+        """Remove those of the blobs that nobody uses: of `digests`, or of all, and then drafts without a writer too.
+        `used` picks out of some digests those that are used."""
+
+
+class FileStore(Protocol):
+    """Where files, uploads and their parts are kept. What belongs to another workspace is not there; `now` is unix
+    seconds."""
+
+    async def put(self, file: KeptFile, quota: int, storage: int) -> bool:
+        """Keep a file; False when its workspace would then have more than `quota` bytes, or all more than `storage`."""
+
+    async def get(self, workspace: str, id: str) -> KeptFile | None:
+        """A file by its id; one that has expired is there for a day, without its bytes."""
+
+    async def page(self, workspace: str, wanted: FileFilter, now: int) -> FilePage:
+        """The files wanted, without those that have expired."""
+
+    async def delete(self, workspace: str, id: str) -> KeptFile | None:
+        """Forget a file; as it was, None when there was none."""
+
+    async def used(self, workspace: str) -> Used:
+        """How much is kept."""
+
+    async def referenced(self, digests: Collection[str], now: int) -> set[str]:
+        """Those of the digests that a file or a part has."""
+
+    async def expire(self, now: int) -> None:
+        """Forget what has expired."""
+
+    async def open_upload(self, upload: KeptUpload) -> None:
+        """Keep a new upload."""
+
+    async def upload(self, workspace: str, id: str) -> KeptUpload | None:
+        """An upload by its id."""
+
+    async def add_part(self, part: Part, workspace: str, quota: int, storage: int) -> bool:
+        """Keep a part of a pending upload; False as in `put`."""
+
+    async def parts(self, upload: str) -> list[Part]:
+        """An upload's parts, as they were added."""
+
+    async def complete(self, upload: KeptUpload, file: KeptFile) -> bool:
+        """A pending upload becomes a file, its parts are forgotten; False when it is pending no more."""
+
+    async def cancel_upload(self, upload: KeptUpload) -> bool:
+        """A pending upload is given up, its parts are forgotten; False when it is pending no more."""

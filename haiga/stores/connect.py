@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from haiga.core.errors import Failed
 from haiga.stores.trouble import explain
 
-REVISION = "0006"  # the newest migration
+REVISION = "0007"  # the newest migration
 
 
 @asynccontextmanager

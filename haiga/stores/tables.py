@@ -190,3 +190,48 @@ DELIVERIES = Table(
     Index("ix_webhook_deliveries_state", "state", "next_at"),
     Index("ix_webhook_deliveries_at", "endpoint", "at", "event"),
 )
+
+# Bytes are in blobs (blobs.py). `serial` is the order of creation, `made`: by the server itself.
+FILES = Table(
+    "files",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("serial", BigInteger, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("mime_type", Text, nullable=False),
+    Column("purpose", String(32), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False, index=True),
+    Column("made", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, index=True),
+    Index("ix_files_workspace", "workspace", "serial"),
+)
+
+UPLOADS = Table(
+    "uploads",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("mime_type", Text, nullable=False),
+    Column("purpose", String(32), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("lifetime", BigInteger),
+    Column("status", String(16), nullable=False),
+    Column("file", String(64)),
+)
+
+UPLOAD_PARTS = Table(
+    "upload_parts",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("upload", String(64), nullable=False, index=True),
+    Column("workspace", Text, nullable=False, index=True),
+    Column("size", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+)

@@ -16,7 +16,7 @@ from haiga.web.families import error_response
 from haiga.web.limits import Stands
 from haiga.web.middleware import BodyLimit, ErrorAnswers, LocalOnly, OneHost, RequestIds
 from haiga.web.openapi import describe
-from haiga.web.routes import BATCHES, router
+from haiga.web.routes import BATCHES, FILES, PARTS, router
 from haiga.web.services import Services, WebSettings
 from haiga.wire.limits import LIMIT_HEADERS
 
@@ -50,13 +50,14 @@ def _middleware(settings: WebSettings, stands: Stands) -> list[Middleware]:
         expose_headers=["request-id", "retry-after", *LIMIT_HEADERS],
     )
     local = Middleware(LocalOnly, hosts=settings.allowed_hosts, origins=settings.cors_origins)
+    larger = {BATCHES: settings.batch_limit, FILES: settings.file_limit, PARTS: settings.part_limit}
     return [
         Middleware(RequestIds, new_id=settings.new_id, stands=stands),
         *([cors] if settings.cors_origins else []),
         Middleware(ErrorAnswers),
         Middleware(OneHost),
         *([local] if settings.open else []),
-        Middleware(BodyLimit, limit=settings.body_limit, larger={BATCHES: settings.batch_limit}),
+        Middleware(BodyLimit, limit=settings.body_limit, larger=larger),
     ]
 
 

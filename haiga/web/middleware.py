@@ -4,6 +4,7 @@ Rule: nothing here knows a route. app.py fixes the order.
 """
 
 import logging
+import re
 from collections.abc import Callable, Collection, Mapping
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from haiga.core.errors import Cancelled, Denied, Failed, HaigaError, Invalid, To
 from haiga.web.families import error_response
 from haiga.web.limits import Stands, limit_headers
 
+ID = re.escape("{id}")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 log = logging.getLogger(__name__)
 
@@ -123,17 +125,18 @@ def _hostname(url: str) -> str | None:
 
 class BodyLimit:
     """Refuses a body over `limit` bytes, by what it declares or else as soon as it exceeds it. `larger` are the paths
-    with limits of their own."""
+    with limits of their own; `{id}` in one stands for any."""
 
     def __init__(self, app: ASGIApp, limit: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._limit = limit
-        self._larger = larger
+        self._larger = {re.compile(re.escape(path).replace(ID, "[^/]+")): most for path, most in larger.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        limit = self._larger.get(scope["path"], self._limit)
+        own = (most for path, most in self._larger.items() if path.fullmatch(scope["path"]))
+        limit = next(own, self._limit)
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
             raise _too_large(limit)

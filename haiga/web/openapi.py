@@ -18,11 +18,15 @@ from haiga.wire.anthropic.answers import (
     BatchResultAnswer,
     CountAnswer,
     ErrorAnswer,
+    FileAnswer,
+    FileDeletedAnswer,
+    FilesAnswer,
     MessageAnswer,
     ModelAnswer,
     ModelsAnswer,
 )
 from haiga.wire.anthropic.batches import BatchBody
+from haiga.wire.anthropic.files import FileForm
 from haiga.wire.anthropic.rules import VERSIONS
 from haiga.wire.anthropic.shapes import CountBody, MessageBody
 from haiga.wire.openai_chat import answers as chats
@@ -30,13 +34,20 @@ from haiga.wire.openai_chat.shapes import ChatBody
 from haiga.wire.openai_chat.stored import ChatUpdateBody
 from haiga.wire.openai_completions import CompletionBody
 from haiga.wire.openai_embeddings import EmbeddingAnswer, EmbeddingBody
+from haiga.wire.openai_files.answers import (
+    OpenAIFileAnswer,
+    OpenAIFileDeletedAnswer,
+    OpenAIFilesAnswer,
+    UploadAnswer,
+    UploadPartAnswer,
+)
+from haiga.wire.openai_files.files import OpenAIFileForm
+from haiga.wire.openai_files.uploads import CompletionOfUpload, PartForm, UploadBody
 from haiga.wire.openai_models import OpenAIErrorAnswer, OpenAIModel, OpenAIModels
 from haiga.wire.openai_responses import answers as responses
 from haiga.wire.openai_responses.shapes import ConversationBody, ConversationChange, ConversationItems, ResponseBody
 from haiga.wire.openrouter.answers import RouterChatAnswer, RouterDataAnswer, RouterErrorAnswer, RouterModelsAnswer
 from haiga.wire.openrouter.shapes import RouterBody
-from haiga.wire.webhooks import answers as webhooks
-from haiga.wire.webhooks.messages import WebhookBody, WebhookChange, WebhookRotation, WebhookTest
 
 BODIES: tuple[type[BaseModel], ...] = (
     MessageBody,
@@ -51,10 +62,11 @@ BODIES: tuple[type[BaseModel], ...] = (
     ConversationChange,
     ConversationItems,
     RouterBody,
-    WebhookBody,
-    WebhookChange,
-    WebhookRotation,
-    WebhookTest,
+    FileForm,
+    OpenAIFileForm,
+    UploadBody,
+    PartForm,
+    CompletionOfUpload,
 )
 REFERENCE = "#/components/schemas/{model}"
 ERRORS = {
@@ -98,7 +110,7 @@ def _operation(
     errors: dict[int | str, dict[str, Any]] = {
         status: {"model": error, "description": text} for status, text in ERRORS.items()
     }
-    success: dict[str, Any] = {"model": answer, "description": "The answer"}
+    success: dict[str, Any] = {"description": "The answer"} | ({} if answer is None else {"model": answer})
     if streams:
         success["content"] = {"text/event-stream": {"schema": {"description": "Server-sent events"}}}
     if lines:
@@ -106,6 +118,12 @@ def _operation(
     # "default" also keeps FastAPI from announcing a 422 that is never sent.
     responses = {200: success, **errors, "default": {"model": error, "description": "Any other error"}}
     return {"responses": responses, "openapi_extra": {"security": SECURED, **extra}}
+
+
+def _form(*shapes: type[BaseModel]) -> dict[str, Any]:
+    references = [{"$ref": REFERENCE.format(model=shape.__name__)} for shape in shapes]
+    schema = references[0] if len(references) == 1 else {"anyOf": references}
+    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
 
 
 def _body(shape: type[BaseModel]) -> dict[str, Any]:
@@ -132,6 +150,19 @@ BATCH_RESULTS = _operation(BatchResultAnswer, {}, lines=True)
 EITHER_ERROR = ErrorAnswer | OpenAIErrorAnswer
 LIST_MODELS = _operation(ModelsAnswer | OpenAIModels, {"parameters": [OPTIONAL_VERSION]}, error=EITHER_ERROR)
 GET_MODEL = _operation(ModelAnswer | OpenAIModel, {"parameters": [OPTIONAL_VERSION]}, error=EITHER_ERROR)
+_EITHER: dict[str, Any] = {"parameters": [OPTIONAL_VERSION]}
+CREATE_FILE = _operation(
+    FileAnswer | OpenAIFileAnswer, _EITHER | {"requestBody": _form(FileForm, OpenAIFileForm)}, error=EITHER_ERROR
+)
+LIST_FILES = _operation(FilesAnswer | OpenAIFilesAnswer, _EITHER, error=EITHER_ERROR)
+GET_FILE = _operation(FileAnswer | OpenAIFileAnswer, _EITHER, error=EITHER_ERROR)
+DELETE_FILE = _operation(FileDeletedAnswer | OpenAIFileDeletedAnswer, _EITHER, error=EITHER_ERROR)
+FILE_CONTENT = _operation(None, _EITHER, error=EITHER_ERROR)
+FILE_CONTENT["responses"][200]["content"] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+CREATE_UPLOAD = _operation(UploadAnswer, {"requestBody": _body(UploadBody)}, error=OpenAIErrorAnswer)
+ADD_PART = _operation(UploadPartAnswer, {"requestBody": _form(PartForm)}, error=OpenAIErrorAnswer)
+COMPLETE_UPLOAD = _operation(UploadAnswer, {"requestBody": _body(CompletionOfUpload)}, error=OpenAIErrorAnswer)
+CANCEL_UPLOAD = _operation(UploadAnswer, {}, error=OpenAIErrorAnswer)
 CREATE_CHAT = _operation(chats.ChatAnswer, {"requestBody": _body(ChatBody)}, error=OpenAIErrorAnswer, streams=True)
 CREATE_COMPLETION = _operation(
     chats.CompletionAnswer, {"requestBody": _body(CompletionBody)}, error=OpenAIErrorAnswer, streams=True
@@ -159,22 +190,6 @@ CHANGE_CONVERSATION = _operation(
     responses.ConversationAnswer, {"requestBody": _body(ConversationChange)}, error=OpenAIErrorAnswer
 )
 GET_CONVERSATION = _operation(responses.ConversationAnswer, {}, error=OpenAIErrorAnswer)
-
-
-def _webhook(answer: Any, shape: type[BaseModel] | None = None) -> dict[str, Any]:
-    return _operation(answer, {} if shape is None else {"requestBody": _body(shape)}, error=OpenAIErrorAnswer)
-
-
-CREATE_WEBHOOK = _webhook(webhooks.NewWebhookAnswer, WebhookBody)
-LIST_WEBHOOKS = _webhook(webhooks.WebhooksAnswer)
-GET_WEBHOOK = _webhook(webhooks.WebhookAnswer)
-UPDATE_WEBHOOK = _webhook(webhooks.WebhookAnswer, WebhookChange)
-DELETE_WEBHOOK = _webhook(webhooks.DeletedWebhookAnswer)
-ROTATE_WEBHOOK = _webhook(webhooks.NewWebhookAnswer, WebhookRotation)
-TEST_WEBHOOK = _webhook(webhooks.TestedWebhookAnswer, WebhookTest)
-WEBHOOK_TYPES = _webhook(webhooks.EventTypesAnswer)
-LIST_DELIVERIES = _webhook(webhooks.DeliveriesAnswer)
-GET_DELIVERY = _webhook(webhooks.DeliveryAnswer)
 ROUTER_CHAT = _operation(RouterChatAnswer, {"requestBody": _body(RouterBody)}, error=RouterErrorAnswer, streams=True)
 ROUTER_EMBEDDING = _operation(EmbeddingAnswer, {"requestBody": _body(EmbeddingBody)}, error=RouterErrorAnswer)
 ROUTER_MESSAGE = _operation(MessageAnswer, {"requestBody": _body(MessageBody)}, streams=True)

@@ -2,11 +2,13 @@
 
 from fastapi import APIRouter
 
+from haiga.services.files import Uploads as KeptUploads
 from haiga.web import openapi
 from haiga.web.batches import Batches
 from haiga.web.chats import Chats
 from haiga.web.conversations import Conversations
 from haiga.web.embeddings import Embeddings
+from haiga.web.files import Files
 from haiga.web.messages import Messages
 from haiga.web.models import Models
 from haiga.web.openai import OpenAI
@@ -14,10 +16,12 @@ from haiga.web.openrouter import LIST, OpenRouter
 from haiga.web.responses import Responses
 from haiga.web.services import Services
 from haiga.web.status import Status
-from haiga.web.webhooks import Webhooks
+from haiga.web.uploads import Uploads
 
-BATCHES = "/v1/messages/batches"  # its bodies may be larger than others
-WEBHOOKS = "/v1/webhook_endpoints"
+# their bodies may be larger than others
+BATCHES = "/v1/messages/batches"
+FILES = "/v1/files"
+PARTS = "/v1/uploads/{id}/parts"
 
 
 def router(services: Services) -> APIRouter:
@@ -50,6 +54,18 @@ def router(services: Services) -> APIRouter:
         add(f"{BATCHES}/{{id}}/cancel", batches.cancel, methods=["POST"], **openapi.GET_BATCH)
         add(f"{BATCHES}/{{id}}/results", batches.results, methods=["GET"], **openapi.BATCH_RESULTS)
 
+    if services.files is not None:
+        files, uploads = Files(services, services.files), Uploads(services, KeptUploads(services.files))
+        add(FILES, files.create, methods=["POST"], **openapi.CREATE_FILE)
+        add(FILES, files.list, methods=["GET"], **openapi.LIST_FILES)
+        add(f"{FILES}/{{id}}", files.get, methods=["GET"], **openapi.GET_FILE)
+        add(f"{FILES}/{{id}}", files.delete, methods=["DELETE"], **openapi.DELETE_FILE)
+        add(f"{FILES}/{{id}}/content", files.content, methods=["GET"], **openapi.FILE_CONTENT)
+        add("/v1/uploads", uploads.create, methods=["POST"], **openapi.CREATE_UPLOAD)
+        add(PARTS, uploads.add_part, methods=["POST"], **openapi.ADD_PART)
+        add("/v1/uploads/{id}/complete", uploads.complete, methods=["POST"], **openapi.COMPLETE_UPLOAD)
+        add("/v1/uploads/{id}/cancel", uploads.cancel, methods=["POST"], **openapi.CANCEL_UPLOAD)
+
     if services.responses is not None:
         responses = Responses(services, services.responses)
         add("/v1/responses", responses.create, methods=["POST"], **openapi.CREATE_RESPONSE)
@@ -69,25 +85,6 @@ def router(services: Services) -> APIRouter:
         add("/v1/conversations/{id}/items", conversations.add, methods=["POST"], **openapi.ADD_ITEMS)
         add("/v1/conversations/{id}/items/{item}", conversations.item, methods=["GET"], **openapi.GET_ITEM)
         add("/v1/conversations/{id}/items/{item}", conversations.remove, methods=["DELETE"], **openapi.GET_CONVERSATION)
-
-    if services.webhooks is not None:
-        webhooks = Webhooks(services, services.webhooks)
-        add(WEBHOOKS, webhooks.create, methods=["POST"], **openapi.CREATE_WEBHOOK)
-        add(WEBHOOKS, webhooks.list, methods=["GET"], **openapi.LIST_WEBHOOKS)
-        add(f"{WEBHOOKS}/{{id}}", webhooks.get, methods=["GET"], **openapi.GET_WEBHOOK)
-        add(f"{WEBHOOKS}/{{id}}", webhooks.update, methods=["POST"], **openapi.UPDATE_WEBHOOK)
-        add(f"{WEBHOOKS}/{{id}}", webhooks.delete, methods=["DELETE"], **openapi.DELETE_WEBHOOK)
-        add(f"{WEBHOOKS}/{{id}}/rotate_secret", webhooks.rotate, methods=["POST"], **openapi.ROTATE_WEBHOOK)
-        add(f"{WEBHOOKS}/{{id}}/test", webhooks.test, methods=["POST"], **openapi.TEST_WEBHOOK)
-        add(f"{WEBHOOKS}/{{id}}/deliveries", webhooks.deliveries, methods=["GET"], **openapi.LIST_DELIVERIES)
-        add(f"{WEBHOOKS}/{{id}}/deliveries/{{event}}", webhooks.delivery, methods=["GET"], **openapi.GET_DELIVERY)
-        add(
-            f"{WEBHOOKS}/{{id}}/deliveries/{{event}}/redeliver",
-            webhooks.redeliver,
-            methods=["POST"],
-            **openapi.GET_DELIVERY,
-        )
-        add("/v1/webhook_event_types", webhooks.types, methods=["GET"], **openapi.WEBHOOK_TYPES)
 
     openrouter = OpenRouter(services)
     add("/api/v1/chat/completions", openrouter.chat, methods=["POST"], **openapi.ROUTER_CHAT)

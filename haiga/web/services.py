@@ -10,10 +10,10 @@ from haiga.core.limits import Standing
 from haiga.core.ports import ChatStore, GenerationStore
 from haiga.core.records import Price
 from haiga.services.batches import Batches
+from haiga.services.files import Files
 from haiga.services.generations import RecentGenerations
 from haiga.services.inference import Inference
 from haiga.services.responses import Responses
-from haiga.services.webhooks import Webhooks
 
 
 class Access(Protocol):
@@ -31,8 +31,9 @@ class WebSettings:
 
     `open`: no key is configured, so that Host and Origin are all there is to tell a local program from a web page.
     `allowed_hosts`: names besides the loopback ones that an open server answers to. `batch_limit` bounds the body that
-    makes a batch, `body_limit` every other. `patience`: how long a stream may wait for its first event before its
-    headers are sent. `ping`: how long a stream may be silent.
+    makes a batch, `file_limit` and `part_limit` the forms that bring a file or a part of one, `body_limit` every other.
+    `patience`: how long a stream may wait for its first event before its headers are sent. `ping`: how long a stream
+    may be silent.
     """
 
     open: bool = True
@@ -40,6 +41,8 @@ class WebSettings:
     cors_origins: tuple[str, ...] = ()
     body_limit: int = 32 << 20
     batch_limit: int = 256 << 20
+    file_limit: int = 513 << 20
+    part_limit: int = 65 << 20
     patience: float = 10.0
     ping: float = 15.0
     new_id: Callable[[str], str] = random_id
@@ -48,8 +51,8 @@ class WebSettings:
 @dataclass(frozen=True, slots=True)
 class Services:
     """`prices` are by the model's name; one that is not there costs nothing. Without `responses` the Responses and
-    Conversations APIs are not there, without `chats` no chat completion is kept, without `batches` there are none, nor
-    webhooks without `webhooks`. `stands` tells where a caller stands with its limits."""
+    Conversations APIs are not there, without `chats` no chat completion is kept, without `batches` and `files` there
+    are none. `stands` tells where a caller stands with its limits."""
 
     access: Access
     inference: Inference
@@ -60,4 +63,4 @@ class Services:
     responses: Responses | None = None
     chats: ChatStore | None = None
     batches: Batches | None = None
-    webhooks: Webhooks | None = None
+    files: Files | None = None

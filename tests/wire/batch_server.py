@@ -15,10 +15,14 @@ from haiga.core.messages import text_of
 from haiga.core.ports import Engine
 from haiga.engines.fake import FakeEngine
 from haiga.services.batches import Batches, Worker
+from haiga.services.files import Files
+from haiga.services.files.service import QUOTA
 from haiga.services.inference import Inference
 from haiga.services.models import Models
 from haiga.stores.batches import DatabaseBatches
+from haiga.stores.blobs import DiskBlobs
 from haiga.stores.connect import connect
+from haiga.stores.files import DatabaseFiles
 from haiga.web.app import Services, WebSettings, create_app
 from haiga.wire.anthropic.batches import ENDPOINT, MessageLines
 from tests.wire.responses_server import Workspaces
@@ -52,6 +56,7 @@ def serving_batches(
     *,
     clock: Callable[[], float] = time.time,
     settings: WebSettings | None = None,
+    quota: int = QUOTA,
 ) -> Iterator[str]:
     """The address of a server that runs batches, while the block runs."""
     servers: list[uvicorn.Server] = []
@@ -63,7 +68,8 @@ def serving_batches(
             store = DatabaseBatches(database)
             worker = Worker(inference, store, {ENDPOINT: MessageLines()}, web.new_id, lease=1, clock=clock)
             batches = Batches(store, worker.wake, clock=clock)
-            app = create_app(Services(Workspaces(), inference, web, batches=batches))
+            files = Files(DatabaseFiles(database), DiskBlobs(file.parent / "blobs"), quota=quota, clock=clock)
+            app = create_app(Services(Workspaces(), inference, web, batches=batches, files=files))
             server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
             worker.start()
             servers.append(server)

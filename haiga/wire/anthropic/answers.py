@@ -198,6 +198,32 @@ class BatchResultAnswer(BaseModel):
     result: dict[str, Any]
 
 
+class FileAnswer(BaseModel):
+    id: str
+    type: Literal["file"]
+    filename: str
+    mime_type: str
+    size_bytes: Count
+    created_at: str
+    expires_at: str | None
+    downloadable: bool
+
+
+class FilesAnswer(BaseModel):
+    """A page; `next_page` is the cursor of the next one, the ids are the older kind of cursor."""
+
+    data: list[FileAnswer]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
+    next_page: str | None
+
+
+class FileDeletedAnswer(BaseModel):
+    id: str
+    type: Literal["file_deleted"]
+
+
 class OriginalCount(BaseModel):
     """The prompt before it was edited."""
 

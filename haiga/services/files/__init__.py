@@ -1,0 +1,6 @@
+"""Files and uploads: bytes in blobs, what is known of them in the store."""
+
+from haiga.services.files.service import Files, Incoming
+from haiga.services.files.uploads import Uploads
+
+__all__ = ["Files", "Incoming", "Uploads"]

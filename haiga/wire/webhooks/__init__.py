@@ -1,1 +1,0 @@
-"""Webhooks on the wire: the API of their endpoints, and what is sent."""
