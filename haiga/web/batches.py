@@ -1,7 +1,6 @@
 """Handlers of the Message Batches API."""
 
 from collections.abc import AsyncIterator
-from hashlib import sha256
 from typing import Annotated, cast, get_args
 
 from fastapi import Query
@@ -10,10 +9,11 @@ from starlette.responses import Response, StreamingResponse
 
 from haiga.core.access import Caller
 from haiga.core.errors import Cancelled, Invalid
-from haiga.core.jobs import Batch, Dedupe, Result, Rules
+from haiga.core.jobs import Dedupe, Result, Rules
 from haiga.services.batches import Batches as Kept
 from haiga.web.credentials import authenticate
 from haiga.web.messages import betas
+from haiga.web.polling import polled
 from haiga.web.services import Services
 from haiga.wire.anthropic.batches import (
     ENDPOINT,
@@ -26,7 +26,6 @@ from haiga.wire.anthropic.batches import (
 from haiga.wire.anthropic.rules import check_version
 
 DEDUPE = "haiga-dedupe"
-AGAIN = "5"  # seconds until it is worth asking again whether a batch has ended
 PIECE = 1 << 16  # bytes of results sent at a time
 
 
@@ -59,7 +58,7 @@ class Batches:
     async def get(self, request: Request, id: str) -> Response:
         """A batch as it stands. Asking again with `if-none-match` costs little."""
         batch = await self._kept.get(await self._caller(request), id)
-        return _tagged(request, batch, write_batch(batch, str(request.base_url)))
+        return polled(request, write_batch(batch, str(request.base_url)), batch.live)
 
     async def cancel(self, request: Request, id: str) -> Response:
         """Give up what has no result yet."""
@@ -95,14 +94,6 @@ async def _pieces(results: AsyncIterator[Result]) -> AsyncIterator[bytes]:
             yield bytes(piece)
             piece.clear()
     yield bytes(piece)
-
-
-def _tagged(request: Request, batch: Batch, body: bytes) -> Response:
-    tag = f'"{sha256(body).hexdigest()[:32]}"'
-    headers = {"etag": tag} | ({"retry-after": AGAIN} if batch.live else {})
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type="application/json")
 
 
 def _json(body: bytes) -> Response:

@@ -17,6 +17,7 @@ from haiga.services.responses import Responses as Kept
 from haiga.services.responses import Run, Step
 from haiga.web.credentials import authenticate
 from haiga.web.families import request_id
+from haiga.web.polling import polled
 from haiga.web.services import Services
 from haiga.web.streaming import stream_reply, while_connected
 from haiga.wire.openai_chat.stream import progress_comment
@@ -26,6 +27,7 @@ from haiga.wire.openai_responses.stream import ResponseWriter
 from haiga.wire.sse import comment, frame
 
 Order: TypeAlias = Literal["asc", "desc"]
+AGAIN = 1  # seconds until it is worth asking again about a response in the background
 END = Finished("end_turn", Usage())
 
 
@@ -131,7 +133,8 @@ class Responses:
         """A response as it stands, or the events of its stream from any point on."""
         caller = await self._caller(request)
         if not stream:
-            return _json(write.write_body((await self._kept.get(caller, id)).body))
+            kept = await self._kept.get(caller, id)
+            return polled(request, write.write_body(kept.body), kept.live, AGAIN)
         frames = await self._kept.frames(caller, id, starting_after)
         return await self._stream(request, _followed(frames), Frames(None))
 

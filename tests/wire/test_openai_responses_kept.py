@@ -295,6 +295,19 @@ def test_what_is_wrong_with_a_background_request_is_told_at_once(client: OpenAI)
     assert "tools" == raised.value.param
 
 
+def test_a_poll_for_what_has_not_changed_has_no_body(address: str, client: OpenAI, gate: Gate) -> None:
+    made = client.responses.create(model="gated", input="one", background=True)
+    polled(client, made.id, {"in_progress"})
+    url, key = f"{address}/responses/{made.id}", {"authorization": "Bearer w"}
+    first = httpx.get(url, headers=key)
+    again = httpx.get(url, headers=key | {"if-none-match": first.headers["etag"]})
+    assert (304, b"", "1") == (again.status_code, again.content, again.headers["retry-after"])
+    gate.set()
+    polled(client, made.id, {"completed"})
+    ended = httpx.get(url, headers=key | {"if-none-match": first.headers["etag"]})
+    assert (200, False) == (ended.status_code, "retry-after" in ended.headers)
+
+
 def test_a_restart_leaves_no_response_in_progress(tmp_path: Path) -> None:
     engine = GatedEngine()
     engine.gate = Gate()
