@@ -16,6 +16,7 @@ serve: .venv/serve.stamp ## Serve on http://127.0.0.1:8000; ARGS="--port 9000" f
 
 test: .venv/dev.stamp ## Run the whole suite; ARGS="tests/unit" for a part.
 	@PYTHON="$(PYTHON)" scripts/sdk-env
+	@scripts/postgres-env
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/dev.stamp ## Run the linters, the type checker and the documentation's tests.

@@ -23,6 +23,7 @@ class Settings:
     host: str
     port: int
     data_dir: Path
+    database: str | None
     models: tuple[tuple[str, str], ...]
     aliases: tuple[tuple[str, str], ...]
     context: int | None
@@ -43,11 +44,16 @@ class Settings:
     hub: str
     hub_token: str | None
 
+    @property
+    def records(self) -> Path | str:
+        """Where all that outlives the server is kept: a database's URL, or else a file of the data directory."""
+        return self.database or self.data_dir / "haiga.db"
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One row: its flag (None: told by the environment alone), how its text is read, what holds when nobody says
-    anything, what it is for. `switch` is what a flag that takes no value says."""
+    anything, what it is for. `switch` is what a flag that takes no value says; no error repeats what is `secret`."""
 
     flag: str | None
     parse: Callable[[str], Any]
@@ -56,6 +62,7 @@ class Setting:
     help: str
     metavar: str = ""
     switch: str | None = None
+    secret: bool = False
 
 
 _SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -118,6 +125,13 @@ def parse_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def parse_database(text: str) -> str:
+    """The URL of a PostgreSQL database, as libpq reads it."""
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("expected an address such as postgresql://user@host/name")
+    return text
+
+
 def parse_directory(text: str) -> Path:
     return Path(text).expanduser()
 
@@ -152,6 +166,15 @@ TABLE: Mapping[str, Setting] = {
         "HAIGA_DATA_DIR",
         "Directory for the database, files, downloaded models and packed weights.",
         metavar="DIRECTORY",
+    ),
+    "database": Setting(
+        "--database",
+        parse_database,
+        None,
+        "HAIGA_DATABASE",
+        "A PostgreSQL database for several servers and workers; by default SQLite in the data directory.",
+        metavar="URL",
+        secret=True,
     ),
     "models": Setting(
         "--model",
@@ -306,7 +329,7 @@ def _read(name: str, setting: Setting, flags: Mapping[str, str | None], environm
     try:
         return setting.parse(text)
     except ValueError as problem:
-        raise Invalid(f"{problem}, not {text!r}", field=where) from None
+        raise Invalid(str(problem) if setting.secret else f"{problem}, not {text!r}", field=where) from None
 
 
 def settings_page() -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from haiga.cli.options import Cache, Context, DataDir, KvMemory, Url, Weights, settings_from
+from haiga.cli.options import Cache, Context, Database, DataDir, KvMemory, Url, Weights, settings_from
 from haiga.cli.run import MaxTokens, System, Temperature
 from haiga.config import Settings
 from haiga.core.errors import HaigaError
@@ -32,6 +32,7 @@ def chat(
     system: System = None,
     url: Url = None,
     data_dir: DataDir = None,
+    database: Database = None,
     context: Context = None,
     kv_memory: KvMemory = None,
     weights: Weights = None,

@@ -22,7 +22,7 @@ from haiga.cli.limits import (
     role_of,
     told,
 )
-from haiga.cli.options import DataDir, settings_from
+from haiga.cli.options import Database, DataDir, settings_from
 from haiga.cli.table import show_table
 from haiga.config import Settings, parse_seconds
 from haiga.core.access import ApiKey, Scope
@@ -52,6 +52,7 @@ def create(
     concurrent: Concurrent = None,
     budget: Budget = None,
     data_dir: DataDir = None,
+    database: Database = None,
 ) -> None:
     """Make a key; its secret is printed once, alone on standard output."""
     lifetime = _seconds("--expires", expires)
@@ -68,7 +69,7 @@ def create(
 
 
 @keys.command("list")
-def list_keys(context: typer.Context, data_dir: DataDir = None) -> None:
+def list_keys(context: typer.Context, data_dir: DataDir = None, database: Database = None) -> None:
     """Show every key, never a secret."""
     found = with_keyring(settings_from(context), lambda keyring: keyring.list())
     if not found:
@@ -95,6 +96,7 @@ def set_key(
     concurrent: Concurrent = None,
     budget: Budget = None,
     data_dir: DataDir = None,
+    database: Database = None,
 ) -> None:
     """Change what a key may do; what is not named stays. Running servers follow within seconds."""
     lifetime = _seconds("--expires", None if expires == "none" else expires)
@@ -125,6 +127,7 @@ def rotate(
     key: Named,
     grace: Annotated[str, typer.Option(help="How long the old secret goes on.", metavar="TIME")] = "24h",
     data_dir: DataDir = None,
+    database: Database = None,
 ) -> None:
     """Give a key a new secret, printed once; it stays the same key, with its limits and its usage."""
     seconds = _seconds("--grace", grace) or 0.0
@@ -135,7 +138,7 @@ def rotate(
 
 
 @keys.command()
-def revoke(context: typer.Context, key: Named, data_dir: DataDir = None) -> None:
+def revoke(context: typer.Context, key: Named, data_dir: DataDir = None, database: Database = None) -> None:
     """Revoke a key; running servers refuse it within seconds."""
     revoked = with_keyring(settings_from(context), lambda keyring: keyring.revoke(key))
     typer.echo(f"revoked {revoked.id} ({revoked.name})", err=True)
@@ -147,7 +150,7 @@ def with_keyring(settings: Settings, work: "Callable[[Keyring], Awaitable[T]]") 
     from haiga.stores.keys import DatabaseKeys
 
     async def run() -> T:
-        async with connect(settings.data_dir / "haiga.db") as database:
+        async with connect(settings.records) as database:
             return await work(Keyring(DatabaseKeys(database)))
 
     return asyncio.run(run())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from haiga.cli.options import DataDir, Offline, Weights, settings_from
+from haiga.cli.options import Database, DataDir, Offline, Weights, settings_from
 from haiga.cli.table import show_table
 from haiga.config import Settings
 from haiga.core.library import AddedModel
@@ -35,6 +35,7 @@ def add(
     weights: Weights = None,
     offline: Offline = False,
     data_dir: DataDir = None,
+    database: Database = None,
 ) -> None:
     """Add a model: download it if need be, check it, and pack and compile it once."""
     settings = settings_from(context)
@@ -45,7 +46,7 @@ def add(
 
 
 @models.command("list")
-def list_models(context: typer.Context, data_dir: DataDir = None) -> None:
+def list_models(context: typer.Context, data_dir: DataDir = None, database: Database = None) -> None:
     """Show the models in the library."""
     found = _with_library(settings_from(context), lambda library: library.list())
     if not found:
@@ -56,7 +57,7 @@ def list_models(context: typer.Context, data_dir: DataDir = None) -> None:
 
 
 @models.command()
-def show(context: typer.Context, name: Name, data_dir: DataDir = None) -> None:
+def show(context: typer.Context, name: Name, data_dir: DataDir = None, database: Database = None) -> None:
     """Show one model."""
     model = _with_library(settings_from(context), lambda library: library.show(name))
     for label, value in (
@@ -71,7 +72,7 @@ def show(context: typer.Context, name: Name, data_dir: DataDir = None) -> None:
 
 
 @models.command()
-def remove(context: typer.Context, name: Name, data_dir: DataDir = None) -> None:
+def remove(context: typer.Context, name: Name, data_dir: DataDir = None, database: Database = None) -> None:
     """Remove a model; downloaded files are deleted, files of your own are left alone."""
     deleted = _with_library(settings_from(context), lambda library: library.remove(name))
     typer.echo(f"removed {name}{' and its files' if deleted else ''}", err=True)
@@ -105,7 +106,7 @@ async def _library(settings: Settings) -> "AsyncIterator[Library]":
 
     # without HF_TOKEN, whoever has logged in to the hub with its own tools stays logged in
     hub = None if settings.offline else Hub(settings.hub, settings.hub_token or get_token())
-    async with connect(settings.data_dir / "haiga.db") as database:
+    async with connect(settings.records) as database:
         store, downloads = DatabaseModels(database), settings.data_dir / "models"
         yield Library(store, downloads, hub, prepare, forget, reserved=("starter",))
 

@@ -40,6 +40,7 @@ Many = list[str] | None
 Host = Annotated[One, option("host")]
 Port = Annotated[One, option("port")]
 DataDir = Annotated[One, option("data_dir")]
+Database = Annotated[One, option("database")]
 ModelPaths = Annotated[Many, option("models")]
 Aliases = Annotated[Many, option("aliases")]
 Context = Annotated[One, option("context")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from haiga.cli.options import Cache, Context, DataDir, KvMemory, Url, Weights, settings_from
+from haiga.cli.options import Cache, Context, Database, DataDir, KvMemory, Url, Weights, settings_from
 from haiga.config import Settings
 from haiga.core.errors import Invalid
 
@@ -27,6 +27,7 @@ def run(
     system: System = None,
     url: Url = None,
     data_dir: DataDir = None,
+    database: Database = None,
     context: Context = None,
     kv_memory: KvMemory = None,
     weights: Weights = None,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 async def run_server(settings: Settings) -> None:
     """Serve until a signal; running requests may then go on for `drain` seconds. Raises core errors at the start."""
-    async with connect(settings.data_dir / "haiga.db") as database:
+    async with connect(settings.records) as database:
         # a server that only this machine reaches is open while it has no key
         access = Access(DatabaseKeys(database), open_when_empty=is_loopback(settings.host))
         await access.require_keys(settings.host)

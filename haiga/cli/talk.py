@@ -140,7 +140,7 @@ async def _local(settings: Settings, model: str) -> AsyncIterator[Partner]:
     from haiga.stores.connect import connect
     from haiga.stores.models import DatabaseModels
 
-    async with connect(settings.data_dir / "haiga.db") as database:
+    async with connect(settings.records) as database:
         library = await DatabaseModels(database).all()
     models = Models({model: open_named(model, library, settings)})
     if sys.stderr.isatty():

@@ -7,7 +7,7 @@ import typer
 
 from haiga.cli.keys import day, with_keyring
 from haiga.cli.limits import Budget, Concurrent, Itpm, Otpm, Rpm, changed_limits, told
-from haiga.cli.options import DataDir, settings_from
+from haiga.cli.options import Database, DataDir, settings_from
 from haiga.cli.table import show_table
 from haiga.core.access import Workspace
 from haiga.core.limits import Limits
@@ -22,7 +22,7 @@ Named = Annotated[str, typer.Argument(metavar="WORKSPACE", help="The workspace's
 
 
 @workspaces.command("list")
-def list_workspaces(context: typer.Context, data_dir: DataDir = None) -> None:
+def list_workspaces(context: typer.Context, data_dir: DataDir = None, database: Database = None) -> None:
     """Show every workspace."""
     found = with_keyring(settings_from(context), lambda keyring: keyring.workspaces())
     if not found:
@@ -41,6 +41,7 @@ def create(
     concurrent: Concurrent = None,
     budget: Budget = None,
     data_dir: DataDir = None,
+    database: Database = None,
 ) -> None:
     """Make a workspace; its limits hold for all of its keys together."""
     limits = changed_limits(Limits(), context)
@@ -58,6 +59,7 @@ def set_workspace(
     concurrent: Concurrent = None,
     budget: Budget = None,
     data_dir: DataDir = None,
+    database: Database = None,
 ) -> None:
     """Change a workspace's limits; what is not named stays. Running servers follow within seconds."""
 
@@ -71,7 +73,7 @@ def set_workspace(
 
 
 @workspaces.command()
-def archive(context: typer.Context, workspace: Named, data_dir: DataDir = None) -> None:
+def archive(context: typer.Context, workspace: Named, data_dir: DataDir = None, database: Database = None) -> None:
     """Let none of a workspace's keys work any more; what it holds stays."""
     archived = with_keyring(settings_from(context), lambda keyring: keyring.archive(workspace))
     typer.echo(f"archived {archived.name}", err=True)

@@ -328,21 +328,24 @@ class BatchStore(Protocol):
     def results(self, id: str) -> AsyncIterator[Result]:
         """The results of a batch that has ended."""
 
-    async def unread(self, limit: int) -> list[Line]:
-        """Lines that were not read yet, the oldest batch's first."""
+    async def unread(self, worker: str, until: int, limit: int) -> list[Line]:
+        """Up to `limit` lines that were not read yet, the oldest batch's first, now the worker's until `until`."""
 
-    async def prepare(self, lines: Sequence[Prepared], now: int) -> None:
-        """Lines that were read wait, follow an identical one, or have its answer or their own error."""
+    async def prepare(self, worker: str, lines: Sequence[Prepared], now: int) -> None:
+        """Lines that the worker has read wait, follow an identical one, or have its answer or their own error."""
 
-    async def claim(self, worker: str, until: int, limit: int, after: str, suspects: bool) -> list[Line]:
-        """Up to `limit` waiting lines of the next batch after the one with the id `after`, now the worker's until
-        `until`: suspects (core.jobs.SUSPECT) or others."""
+    async def claim(self, worker: str, until: int, limit: int, suspects: bool) -> list[Line]:
+        """Up to `limit` waiting lines of one batch, now the worker's until `until`: suspects (core.jobs.SUSPECT) or
+        others. It is the turn of the workspace, and in it of the batch, that has the fewest lines under way."""
 
     async def renew(self, worker: str, until: int) -> set[tuple[str, int]]:
-        """Go on holding what the worker runs; gives back what that still is, as batch and position."""
+        """Go on holding what the worker has taken; gives back what of it runs, as batch and position."""
 
     async def finish(self, worker: str, outcomes: Sequence[Outcome], now: int) -> None:
         """Keep what came of lines that the worker still holds."""
+
+    async def release(self, worker: str) -> None:
+        """Give back what the worker holds, as if it had never taken it."""
 
     async def sweep(self, now: int) -> None:
         """What time brings: lines whose worker is gone wait again, batches are canceled, expire, end, are archived."""

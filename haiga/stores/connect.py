@@ -4,70 +4,75 @@ Rule: a database is migrated when it is opened, so that no command meets an old 
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
-from sqlalchemy import URL, Connection, event, inspect, text
+from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from haiga.core.errors import Failed
+from haiga.core.errors import Busy, Failed
+from haiga.stores.locks import MIGRATION, lock
+from haiga.stores.sqlite import open_sqlite
 from haiga.stores.trouble import explain
 
 REVISION = "0007"  # the newest migration
 
 
 @asynccontextmanager
-async def connect(file: Path) -> AsyncIterator[AsyncEngine]:
-    """The SQLite database in `file` (made when there is none), migrated; closed when the block ends.
+async def connect(where: Path | str) -> AsyncIterator[AsyncEngine]:
+    """The SQLite database in a file (made when there is none), or the PostgreSQL database at a URL, migrated; closed
+    when the block ends.
 
-    Raises Failed, naming the file, when the database cannot be opened, read or written.
+    Raises Failed, naming the database, when it cannot be opened, read or written.
     """
-    engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(file)),
-        # a connection per use: SQLite opens in microseconds, and none outlives the event loop that made it
-        poolclass=NullPool,
-    )
-    event.listen(engine.sync_engine, "connect", _set_up)
     try:
-        _make(file)
-        async with engine.begin() as connection:
-            await connection.run_sync(_migrate)
-        event.listen(engine.sync_engine, "handle_error", explain, retval=True)
-        # while any connection is open, closing another one does not write the whole log back, which takes a disk sync
-        async with engine.connect():
+        async with _opened(where) as engine:
             yield engine
     except (DBAPIError, OSError) as problem:
-        raise Failed(f"database {file}: {getattr(problem, 'orig', problem)}") from problem
-    finally:
-        await engine.dispose()
+        raise Failed(f"database {_named(where)}: {getattr(problem, 'orig', problem)}") from problem
 
 
-def _make(file: Path) -> None:
-    """For its owner alone: conversations are kept in it. SQLite's own files beside it take over its mode."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch(mode=0o600)
+@asynccontextmanager
+async def _opened(where: Path | str) -> AsyncIterator[AsyncEngine]:
+    async with _engine(where) as engine:
+        try:
+            await _migrate(engine)
+        except Busy as problem:
+            raise Failed(f"database {_named(where)}: {problem.__cause__}") from problem
+        event.listen(engine.sync_engine, "handle_error", explain, retval=True)
+        yield engine
 
 
-def _set_up(connection: Any, _record: object) -> None:
-    """WAL: readers never wait for a writer. Five seconds is what a writer waits for another."""
-    cursor = connection.cursor()
-    for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=NORMAL"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _engine(where: Path | str) -> AbstractAsyncContextManager[AsyncEngine]:
+    if isinstance(where, Path):
+        return open_sqlite(where)
+    from haiga.stores.postgres import open_postgres
+
+    return open_postgres(where)
 
 
-def _migrate(connection: Connection) -> None:
+def _named(where: Path | str) -> str:
+    """As errors name it: without user and password."""
+    if isinstance(where, Path):
+        return str(where)
+    parts = urlsplit(where)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+async def _migrate(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        revision = await connection.run_sync(_revision)
     # alembic takes a third of a second to import: only a database that is behind pays for it
-    if _revision(connection) == REVISION:
+    if revision == REVISION:
         return
     from haiga.stores.migrations import upgrade
 
-    # of two first starts at once, the second waits here and then finds the work done
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-    upgrade(connection)
+    async with engine.begin() as connection:
+        # of two first starts at once, the second waits here and then finds the work done
+        await lock(connection, MIGRATION)
+        await connection.run_sync(upgrade)
 
 
 def _revision(connection: Connection) -> str | None:

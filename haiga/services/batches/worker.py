@@ -22,8 +22,10 @@ from haiga.services.batches.sameness import digest_of, order_of
 from haiga.services.inference import Inference
 
 WIDTH = 32  # lines under way at once: enough to fill the engine's batch
+PORTION = 8  # lines of one batch that are taken at once
 LEASE = 10.0  # seconds after which a worker that says nothing has lost its lines
 READ = 200  # lines read between two looks at what else is to do
+POLL = 1.0  # seconds between two looks for what other processes brought
 PAUSE = 1.0  # seconds to wait when the store cannot be written, or the engine has failed
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,6 @@ class Worker:
         self._name = f"worker_{secrets.token_hex(8)}"
         self._news = asyncio.Event()
         self._unread = True
-        self._last = ""  # the batch that had its turn
         self._renew_at = self._pause_until = float("-inf")
         self._running: dict[tuple[str, int], tuple[Line, asyncio.Task[None]]] = {}
         self._outcomes: list[Outcome] = []
@@ -84,16 +85,16 @@ class Worker:
         self._news.set()
 
     async def close(self) -> None:
-        """Stop, and give back what is under way."""
+        """Stop, and give back what is under way for others to run at once."""
         if self._task is None:
             return
         tasks = [self._task, *(task for _, task in self._running.values())]
-        given_back = [Outcome(line, counted=False) for line, _ in self._running.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
-            await self._store.finish(self._name, [*self._outcomes, *given_back], self._now())
+            await self._store.finish(self._name, self._outcomes, self._now())
+            await self._store.release(self._name)
         except Exception as problem:
             log.warning("batches: what was under way is given back late: %s", problem)
 
@@ -124,11 +125,11 @@ class Worker:
 
     async def _rest(self) -> None:
         now = self._clock()
-        until = min(self._renew_at, self._pause_until if self._pause_until > now else self._renew_at)
+        until = min(self._renew_at, now + POLL, self._pause_until if self._pause_until > now else self._renew_at)
         try:
             await asyncio.wait_for(self._news.wait(), max(0.01, until - now))
         except TimeoutError:
-            return
+            self._unread = True
 
     async def _look_around(self) -> None:
         """Hold on to what is under way, stop what was taken away, and see what time brought."""
@@ -148,10 +149,10 @@ class Worker:
     # --- reading ---
 
     async def _read_some(self) -> bool:
-        lines = await self._store.unread(READ)
+        lines = await self._store.unread(self._name, self._until(), READ)
         self._unread = len(lines) == READ
         if lines:
-            await self._store.prepare(await asyncio.to_thread(self._read_all, lines), self._now())
+            await self._store.prepare(self._name, await asyncio.to_thread(self._read_all, lines), self._now())
         return self._unread
 
     def _read_all(self, lines: Sequence[Line]) -> list[Prepared]:
@@ -178,13 +179,16 @@ class Worker:
         alone = any(line.tries > SUSPECT for line, _ in self._running.values())
         if room <= 0 or alone or self._clock() < self._pause_until:
             return
-        until = self._until()
-        lines = await self._store.claim(self._name, until, room, self._last, suspects=False)
-        if not lines and not self._running:
-            lines = await self._store.claim(self._name, until, 1, self._last, suspects=True)
+        while room > 0 and (lines := await self._claim(min(room, PORTION), suspects=False)):
+            room -= len(lines)
+        if not self._running:
+            await self._claim(1, suspects=True)
+
+    async def _claim(self, limit: int, suspects: bool) -> list[Line]:
+        lines = await self._store.claim(self._name, self._until(), limit, suspects)
         for line in lines:
-            self._last = line.batch
             self._begin(line)
+        return lines
 
     def _begin(self, line: Line) -> None:
         key = (line.batch, line.position)

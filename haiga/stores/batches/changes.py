@@ -1,14 +1,14 @@
 """Status changes as statements.
 
 Rule: every change says from which states it starts (core.jobs.before), so that of two who change a line one comes too
-late and changes nothing.
+late and changes nothing. What depends on several lines, such as who follows whom, is changed by one at a time.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, case, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, case, delete, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 
@@ -73,19 +73,36 @@ async def end(connection: AsyncConnection, ids: Collection[str], now: int) -> No
 # --- reading ---
 
 
-async def prepare(connection: AsyncConnection, lines: Sequence[Prepared]) -> None:
+def take_unread(worker: str, until: int, limit: int) -> ReturningUpdate[Any]:
+    """One statement: whoever else reads at the same time gets others. They stay new."""
+    going = select(BATCHES.c.id).where(BATCHES.c.status == "in_progress")
+    # by the index: what is new has nothing to sort by yet
+    new = select(C.batch, C.position).where(C.state == "new", C.worker.is_(None), C.batch.in_(going))
+    return _taken(new.order_by(C.batch, C.sort, C.position), limit).values(worker=worker, lease=until).returning(LINES)
+
+
+def _taken(wanted: Select[tuple[str, int]], limit: int) -> Update:
+    """The first of the lines wanted that nobody else is taking; a CTE, since that is evaluated once."""
+    picked = wanted.limit(limit).with_for_update(skip_locked=True).cte("picked")
+    return update(LINES).where(tuple_(C.batch, C.position).in_(select(picked)))
+
+
+async def prepare(connection: AsyncConnection, worker: str, lines: Sequence[Prepared]) -> None:
+    mine = await holding(connection, worker, "new")
     known = await _known(connection, {line.digest for line in lines if line.digest is not None})
     groups: defaultdict[tuple[str, LineState], list[dict[str, Any]]] = defaultdict(list)
     for line in lines:
+        if (line.line.batch, line.line.position) not in mine:
+            continue
         state = _first_state(line, known)
         if state == "waiting" and line.digest is not None:
             known[line.digest] = "following"
         told = {"as": line.digest, "like": line.order, "error": line.error}
         groups[line.line.batch, state].append(_place(line.line) | told)
     for (batch, state), rows in groups.items():
-        changed = (await connection.execute(_read(state), rows)).rowcount
+        await connection.execute(_read(state), rows)
         if state in FINAL:
-            await count(connection, batch, state, changed)
+            await count(connection, batch, state, len(rows))
 
 
 def _first_state(line: Prepared, known: Mapping[str, LineState]) -> LineState:
@@ -96,7 +113,7 @@ def _first_state(line: Prepared, known: Mapping[str, LineState]) -> LineState:
 
 def _read(state: LineState) -> Update:
     """New lines come to their first state."""
-    change = each("new", state, sort=bindparam("like"), digest=bindparam("as"))
+    change = each("new", state, sort=bindparam("like"), digest=bindparam("as"), **FREE)
     if state == "succeeded":
         other = LINES.alias()
         found = select(other.c.result).where(other.c.digest == bindparam("as"), other.c.state == "succeeded")
@@ -115,20 +132,42 @@ async def _known(connection: AsyncConnection, digests: Collection[str]) -> dict[
 # --- running ---
 
 
-def claim(worker: str, until: int, limit: int, after: str, suspects: bool) -> ReturningUpdate[Any]:
+def claim(worker: str, until: int, limit: int, suspects: bool) -> ReturningUpdate[Any]:
     """One statement: whoever else claims at the same time gets others."""
     free = (C.state == "waiting") & ((C.tries >= SUSPECT) if suspects else (C.tries < SUSPECT))
-    first = select(func.min(C.batch)).where(free)
-    turn = func.coalesce(first.where(C.batch > after).scalar_subquery(), first.scalar_subquery())
-    wanted = select(C.batch, C.position).where(free, C.batch == turn).order_by(C.sort, C.position).limit(limit)
-    picked = tuple_(C.batch, C.position).in_(wanted.with_for_update(skip_locked=True))
-    return to("running", picked, worker=worker, lease=until, tries=C.tries + 1).returning(LINES)
+    wanted = select(C.batch, C.position).where(free, C.batch == _turn(free)).order_by(C.sort, C.position)
+    return _taken(wanted, limit).values(state="running", worker=worker, lease=until, tries=C.tries + 1).returning(LINES)
+
+
+def _turn(free: ColumnElement[bool]) -> ScalarSelect[str]:
+    """Of the batches with lines that are free, the oldest one of those with the fewest lines under way, in the
+    workspace with the fewest."""
+    B = BATCHES.c
+    running = select(B.workspace, B.id, func.count().label("lines")).join(LINES, C.batch == B.id)
+    busy = running.where(C.state == "running").group_by(B.workspace, B.id).cte("busy")
+    lines = select(func.coalesce(func.sum(busy.c.lines), 0))
+    waits = select(C.batch).where(C.batch == B.id, free).exists()
+    going = select(B.id).where(B.status == "in_progress", waits)
+    of_workspace, of_batch = (
+        lines.where(same).scalar_subquery() for same in (busy.c.workspace == B.workspace, busy.c.id == B.id)
+    )
+    return going.order_by(of_workspace, of_batch, B.id).limit(1).scalar_subquery()
+
+
+def taken(worker: str) -> ColumnElement[bool]:
+    """The lines that a worker reads or runs."""
+    return C.state.in_(("new", "running")) & (C.worker == worker)
+
+
+async def holding(connection: AsyncConnection, worker: str, state: LineState) -> set[tuple[str, int]]:
+    """The lines that a worker has taken, as batch and position."""
+    query = select(C.batch, C.position).where(C.state == state, C.worker == worker)
+    return {(row.batch, row.position) for row in await connection.execute(query)}
 
 
 async def finish(connection: AsyncConnection, worker: str, outcomes: Sequence[Outcome]) -> set[str]:
     """The ids of the batches that this brings results to."""
-    held = await connection.execute(holding(worker).values(worker=worker).returning(C.batch, C.position))
-    open_ = {(row.batch, row.position) for row in held}
+    open_ = await holding(connection, worker, "running")
     changed: set[str] = set()
     for state in ("waiting", "succeeded", "errored"):
         of_state = [outcome for outcome in outcomes if (outcome.state or "waiting") == state]
@@ -139,11 +178,6 @@ async def finish(connection: AsyncConnection, worker: str, outcomes: Sequence[Ou
         elif mine:
             changed |= await _keep(connection, state, list(mine.values()))
     return changed
-
-
-def holding(worker: str) -> Update:
-    """What a worker runs. As the first statement of a transaction it keeps others from taking that away."""
-    return update(LINES).where(C.state == "running", C.worker == worker)
 
 
 async def _give_back(connection: AsyncConnection, outcomes: Sequence[Outcome]) -> None:
@@ -195,10 +229,18 @@ async def promote(connection: AsyncConnection) -> None:
     await connection.execute(to("waiting", C.state == "following", ~led))
 
 
+async def release(connection: AsyncConnection, worker: str) -> None:
+    """What a worker has taken is there for others, and was not tried."""
+    await connection.execute(update(LINES).where(C.state == "new", C.worker == worker).values(FREE))
+    await connection.execute(to("waiting", C.state == "running", C.worker == worker, tries=C.tries - 1, **FREE))
+
+
 # --- time ---
 
 
 async def free_stalled(connection: AsyncConnection, now: int) -> None:
+    """Lines whose worker is gone are there to be read, or run, by others."""
+    await connection.execute(update(LINES).where(C.state == "new", C.lease <= now).values(FREE))
     await connection.execute(to("waiting", C.state == "running", C.lease <= now, **FREE))
 
 

@@ -1,13 +1,18 @@
 """The methods of a batch's owner and of a worker. See the package for the rule."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from haiga.core.jobs import Batch, Line, Outcome, Page, Prepared, Result, cancel, verdict
 from haiga.stores.batches import changes
 from haiga.stores.batches.rows import batch_row, line_row, read_batch, read_line
+from haiga.stores.locks import BATCHES as LOCK
+from haiga.stores.locks import lock
 from haiga.stores.tables import BATCHES, LINES
 
 READ = 500  # results read at a time
@@ -37,7 +42,7 @@ class DatabaseBatches:
             return (await connection.execute(sealed.values(status=batch.status, total=batch.total))).rowcount == 1
 
     async def drop(self, id: str) -> None:
-        async with self._engine.begin() as connection:
+        async with self._alone() as connection:
             await changes.drop(connection, [id])
 
     async def get(self, workspace: str, id: str) -> Batch | None:
@@ -87,48 +92,41 @@ class DatabaseBatches:
 
     # --- the worker ---
 
-    async def unread(self, limit: int) -> list[Line]:
-        """Lines that were not read yet, the oldest batch's first."""
-        going = select(BATCHES.c.id).where(BATCHES.c.status == "in_progress")
-        new = select(LINES).where(LINES.c.state == "new", LINES.c.batch.in_(going))
-        # by the index: what is new has nothing to sort by yet
-        query = new.order_by(LINES.c.batch, LINES.c.sort, LINES.c.position).limit(limit)
-        async with self._engine.connect() as connection:
-            rows = (await connection.execute(query)).mappings()
-            found = rows.all()
-            batches = await _batches(connection, {row["batch"] for row in found})
-        return [read_line(row, batches[row["batch"]]) for row in found]
+    async def unread(self, worker: str, until: int, limit: int) -> list[Line]:
+        """Take up to `limit` lines that were not read yet, the oldest batch's first, in one statement."""
+        return await self._take(changes.take_unread(worker, until, limit))
 
-    async def prepare(self, lines: Sequence[Prepared], now: int) -> None:
-        """Lines that were read wait to be run, or follow an identical one, or have its answer or their error."""
-        async with self._engine.begin() as connection:
-            await changes.prepare(connection, lines)
+    async def prepare(self, worker: str, lines: Sequence[Prepared], now: int) -> None:
+        """Lines that the worker read wait to be run, or follow an identical one, or have its answer or their error."""
+        async with self._alone() as connection:
+            await changes.prepare(connection, worker, lines)
             await changes.end(connection, {line.line.batch for line in lines}, now)
 
-    async def claim(self, worker: str, until: int, limit: int, after: str, suspects: bool) -> list[Line]:
-        """Take up to `limit` waiting lines of the next batch after the one with the id `after`, in one statement:
-        suspects (see core.jobs.SUSPECT) or others."""
-        async with self._engine.begin() as connection:
-            rows = (await connection.execute(changes.claim(worker, until, limit, after, suspects))).mappings().all()
-            batches = await _batches(connection, {row["batch"] for row in rows})
-        lines = [read_line(row, batches[row["batch"]]) for row in rows]
-        return sorted(lines, key=lambda line: (line.order, line.position))
+    async def claim(self, worker: str, until: int, limit: int, suspects: bool) -> list[Line]:
+        """Take up to `limit` waiting lines of one batch, in one statement: suspects (see core.jobs.SUSPECT) or others.
+
+        It is the turn of the workspace, and in it of the batch, that has the fewest lines under way."""
+        return await self._take(changes.claim(worker, until, limit, suspects))
 
     async def renew(self, worker: str, until: int) -> set[tuple[str, int]]:
-        """Go on holding what the worker runs; gives back what that still is, as batch and position."""
-        held = changes.holding(worker).values(lease=until).returning(LINES.c.batch, LINES.c.position)
-        async with self._engine.begin() as connection:
-            rows = await connection.execute(held)
-            return {(row.batch, row.position) for row in rows}
+        """Go on holding what the worker has taken; gives back what of it runs, as batch and position."""
+        async with self._alone() as connection:
+            await connection.execute(update(LINES).where(changes.taken(worker)).values(lease=until))
+            return await changes.holding(connection, worker, "running")
 
     async def finish(self, worker: str, outcomes: Sequence[Outcome], now: int) -> None:
         """Results of lines that the worker still holds; of others nothing is kept."""
-        async with self._engine.begin() as connection:
+        async with self._alone() as connection:
             await changes.end(connection, await changes.finish(connection, worker, outcomes), now)
+
+    async def release(self, worker: str) -> None:
+        """Give back what the worker holds, as if it had never taken it."""
+        async with self._alone() as connection:
+            await changes.release(connection, worker)
 
     async def sweep(self, now: int) -> None:
         """What time brings: lines whose worker is gone wait again, batches are canceled, expire, end, are archived."""
-        async with self._engine.begin() as connection:
+        async with self._alone() as connection:
             await changes.free_stalled(connection, now)
             live = await _batches(connection, None)
             for batch in live.values():
@@ -137,6 +135,20 @@ class DatabaseBatches:
             await changes.promote(connection)
             await changes.end(connection, set(live), now)
             await changes.archive(connection, now)
+
+    async def _take(self, taking: ReturningUpdate[Any]) -> list[Line]:
+        async with self._engine.begin() as connection:
+            rows = (await connection.execute(taking)).mappings().all()
+            batches = await _batches(connection, {row["batch"] for row in rows})
+        lines = [read_line(row, batches[row["batch"]]) for row in rows]
+        return sorted(lines, key=lambda line: (line.batch, line.order, line.position))
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction, one at a time among all who change what is kept of batches."""
+        async with self._engine.begin() as connection:
+            await lock(connection, LOCK)
+            yield connection
 
 
 async def _one(connection: AsyncConnection, workspace: str, id: str) -> Batch | None:

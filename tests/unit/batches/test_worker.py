@@ -158,4 +158,4 @@ async def test_a_worker_that_stops_gives_its_lines_back_at_once(tmp_path: Path) 
             await asyncio.sleep(0.005)
         waiting.cancel()
     async with connect(tmp_path / "db") as database:
-        assert [1, 1] == [line.tries for line in await DatabaseBatches(database).claim("x", 1, 9, "", suspects=False)]
+        assert [1, 1] == [line.tries for line in await DatabaseBatches(database).claim("x", 1, 9, suspects=False)]

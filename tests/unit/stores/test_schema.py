@@ -1,7 +1,5 @@
 """The schema: from scratch and by migrations it is the same."""
 
-import asyncio
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -46,30 +44,11 @@ async def test_a_second_start_finds_the_schema_and_the_data(tmp_path: Path) -> N
         assert "wal" == (await connection.execute(text("PRAGMA journal_mode"))).scalar()
 
 
-async def test_two_processes_worth_of_first_starts_at_once_both_succeed(tmp_path: Path) -> None:
-    async def start() -> str | None:
-        async with connect(tmp_path / "haiga.db") as database, database.connect() as connection:
-            return (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar()
-
-    assert [REVISION] * 3 == await asyncio.gather(start(), start(), start())
-
-
 async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     file = tmp_path / "haiga.db"
     file.write_bytes(b"not a database" * 100)
     with pytest.raises(Failed, match=r"haiga\.db: file is not a database"):
         async with connect(file):
-            pass
-
-
-async def test_a_database_of_a_newer_release_is_refused(tmp_path: Path) -> None:
-    async with connect(tmp_path / "haiga.db"):
-        pass
-    with sqlite3.connect(tmp_path / "haiga.db") as raw:
-        raw.execute("UPDATE alembic_version SET version_num = '9999'")
-    raw.close()
-    with pytest.raises(Failed, match="9999"):
-        async with connect(tmp_path / "haiga.db"):
             pass
 
 

@@ -1,14 +1,11 @@
 """Webhook endpoints and deliveries in the database."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.core.webhooks import Delivery, WebhookEndpoint, WebhookEvent
-from haiga.stores.connect import connect
 from haiga.stores.webhooks import DatabaseWebhooks, tell
 
 ENDPOINT = WebhookEndpoint(
@@ -16,12 +13,6 @@ ENDPOINT = WebhookEndpoint(
 )
 DONE = WebhookEvent("batch.completed", "batch_1", "w", 100)
 NOTED = Delivery("wh_a", DONE, next_at=100)
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    async with connect(tmp_path / "haiga.db") as database:
-        yield database
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """Answers and conversations come back from the database as they went in, to whom they belong, until they expire."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.core.responses import History, Item, KeptConversation, KeptResponse
-from haiga.stores.connect import connect
 from haiga.stores.responses import DatabaseResponses
 
 FRAMES = tuple(b'event: x\ndata: {"n":%d}\n\n' % n for n in range(3))
@@ -21,9 +19,8 @@ def said(*ids: str) -> list[Item]:
 
 
 @pytest.fixture
-async def kept(tmp_path: Path) -> AsyncIterator[DatabaseResponses]:
-    async with connect(tmp_path / "db") as database:
-        yield DatabaseResponses(database)
+def kept(database: AsyncEngine) -> DatabaseResponses:
+    return DatabaseResponses(database)
 
 
 async def test_a_response_comes_back_whole_with_its_frames_and_input(kept: DatabaseResponses) -> None:
@@ -75,16 +72,14 @@ async def test_what_a_response_continues_lives_as_long_as_it_does(kept: Database
     )
 
 
-async def test_what_has_expired_is_gone_at_once_and_leaves_no_row(tmp_path: Path) -> None:
-    async with connect(tmp_path / "db") as database:
-        kept = DatabaseResponses(database)
-        await kept.put(ONE, [{"id": "msg_1", "text": "secret-a"}])
-        await kept.put_conversation(TALK)
-        await kept.append(TALK, [{"id": "msg_9", "text": "secret-b"}])
-        assert [None, None] == [await kept.get("w", "resp_1", 200), await kept.conversation("w", "conv_1", 200)]
-        assert {} == await kept.find("w", ["msg_1", "msg_9"], 200)
-        await kept.expire(200)
-        assert [[], []] == [await kept.input("resp_1"), await kept.items("conv_1")]
+async def test_what_has_expired_is_gone_at_once_and_leaves_no_row(kept: DatabaseResponses) -> None:
+    await kept.put(ONE, [{"id": "msg_1", "text": "secret-a"}])
+    await kept.put_conversation(TALK)
+    await kept.append(TALK, [{"id": "msg_9", "text": "secret-b"}])
+    assert [None, None] == [await kept.get("w", "resp_1", 200), await kept.conversation("w", "conv_1", 200)]
+    assert {} == await kept.find("w", ["msg_1", "msg_9"], 200)
+    await kept.expire(200)
+    assert [[], []] == [await kept.input("resp_1"), await kept.items("conv_1")]
 
 
 async def test_a_conversation_grows_in_order_and_loses_items_by_id(kept: DatabaseResponses) -> None:

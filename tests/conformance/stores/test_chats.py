@@ -1,22 +1,19 @@
 """Kept chat completions."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.core.chats import ChatFilter, KeptChat
 from haiga.stores.chats import DatabaseChats
-from haiga.stores.connect import connect
 
 CHAT = KeptChat("a", "w", "m", 10, 100, {"k": "v"}, {"id": "a", "choices": []}, [{"role": "user", "content": "hi"}])
 
 
 @pytest.fixture
-async def chats(tmp_path: Path) -> AsyncIterator[DatabaseChats]:
-    async with connect(tmp_path / "haiga.db") as database:
-        yield DatabaseChats(database)
+def chats(database: AsyncEngine) -> DatabaseChats:
+    return DatabaseChats(database)
 
 
 async def test_what_is_put_comes_back_until_it_is_deleted_or_expires(chats: DatabaseChats) -> None:

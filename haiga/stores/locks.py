@@ -1,0 +1,19 @@
+"""Work that one process does at a time, whatever the database.
+
+Rule: SQLite has one lock for all writers, PostgreSQL one for each kind of work; both end with the transaction.
+"""
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+# numbers of our own among those of everyone who uses the database
+MIGRATION = 0x6861696761 << 8
+BATCHES = MIGRATION + 1
+
+
+async def lock(connection: AsyncConnection, work: int) -> None:
+    """As the first statement of a transaction: whoever else asks to do the same work waits until it ends."""
+    if connection.dialect.name == "sqlite":
+        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        await connection.execute(select(func.pg_advisory_xact_lock(work)))
