@@ -7,7 +7,7 @@ the length of a text happens here per token, and the callback must not either: i
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -21,7 +21,7 @@ from haiga.batching.scheduler import Advance, Plan, Scheduler
 from haiga.batching.sequence import Request, Sequence
 from haiga.core.errors import Busy, Cancelled, Dead, Failed, HaigaError
 from haiga.core.generation import Sampling, StopReason, Usage
-from haiga.core.ports import Runner
+from haiga.core.ports import Row, Runner
 
 _FATAL = 3  # failed steps in a row
 _IDLE_CHECK = 1.0  # seconds without work after which the pool is checked once
@@ -41,8 +41,9 @@ class Constraint(Protocol):
 class Output:
     """What one step did for one request. The last one has a `stop` or an `error`.
 
-    choices: new tokens, an end token included. usage: None until the request was admitted, from then on its prompt
-    part does not change. prefilled: prompt tokens computed or reused so far.
+    choices: new tokens, an end token included. scores: further tokens of the prompt, with their log probabilities,
+    where those are wanted; there is none for the first. usage: None until the request was admitted, from then on its
+    prompt part does not change. prefilled: prompt tokens computed or reused so far.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Output:
     error: HaigaError | None = None
     usage: Usage | None = None
     prefilled: int = 0
+    scores: tuple[Choice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,26 @@ class _Live:
     output: list[int] = field(default_factory=list)
     admitted: bool = False
 
-    def choose(self, sampler: Sampler, logits: Floats) -> Choice:
+    def read(self, sampler: Sampler, row: Row, logits: Floats) -> "_Read":
+        """What a row's logits say. Behind a draft, tokens are chosen as long as the draft was right."""
+        prompt = self.request.prompt
+        first = row.past + len(row.tokens) - row.sampled + 1  # the place that the first logits decide
+        scores: list[Choice] = []
+        choices: list[Choice] = []
+        for place, each in enumerate(logits, first):
+            if place < len(prompt):
+                scores.append(sampler.score(each, prompt[place], self.sampling.logprobs or 0))
+                continue
+            if not self.request.max_tokens:
+                break
+            choices.append(self._choose(sampler, each))
+            token = choices[-1].token
+            drafted = row.tokens[place - row.past : place - row.past + 1]
+            if token in self.request.end or token not in drafted:
+                break
+        return _Read(tuple(choices), tuple(scores))
+
+    def _choose(self, sampler: Sampler, logits: Floats) -> Choice:
         mask = self.constraint.mask() if self.constraint else None
         draw = Draw(self.sampling, self.seed, len(self.output), self.prompt, self.output, mask)
         choice = sampler.choose(logits, draw)
@@ -91,6 +112,14 @@ class _Live:
         if self.constraint:
             self.constraint.accept(choice.token)
         return choice
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one row's logits came to."""
+
+    choices: tuple[Choice, ...] = ()
+    scores: tuple[Choice, ...] = ()
 
 
 class Loop:
@@ -229,37 +258,44 @@ class Loop:
             self._fail(plan, error)
             return
         self._failures = 0
-        chosen = [self._choose(*pair) for pair in zip(plan.sampled, logits, strict=True)]
+        read = list(self._read_all(plan, logits))
         ended = self._clock()
-        self._finish(plan, chosen, ended)
+        self._finish(plan, read, ended)
         self._busy += ended - began
 
-    def _choose(self, sequence: Sequence, logits: Floats) -> tuple[Choice, ...]:
-        """The next token, or none and the request has failed: one bad grammar does not stop the others."""
+    def _read_all(self, plan: Plan, logits: Floats) -> Iterator[_Read]:
+        at = 0
+        for row, sequence in plan.sampled:
+            yield self._read(row, sequence, logits[at : at + row.sampled])
+            at += row.sampled
+
+    def _read(self, row: Row, sequence: Sequence, logits: Floats) -> _Read:
+        """What follows, or nothing and the request has failed: one bad grammar does not stop the others."""
         try:
-            return (self._live[sequence.request.id].choose(self._sampler, logits),)
+            return self._live[sequence.request.id].read(self._sampler, row, logits)
         except Exception as error:
             reason = error if isinstance(error, HaigaError) else Failed(f"no token could be chosen: {error}")
             self._end(sequence.request.id, reason)
-            return ()
+            return _Read()
 
-    def _finish(self, plan: Plan, chosen: list[tuple[Choice, ...]], now: float) -> None:
-        advances = self._scheduler.commit(plan, [[choice.token for choice in each] for each in chosen], now)
-        choices = {sequence.request.id: each for sequence, each in zip(plan.sampled, chosen, strict=True)}
-        self._outbox += [self._output(advance, choices.get(advance.id, ())) for advance in advances]
+    def _finish(self, plan: Plan, read: list[_Read], now: float) -> None:
+        chosen = [[choice.token for choice in each.choices] for each in read]
+        advances = self._scheduler.commit(plan, chosen, now)
+        told = {sequence.request.id: each for (_, sequence), each in zip(plan.sampled, read, strict=True)}
+        self._outbox += [self._output(advance, told.get(advance.id, _Read())) for advance in advances]
         self._counts["steps"] += 1
         self._counts["computed_tokens"] += sum(len(row.tokens) for row in plan.rows)
         self._counts["generated_tokens"] += sum(len(advance.tokens) for advance in advances)
 
-    def _output(self, advance: Advance, choices: tuple[Choice, ...]) -> Output:
+    def _output(self, advance: Advance, read: _Read) -> Output:
         live = self._live[advance.id]
         if not live.admitted:
             live.admitted = True
             self._counts["reused_tokens"] += advance.usage.cache_read
         if advance.stop:
             del self._live[advance.id]
-        accepted = choices[: len(advance.tokens)]
-        return Output(advance.id, accepted, advance.stop, None, advance.usage, advance.prefilled)
+        accepted = read.choices[: len(advance.tokens)]
+        return Output(advance.id, accepted, advance.stop, None, advance.usage, advance.prefilled, read.scores)
 
     def _fail(self, plan: Plan, error: Exception) -> None:
         self._failures += 1

@@ -105,6 +105,13 @@ class Sampler:
         token = best if greedy else self._draw(adjusted, best, draw)
         return Choice(token) if draw.sampling.logprobs is None else self._explain(logits, token, draw.sampling.logprobs)
 
+    def score(self, logits: Floats, token: int, count: int) -> Choice:
+        """A token that stands there already, with its log probability and the `count` best. Raises Failed for logits
+        that say nothing."""
+        if not math.isfinite(logits.max()):
+            raise Failed("no token can be scored: the logits are not finite")
+        return self._explain(logits, token, count)
+
     def _adjust(self, logits: Floats, draw: Draw) -> Floats:
         """Steps 2 to 5."""
         s = draw.sampling

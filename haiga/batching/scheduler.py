@@ -22,6 +22,8 @@ Rules, in the order in which they are applied by `plan`:
 6.  Each token of prefill delays the next token of every answer in the step. So while an interactive answer is being
     generated, interactive prefill gets at most a quarter of the budget, and while interactive work runs at all, batch
     prefill at most an eighth.
+7.  Drafts (speculation.py) ride on decodes, in what decodes leave of the budget, an eighth of it at most. A prompt
+    whose own tokens are to be scored is run few tokens at a time: a place's logits are as wide as the vocabulary.
 """
 
 from bisect import insort
@@ -37,6 +39,7 @@ from haiga.core.generation import StopReason, Usage
 from haiga.core.ports import Row
 
 _SHARE = {True: 4, False: 8}  # by urgency, the part of the budget that prefill gets beside work it would delay
+_SCORED = 64  # places of prompts whose logits one step gives
 _by_arrival = attrgetter("arrival")
 
 
@@ -48,9 +51,9 @@ class Plan:
     sequences: tuple[Sequence, ...]
 
     @property
-    def sampled(self) -> list[Sequence]:
-        """The sequences whose next token the step's logits decide, one row of logits each."""
-        return [sequence for row, sequence in zip(self.rows, self.sequences, strict=True) if row.sampled]
+    def sampled(self) -> list[tuple[Row, Sequence]]:
+        """The rows that logits are wanted of, `row.sampled` of each, and whose they are."""
+        return [pair for pair in zip(self.rows, self.sequences, strict=True) if pair[0].sampled]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +140,8 @@ class Scheduler:
         if everyone_fits:
             self._admit(False, now)
         chunks = list(self._chunks())
-        self._age({sequence.arrival for sequence, _ in chunks})
-        return Plan(tuple(self._row(*chunk) for chunk in chunks), tuple(sequence for sequence, _ in chunks))
+        self._age({sequence.arrival for sequence, *_ in chunks})
+        return Plan(tuple(self._row(*chunk) for chunk in chunks), tuple(sequence for sequence, *_ in chunks))
 
     def _grow(self, urgent: bool, now: float) -> None:
         """Give running sequences the blocks that their known tokens need, oldest first."""
@@ -226,24 +229,33 @@ class Scheduler:
 
     # -- planning: how many tokens -----------------------------------------------------------------------------------
 
-    def _chunks(self) -> Iterator[tuple[Sequence, int]]:
-        left = self.budget
+    def _chunks(self) -> Iterator[tuple[Sequence, int, tuple[int, ...]]]:
+        """Who runs, how many of its known tokens, and the draft behind them."""
+        left, scores = self.budget, _SCORED
         for urgent in (True, False):
             decodes = [sequence for sequence in self._running[urgent] if sequence.gap == 1][:left]
-            yield from ((sequence, 1) for sequence in decodes)
             left -= len(decodes)
+            spare = min(left, self.budget // 8)
+            for sequence in decodes:
+                draft = sequence.draft(spare)
+                spare, left = spare - len(draft), left - len(draft)
+                yield sequence, 1, draft
             prefills = [sequence for sequence in self._running[urgent] if sequence.gap > 1]
             delays = bool(decodes) if urgent else bool(self._running[True])
             allowance = min(left, max(1, self.budget // _SHARE[urgent])) if delays else left
-            shares = share([sequence.gap for sequence in prefills], allowance)
-            yield from ((sequence, count) for sequence, count in zip(prefills, shares, strict=True) if count)
+            gaps = []
+            for sequence in prefills:
+                gaps.append(min(sequence.gap, scores) if sequence.unscored else sequence.gap)
+                scores -= gaps[-1] if sequence.unscored else 0
+            shares = share(gaps, allowance)
+            yield from ((sequence, count, ()) for sequence, count in zip(prefills, shares, strict=True) if count)
             left -= sum(shares)
 
-    def _row(self, sequence: Sequence, count: int) -> Row:
+    def _row(self, sequence: Sequence, count: int, draft: tuple[int, ...]) -> Row:
         end = sequence.computed + count
-        tokens = sequence.tokens[sequence.computed : end]
-        sampled = int(end == len(sequence.tokens) and sequence.request.max_tokens > 0)
-        return Row(tokens, sequence.computed, sequence.blocks[: self.pool.blocks_for(end)], sampled)
+        tokens = [*sequence.tokens[sequence.computed : end], *draft]
+        blocks = sequence.blocks[: self.pool.blocks_for(end + len(draft))]
+        return Row(tokens, sequence.computed, blocks, sequence.wanted(end) + len(draft))
 
     def _age(self, served: set[int]) -> None:
         """Rule 2: count the plans that left the oldest batch sequence out; promote it when they are too many."""
@@ -279,13 +291,12 @@ class Scheduler:
 
     def _advance(self, sequence: Sequence, row: Row, tokens: Items[int], now: float) -> Advance:
         first = sequence.computed // self.pool.block_size
-        sequence.computed = row.past + len(row.tokens)
+        accepted = sequence.advance(row.past, row.tokens, tokens)
         last = sequence.computed // self.pool.block_size
         for index in range(first, last):
             sequence.blocks[index] = self.pool.store(sequence.blocks[index], sequence.address(index), now)
         self._pin(sequence, first, last, now)
         sequence.prefilled = max(sequence.prefilled, min(sequence.computed, len(sequence.request.prompt)))
-        accepted = sequence.extend(tokens)
         if sequence.stop:
             del self._sequences[sequence.request.id]
             self._leave(sequence)

@@ -5,10 +5,12 @@ keys and values are in its blocks), and a gap between the two which steps close.
 is sampled, and there is a gap of one again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from collections.abc import Sequence as Items
 from dataclasses import dataclass, field, replace
 
 from haiga.batching.blocks import address, root
+from haiga.batching.speculation import Drafter
 from haiga.core.generation import Priority, StopReason, Usage
 
 ONE_HOUR = 3600.0
@@ -28,7 +30,8 @@ class Request:
 
     prompt: token ids, at least one. max_tokens: 0 only fills the cache. end: ids that end the answer. salt: what must
     not share KV blocks differs here (workspace, adapter). images: the hash of each picture, all of one length, by
-    the offset of its first placeholder token.
+    the offset of its first placeholder token. prediction: token ids that the answer is expected to follow. scored:
+    the log probabilities of the prompt's own tokens are wanted.
     """
 
     id: str
@@ -39,11 +42,14 @@ class Request:
     salt: bytes = b""
     breakpoints: tuple[Breakpoint, ...] = ()
     images: Mapping[int, bytes] = field(default_factory=dict)
+    prediction: tuple[int, ...] = ()
+    scored: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class Sequence:
-    """A request under way. `arrival` orders sequences by age, `context` is its limit in tokens."""
+    """A request under way. `arrival` orders sequences by age, `context` is its limit in tokens. `scored`: for how many
+    of the prompt's places logits were had, where they are wanted for all but the last."""
 
     request: Request
     arrival: int
@@ -57,10 +63,16 @@ class Sequence:
     stop: StopReason | None = None
     prefilled: int = 0
     passed_over: int = 0
+    scored: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    _drafter: Drafter | None = None
     _addresses: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.tokens = list(self.request.prompt)
+        if self.request.prediction:
+            self._drafter = Drafter(self.request.prediction)
 
     @property
     def gap(self) -> int:
@@ -91,27 +103,63 @@ class Sequence:
 
     @property
     def reusable(self) -> int:
-        """How many blocks may come from the cache: the last token must be computed, to have logits."""
-        return (len(self.tokens) - 1) // self.block_size
+        """How many blocks may come from the cache: the last token must be computed, to have logits, and so must those
+        of the prompt that are not scored yet."""
+        free = len(self.tokens) - 1
+        return (min(free, self.scored) if self.unscored else free) // self.block_size
+
+    @property
+    def unscored(self) -> int:
+        """Places of the prompt whose logits are still wanted: each decides the token behind it."""
+        return len(self.request.prompt) - 1 - self.scored if self.request.scored else 0
+
+    def wanted(self, end: int) -> int:
+        """For how many of the last places logits are wanted from a row that ends before place `end`."""
+        if self.unscored:
+            return max(0, end - max(self.computed, self.scored))
+        return int(end == len(self.tokens) and self.request.max_tokens > 0)
+
+    def draft(self, most: int) -> tuple[int, ...]:
+        """Tokens to be tried behind the last one, as many as the answer and its blocks have room for."""
+        if self._drafter is None:
+            return ()
+        room = len(self.blocks) * self.block_size - len(self.tokens)
+        left = min(self.request.max_tokens - self.output, self.context - len(self.tokens)) - 1
+        return self._drafter.draft(max(0, min(most, room, left)))
 
     @property
     def used(self) -> Usage:
         """The bill so far; it exists from the first admission on."""
         assert self.usage is not None
-        return replace(self.usage, output=self.output)
+        return replace(self.usage, output=self.output, accepted=self.accepted, rejected=self.rejected)
 
-    def extend(self, tokens: Iterable[int]) -> tuple[int, ...]:
-        """Tokens were chosen (none after a chunk of prefill). Returns those that count: up to the one that ends the
-        sequence, which sets `stop`."""
-        before = len(self.tokens)
-        for token in tokens:
+    def advance(self, past: int, run: Items[int], chosen: Items[int]) -> tuple[int, ...]:
+        """A row ran: `run` were its tokens from place `past` on, the last of them perhaps a draft; `chosen` follow
+        (none after a chunk of prefill). Returns those that count: up to the one that ends the sequence, which sets
+        `stop`."""
+        known = len(self.tokens)
+        drafted = max(0, past + len(run) - known)
+        right = max(0, len(chosen) - 1)  # the last one is chosen behind the drafted tokens that came true
+        self.computed = past + len(run) - drafted + right
+        self.scored = max(self.scored, min(self.computed, len(self.request.prompt) - 1))
+        if drafted and self._drafter:
+            self._drafter.told(drafted, right)
+            self.accepted += right
+            self.rejected += drafted - right
+        self._extend(chosen)
+        self.computed = min(self.computed, len(self.tokens))
+        return tuple(self.tokens[known:])
+
+    def _extend(self, chosen: Items[int]) -> None:
+        for token in chosen:
             self.tokens.append(token)
+            if self._drafter:
+                self._drafter.follow(token)
             self.stop = self._reason()
             if self.stop:
-                break
+                return
         if self.gap == 0:
             self.stop = "max_tokens"  # nothing was wanted but a filled cache
-        return tuple(self.tokens[before:])
 
     def _reason(self) -> StopReason | None:
         if self.tokens[-1] in self.request.end:

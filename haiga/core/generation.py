@@ -113,7 +113,8 @@ class Usage:
     """Tokens of one request. The prompt is `input + creation_5m + creation_1h + cache_read`.
 
     `cache_read` counts tokens whose keys and values were really reused; the creations count tokens newly
-    computed and pinned for that lifetime.
+    computed and pinned for that lifetime. Of a prediction's tokens `accepted` were tried and came true, and are part
+    of `output`; `rejected` were tried in vain, and are part of nothing.
     """
 
     input: int = 0
@@ -122,6 +123,8 @@ class Usage:
     cache_read: int = 0
     output: int = 0
     thinking: int = 0
+    accepted: int = 0
+    rejected: int = 0
 
     @property
     def prompt(self) -> int:
@@ -334,6 +337,8 @@ def together(usages: Sequence[Usage], each: int) -> Usage:
         cache_read=sum(used.cache_read for used in firsts),
         output=sum(used.output for used in usages),
         thinking=sum(used.thinking for used in usages),
+        accepted=sum(used.accepted for used in usages),
+        rejected=sum(used.rejected for used in usages),
     )
 
 

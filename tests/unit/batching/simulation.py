@@ -7,7 +7,7 @@ from haiga.batching.blocks import BlockPool
 from haiga.batching.scheduler import Advance, Plan, Scheduler
 from haiga.batching.sequence import Request
 from haiga.core.generation import Usage
-from tests.unit.batching.hashing_runner import HashingRunner
+from tests.unit.batching.hashing_runner import HashingRunner, Logits
 
 
 @dataclass
@@ -34,6 +34,7 @@ class Simulation:
         self.records: dict[str, Record] = {}
         self.steps = 0
         self.now = 0.0
+        self.scored: list[tuple[str, int]] = []  # whose logits were had, and which place they decide
 
     def add(self, request: Request) -> None:
         self.scheduler.add(request)
@@ -54,11 +55,28 @@ class Simulation:
         self._check(plan)
         logits = self.runner.step(plan.rows)
         self.steps += 1
-        advances = self.scheduler.commit(plan, [[int(row.argmax())] for row in logits], self.now)
+        advances = self.scheduler.commit(plan, self._chosen(plan, logits), self.now)
         for row, advance in zip(plan.rows, advances, strict=True):
             self._record(len(row.tokens), advance)
         self.scheduler.check_integrity()
         return plan
+
+    def _chosen(self, plan: Plan, logits: Logits) -> list[list[int]]:
+        """The greedy tokens behind each row: one, and one more for each drafted token that is right; none within the
+        prompt."""
+        chosen, at = [], 0
+        for row, sequence in plan.sampled:
+            best = [int(each.argmax()) for each in logits[at : at + row.sampled]]
+            at += row.sampled
+            first = row.past + len(row.tokens) - row.sampled + 1
+            drafted = row.tokens[max(0, len(sequence.tokens) - row.past) :]
+            own = best[max(0, len(sequence.tokens) - first) :]
+            right = next(
+                (i for i, pair in enumerate(zip(own, drafted, strict=False)) if pair[0] != pair[1]), len(drafted)
+            )
+            chosen.append(own[: right + 1] if sequence.request.max_tokens else [])
+            self.scored += [(sequence.request.id, place) for place in range(first, first + row.sampled)]
+        return chosen
 
     def _check(self, plan: Plan) -> None:
         assert plan.rows, "work is queued, and nothing runs"

@@ -49,8 +49,10 @@ arrivals = st.tuples(
         breakpoints=st.lists(
             st.builds(Breakpoint, st.integers(0, 24), st.sampled_from([ONE_HOUR, FIVE_MINUTES])), max_size=2
         ).map(tuple),
+        scored=st.booleans(),
     ),
 )
+GUESSES = st.lists(st.integers(0, 60), max_size=8)
 
 
 @settings(max_examples=150, deadline=None)
@@ -60,13 +62,20 @@ arrivals = st.tuples(
     budget=st.integers(4, 24),
     rows=st.integers(1, 4),
     aborts=st.sets(st.tuples(st.integers(0, 40), st.integers(0, 9)), max_size=3),
+    guesses=st.lists(GUESSES, min_size=10, max_size=10),
 )
 def test_any_load_gives_the_answers_of_each_alone_and_leaks_nothing(
-    load: list[tuple[int, Request]], blocks: int, budget: int, rows: int, aborts: set[tuple[int, int]]
+    load: list[tuple[int, Request]],
+    blocks: int,
+    budget: int,
+    rows: int,
+    aborts: set[tuple[int, int]],
+    guesses: list[list[int]],
 ) -> None:
     simulation = Simulation(blocks, budget, rows)
     queued = [
-        (pause, replace(each, id=str(index), prompt=each.prompt[:32])) for index, (pause, each) in enumerate(load)
+        (pause, predicted(simulation, replace(each, id=str(index), prompt=each.prompt[:32]), guesses[index]))
+        for index, (pause, each) in enumerate(load)
     ]
     limit = bound([each for _, each in queued], budget, rows) + simulation.scheduler.patience + len(load) * 6
     pending = list(queued)
@@ -88,6 +97,53 @@ def test_any_load_gives_the_answers_of_each_alone_and_leaks_nothing(
         assert simulation.alone(record.request) == record.tokens
         assert record.usage and len(record.request.prompt) == record.usage.prompt
         assert len(record.tokens) == record.usage.output
+        if record.request.scored:
+            places = [place for id, place in simulation.scored if id == record.request.id]
+            prompt = len(record.request.prompt)
+            assert list(range(1, prompt)) == [place for place in places if place < prompt]
+
+
+def predicted(simulation: Simulation, request: Request, wrong: list[int]) -> Request:
+    """The request with its own answer predicted, but for some tokens that are wrong; without `wrong` none is."""
+    answer = simulation.alone(request)
+    guess = [49 - token if at in wrong else token for at, token in enumerate(answer)]
+    return replace(request, prediction=tuple(guess) if wrong else ())
+
+
+@settings(max_examples=100, deadline=None)
+@given(wrong=st.sets(st.integers(0, 40)), shift=st.integers(0, 6), noise=st.lists(st.integers(0, 49), max_size=4))
+def test_a_prediction_saves_steps_and_changes_nothing(wrong: set[int], shift: int, noise: list[int]) -> None:
+    simulation = Simulation(blocks=40, budget=200)
+    plain = request("a", 9, max_tokens=40)
+    answer = simulation.alone(plain)
+    guess = [49 - token if at in wrong else token for at, token in enumerate(answer)]
+    simulation.add(replace(plain, prediction=(*noise, *guess[shift:])))
+    simulation.drain(41)
+    record = simulation.records["a"]
+    assert answer == record.tokens
+    assert record.usage
+    assert 40 - record.usage.accepted == simulation.steps
+    assert record.computed == 9 + 39 + record.usage.rejected
+
+
+def test_a_right_prediction_takes_a_few_steps_for_all_of_it() -> None:
+    simulation = Simulation(blocks=40, budget=200)
+    plain = request("a", 9, max_tokens=40)
+    simulation.add(replace(plain, prediction=tuple(simulation.alone(plain))))
+    simulation.drain(41)
+    record = simulation.records["a"]
+    assert record.usage
+    assert (0, 40 - simulation.steps) == (record.usage.rejected, record.usage.accepted)
+    assert simulation.steps <= 16  # a draft ends with the last block, of four tokens here
+
+
+def test_prompts_are_scored_few_places_at_a_time() -> None:
+    simulation = Simulation(blocks=80, budget=200)
+    simulation.add(request("a", 150, scored=True))
+    simulation.add(request("b", 20, scored=True))
+    plans = [simulation.step() for _ in range(3)]
+    assert [64, 64, 42] == [sum(row.sampled for row in plan.rows) for plan in plans]
+    simulation.drain(20)
 
 
 @settings(max_examples=60, deadline=None)
