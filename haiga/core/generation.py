@@ -5,6 +5,7 @@ Rule: a whole answer is `fold` of the stream, so that there is one path to a mod
 The stream, in order:
     Started                                       once: the prompt was counted, its reuse is known
     Progress*                                     while a long prompt is being prefilled
+    Echo                                          where the request asks for its prompt back
     (BlockStarted Delta* BlockStopped)*           index 0, 1, 2 …, never interleaved
     Finished                                      once, last: why it stopped, what it used
 An error is raised from the iterator; blocks left open then are for the wire to close.
@@ -84,8 +85,10 @@ class TextRequest:
     A last message from the assistant is a prefill: the answer continues it. `cache` marks the last block that
     can be cached. `overflow`: what happens when prompt and max_tokens do not fit the context together. `raw` is a
     prompt to be continued as it stands, without template, as text or token ids; `messages` then holds its text for
-    whoever reads along, and is not part of the prompt. `edits` are made in their order before the model reads it, and
-    reported with the answer; None where none were spoken of.
+    whoever reads along, and is not part of the prompt; what is asked for then stands before `suffix`, where there is
+    one, and `echo` asks for the prompt back, scored where log probabilities are wanted. `prediction` is what the answer
+    is expected to be, and changes nothing but how fast it comes. `edits` are made in their order before the model reads
+    it, and reported with the answer; None where none were spoken of.
     """
 
     model: str
@@ -105,6 +108,9 @@ class TextRequest:
     user: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     raw: str | tuple[int, ...] | None = None
+    suffix: str | None = None
+    echo: bool = False
+    prediction: str = ""
     edits: tuple[Edit, ...] | None = None
 
 
@@ -151,6 +157,16 @@ class TokenLogprob:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptToken:
+    """One token of a prompt that is given back, where in its text it begins, and how likely it was after those before
+    it: None for the first one, and where no log probabilities are wanted."""
+
+    text: str
+    at: int
+    score: TokenLogprob | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     usage: Usage
 
@@ -161,6 +177,14 @@ class Progress:
 
     done: int
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """The prompt as text, and its tokens."""
+
+    text: str
+    tokens: tuple[PromptToken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +241,7 @@ class Finished:
 
 
 Delta: TypeAlias = TextDelta | ThinkingDelta | SignatureDelta | InputDelta
-Event: TypeAlias = Started | Progress | BlockStarted | Delta | BlockStopped | Finished
+Event: TypeAlias = Started | Progress | Echo | BlockStarted | Delta | BlockStopped | Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +279,7 @@ class Reply:
     logprobs: tuple[TokenLogprob, ...] = ()
     cleared: tuple[Cleared, ...] | None = None
     compacted: Usage | None = None
+    echo: Echo | None = None
 
 
 @dataclass(slots=True)
@@ -284,6 +309,7 @@ class Folder:
         self._blocks: list[Block] = []
         self._open: _Open | None = None
         self._logprobs: list[TokenLogprob] = []
+        self._echo: Echo | None = None
         self._finished: Finished | None = None
 
     def add(self, event: Event) -> None:
@@ -302,6 +328,8 @@ class Folder:
             case BlockStopped() if self._open:
                 self._blocks.append(self._open.close())
                 self._open = None
+            case Echo():
+                self._echo = event
             case Finished():
                 self._finished = event
 
@@ -315,7 +343,7 @@ class Folder:
             raise Failed("the model's answer ended early")
         end = self._finished
         blocks, logprobs = tuple(self._blocks), tuple(self._logprobs)
-        return Reply(blocks, end.stop, end.usage, end.sequence, logprobs, end.cleared, end.compacted)
+        return Reply(blocks, end.stop, end.usage, end.sequence, logprobs, end.cleared, end.compacted, self._echo)
 
 
 def fold(events: Iterable[Event]) -> Reply:

@@ -68,7 +68,8 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a model can take and do; checked before work starts."""
+    """What a model can take and do; checked before work starts. `infill`: fill in before a suffix; `scoring`: give a
+    prompt back with the log probabilities of its tokens."""
 
     images: bool = False
     documents: bool = False
@@ -78,6 +79,8 @@ class Capabilities:
     prefill: bool = True
     embeddings: bool = False
     text: bool = True
+    infill: bool = False
+    scoring: bool = False
 
 
 @dataclass(frozen=True, slots=True)

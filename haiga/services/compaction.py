@@ -14,6 +14,7 @@ from haiga.core.errors import Invalid
 from haiga.core.generation import (
     BlockStarted,
     BlockStopped,
+    Echo,
     Event,
     Finished,
     Folder,
@@ -133,7 +134,7 @@ def _from_summary(request: TextRequest, summary: str | None) -> TextRequest:
 def _second(event: Event, compacted: Usage) -> Event:
     """An event of the answer proper, which comes after the summary's block."""
     match event:
-        case Started() | Progress():
+        case Started() | Progress() | Echo():
             return event
         case Finished():
             return replace(event, compacted=compacted)

@@ -137,6 +137,18 @@ def _require(card: ModelCard, request: TextRequest, continued: TextRequest) -> N
         raise Unsupported(f"model {card.name} does not support tools", field="tools")
     if request.output_schema is not None and not can.structured_output:
         raise Unsupported(f"model {card.name} does not support structured output", field="output_config.format")
+    if request.suffix is not None and not can.infill:
+        raise Unsupported(
+            f"Unsupported parameter: 'suffix' is not supported with model {card.name}: it has no infill tokens.",
+            field="suffix",
+            code="unsupported_parameter",
+        )
+    if request.echo and not can.scoring:
+        raise Unsupported(
+            f"model {card.name} does not give prompts back as tokens, nor score them",
+            field="echo",
+            code="unsupported_parameter",
+        )
     if continued.messages[-1].role == "assistant" and not can.prefill:
         raise Unsupported(
             "This model does not support assistant message prefill. The conversation must end with a user message."

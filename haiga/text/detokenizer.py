@@ -81,13 +81,15 @@ def _with_strip(decoding: Decoding, rest: list[dict[str, Any]]) -> Decoding:
 
 
 class Detokenizer:
-    """One text under way. Special tokens are left out but for the ids in `show`.
+    """One text under way. Special tokens are left out but for the ids in `show`, and so are the ids in `hide`.
 
     `continues`: the text goes on from another (a prefill), so that its leading blank is kept.
     """
 
-    def __init__(self, vocabulary: Vocabulary, *, show: Iterable[int] = (), continues: bool = False) -> None:
-        self._hidden = vocabulary.special_ids - frozenset(show)
+    def __init__(
+        self, vocabulary: Vocabulary, *, show: Iterable[int] = (), hide: Iterable[int] = (), continues: bool = False
+    ) -> None:
+        self._hidden = (vocabulary.special_ids - frozenset(show)).union(hide)
         self._vocabulary = vocabulary
         window = vocabulary.decoding.kind == "window"
         self._state: _Bytes | _Window = _Window(vocabulary) if window else _Bytes(vocabulary.decoding, continues)

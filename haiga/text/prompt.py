@@ -20,6 +20,7 @@ from haiga.text.conversation import Manner, tools_of, turns_of
 from haiga.text.formats import GENERIC, Format, recognise
 from haiga.text.guard import Guard, private_characters, replaced
 from haiga.text.marks import Path, Place, marked, places
+from haiga.text.raw import Raw, infill_tokens, raw_tokens
 from haiga.text.stream import ThinkTags
 from haiga.text.template import BlankLines, ChatTemplate, Turn
 from haiga.text.tokenizer import Encoded, Tokenizer
@@ -32,12 +33,14 @@ TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<|channel>thought", 
 class Prompt:
     """Token ids, and cache breakpoints as (how many tokens lie before it, its lifetime in seconds), in the order
     tools, system, messages. `continues`: the answer goes on from the last message's text. `thinking`: the tags that
-    enclose a thought in the answer, None where the model has none."""
+    enclose a thought in the answer, None where the model has none. `ends`: ids that end this answer besides the model's
+    own."""
 
     tokens: list[int]
     breakpoints: tuple[tuple[int, int], ...] = ()
     continues: bool = False
     thinking: ThinkTags | None = None
+    ends: tuple[int, ...] = ()
 
 
 class Prompter:
@@ -68,8 +71,7 @@ class Prompter:
         Unsupported naming a block that the model cannot take. A text that is certain to have more than `limit` tokens
         is refused before it is encoded, which takes a second and 300 MB for every million characters."""
         if request.raw is not None:
-            self._require_encodable(request.raw, limit)
-            return Prompt(self._raw(request.raw))
+            return self._raw(request.raw, request.suffix, limit)
         rendering = _Rendering(request, self._template, self._guard, self.format)
         text = rendering.text(request)
         self._require_encodable(text, limit)
@@ -83,7 +85,7 @@ class Prompter:
         """How many tokens the prompt has."""
         return len(self.prompt(request).tokens)
 
-    def _require_encodable(self, text: str | tuple[int, ...], limit: int | None) -> None:
+    def _require_encodable(self, text: Raw, limit: int | None) -> None:
         """Raise Invalid for a text longer than `limit` of the longest tokens, where no token stands for more text than
         its own."""
         if limit is None or not isinstance(text, str) or len(text) <= limit or not self._tokenizer.lossless:
@@ -95,19 +97,13 @@ class Prompter:
                 code="context_length_exceeded",
             )
 
-    def _raw(self, raw: str | tuple[int, ...]) -> list[int]:
-        """A prompt without template: what spells a control token is one, and no second BOS is put before a first."""
-        if isinstance(raw, str):
-            begun = self._tokenizer.bos is not None and raw.startswith(self._tokenizer.bos)
-            ids = self._tokenizer.encode(raw, special=not begun)
-        else:
-            ids = list(raw)
-        unknown = next((id for id in ids if not 0 <= id < len(self._tokenizer)), None)
-        if unknown is not None:
-            raise Invalid(f"there is no token {unknown}", field="prompt")
-        if not ids:
-            raise Invalid("the prompt has no tokens", field="prompt")
-        return ids
+    def _raw(self, raw: Raw, suffix: str | None, limit: int | None) -> Prompt:
+        """A prompt without template."""
+        self._require_encodable(raw + (suffix or "") if isinstance(raw, str) else raw, limit)
+        if suffix is None:
+            return Prompt(raw_tokens(self._tokenizer, raw))
+        ids, ends = infill_tokens(self._tokenizer, raw, suffix)
+        return Prompt(ids, ends=ends)
 
     def _encode(self, text: str, split: str) -> Encoded:
         """The parts between the `split` characters encoded apart; `ends` count in `text`."""
@@ -122,17 +118,9 @@ class Prompter:
         return Encoded(ids, ends)
 
     def _encode_part(self, part: str, first: bool) -> Encoded:
-        if first or not self._tokenizer.adds_prefix:
-            return self._tokenizer.encode_with_ends(part, special=first and self._bare)
-        return self._without_prefix(part)
-
-    def _without_prefix(self, part: str) -> Encoded:
-        """A part encoded after a line break that is then taken away, so that no blank is put before it."""
-        lead = self._tokenizer.encode_with_ends("\n").ids
-        encoded = self._tokenizer.encode_with_ends("\n" + part)
-        if encoded.ids[: len(lead)] != lead:
-            return self._tokenizer.encode_with_ends(part)
-        return Encoded(encoded.ids[len(lead) :], [end - 1 for end in encoded.ends[len(lead) :]])
+        if first:
+            return self._tokenizer.encode_with_ends(part, special=self._bare)
+        return self._tokenizer.encode_inside(part)
 
 
 class _Rendering:

@@ -102,6 +102,25 @@ class Tokenizer:
         encoding = self._inner.encode(text, add_special_tokens=special)
         return Encoded(encoding.ids, [end for _, end in encoding.offsets])
 
+    def encode_inside(self, text: str) -> Encoded:
+        """Ids of a text that goes on from another: encoded after a line break that is then taken away, so that no blank
+        is put before it."""
+        if not self.adds_prefix:
+            return self.encode_with_ends(text)
+        lead = self.encode_with_ends("\n").ids
+        encoded = self.encode_with_ends("\n" + text)
+        if encoded.ids[: len(lead)] != lead:
+            return self.encode_with_ends(text)
+        return Encoded(encoded.ids[len(lead) :], [end - 1 for end in encoded.ends[len(lead) :]])
+
+    def starts(self, text: str, special: bool = True) -> list[int]:
+        """Where each token's characters begin in `text`."""
+        return [start for start, _ in self._inner.encode(text, add_special_tokens=special).offsets]
+
+    def spelling(self) -> Detokenizer:
+        """Tokens to text with nothing left out."""
+        return Detokenizer(self, show=self.special_ids, continues=True)
+
     def decode(self, ids: Sequence[int], skip_special: bool = True) -> str:
         """The text of `ids`: what a `Detokenizer` gives for them, all at once."""
         shown = frozenset() if skip_special else self.special_ids
@@ -110,7 +129,7 @@ class Tokenizer:
 
     def token_text(self, number: int) -> str:
         """One token as text, special ones by name; bytes that are no character alone are shown as U+FFFD."""
-        single = Detokenizer(self, show=self.special_ids, continues=True)
+        single = self.spelling()
         return single.add([number]) + single.finish()
 
     def to_json(self) -> str:

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 from haiga.core.errors import HaigaError, Invalid, Unsupported
 from haiga.core.generation import (
     Choice,
+    Echo,
     Finished,
     Progress,
     Reply,
@@ -37,6 +38,7 @@ from haiga.wire.sse import comment
 
 MAX_ANSWERS = 2048
 MAX_TOKENS = 16
+AHEAD = 4  # characters
 Prompt: TypeAlias = "str | tuple[int, ...]"
 SHAPES = "one of a string, array of strings, array of integers, or array of integer arrays"
 
@@ -69,7 +71,8 @@ class CompletionBody(SamplingBody):
 
 @dataclass(frozen=True, slots=True)
 class CompletionForm:
-    """How the answers are to be written: `prompts[i]` stands before the answers to prompt i, where echo is wanted."""
+    """How the answers are to be written: `prompts[i]` stands before the answers to prompt i, where echo is wanted and
+    the engine need not give the prompt back itself."""
 
     stream: bool = False
     include_usage: bool = False
@@ -122,16 +125,22 @@ def read_completion(body: bytes) -> CompletionRequest:
         stream=bool(shape.stream),
         include_usage=bool(shape.stream_options and shape.stream_options.include_usage),
         n=n,
-        prompts=tuple(str(prompt) for prompt in prompts) if shape.echo else (),
+        prompts=tuple(map(str, prompts)) if shape.echo and not _spelled_out(shape, prompts) else (),
         logprobs=shape.logprobs,
     )
     # choosing the best needs the log probabilities whether or not the caller does
     logprobs = shape.logprobs if tries == n or shape.logprobs is not None else 0
-    requests = tuple(_request(shape, prompt, logprobs) for prompt in prompts)
+    echo = bool(shape.echo) and _spelled_out(shape, prompts)
+    requests = tuple(_request(shape, prompt, logprobs, echo) for prompt in prompts)
     return CompletionRequest(requests, form, tries, MAX_TOKENS if shape.max_tokens is None else shape.max_tokens)
 
 
-def _request(shape: CompletionBody, prompt: Prompt, logprobs: int | None) -> TextRequest:
+def _spelled_out(shape: CompletionBody, prompts: Sequence[Prompt]) -> bool:
+    """Whether an echo takes the model's own tokens: to score them, or to say what the given ids spell."""
+    return shape.logprobs is not None or not all(isinstance(prompt, str) for prompt in prompts)
+
+
+def _request(shape: CompletionBody, prompt: Prompt, logprobs: int | None, echo: bool) -> TextRequest:
     return TextRequest(
         model=shape.model,
         messages=(Message("user", (Text(prompt if isinstance(prompt, str) else ""),)),),
@@ -141,6 +150,8 @@ def _request(shape: CompletionBody, prompt: Prompt, logprobs: int | None) -> Tex
         user=shape.user,
         extra=shape.model_extra or {},
         raw=prompt,
+        suffix=shape.suffix or None,
+        echo=echo,
     )
 
 
@@ -168,16 +179,8 @@ def _check(shape: CompletionBody, prompts: Sequence[Prompt]) -> None:
         raise Invalid("'best_of' results cannot be streamed.", field="best_of")
     if len(prompts) * tries > MAX_ANSWERS:
         raise Invalid(f"{len(prompts)} prompts with {tries} answers each are over {MAX_ANSWERS}.", field="prompt")
-    if shape.suffix:
-        raise Unsupported(
-            f"Unsupported parameter: 'suffix' is not supported with model {shape.model}: it has no infill tokens.",
-            field="suffix",
-            code="unsupported_parameter",
-        )
-    if shape.echo and shape.logprobs is not None:
-        raise Unsupported("'echo' with 'logprobs' is not supported: prompts are not scored.", field="echo")
-    if shape.echo and not all(isinstance(prompt, str) for prompt in prompts):
-        raise Unsupported("'echo' is not supported with prompts of token ids.", field="echo")
+    if shape.echo and shape.suffix and shape.logprobs is not None:
+        raise Unsupported("'echo' with 'logprobs' is not supported beside a 'suffix'.", field="suffix")
 
 
 def _mean_logprob(reply: Reply) -> float:
@@ -188,24 +191,39 @@ def _mean_logprob(reply: Reply) -> float:
 # --- writing ---
 
 
-@dataclass(slots=True)
-class Scores:
-    """Log probabilities in the older form: parallel lists, with each token's place in the text."""
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A token in the older form: where in the text it begins, and None for what nothing predicted."""
 
-    wanted: int
-    offset: int
+    text: str
+    at: int
+    score: TokenLogprob | None
 
-    def body(self, tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
-        offsets = []
-        for token in tokens:
-            offsets.append(self.offset)
-            self.offset += len(token.text)
-        return {
-            "tokens": [token.text for token in tokens],
-            "token_logprobs": [max(token.logprob, LEAST) for token in tokens],
-            "top_logprobs": [_top(token) for token in tokens] if self.wanted else None,
-            "text_offset": offsets,
-        }
+
+def scored(text: str, tokens: Sequence[TokenLogprob], at: int) -> list[Scored]:
+    """The tokens of a `text` that begins at `at`; those that are pieces of one character share its place, and the token
+    behind them stands a few characters further on."""
+    placed, start = [], 0
+    for token in tokens:
+        found = text.find(token.text, start, start + len(token.text) + AHEAD)
+        start = found if found >= 0 else start
+        placed.append(Scored(token.text, at + start, token))
+        start += len(token.text) if found >= 0 else 0
+    return placed
+
+
+def scores_body(tokens: Sequence[Scored], wanted: int) -> dict[str, Any]:
+    """Parallel lists, as the older form has them."""
+    return {
+        "tokens": [token.text for token in tokens],
+        "token_logprobs": [token.score and max(token.score.logprob, LEAST) for token in tokens],
+        "top_logprobs": [token.score and _top(token.score) for token in tokens] if wanted else None,
+        "text_offset": [token.at for token in tokens],
+    }
+
+
+def _echoed(echo: Echo | None) -> list[Scored]:
+    return [Scored(token.text, token.at, token.score) for token in echo.tokens] if echo else []
 
 
 def _top(token: TokenLogprob) -> Mapping[str, float]:
@@ -234,10 +252,11 @@ def _head(id: str, model: str, created: int) -> dict[str, Any]:
 
 
 def _choice(index: int, reply: Reply, form: CompletionForm) -> dict[str, Any]:
-    before = form.before(index)
-    scores = None if form.logprobs is None else Scores(form.logprobs, len(before)).body(reply.logprobs)
-    text = before + text_of(reply.content)
-    return {"text": text, "index": index, "logprobs": scores, "finish_reason": FINISH[reply.stop]}
+    before = reply.echo.text if reply.echo else form.before(index)
+    text = text_of(reply.content)
+    tokens = [*_echoed(reply.echo), *scored(text, reply.logprobs, len(before))]
+    scores = None if form.logprobs is None else scores_body(tokens, form.logprobs)
+    return {"text": before + text, "index": index, "logprobs": scores, "finish_reason": FINISH[reply.stop]}
 
 
 class CompletionStream:
@@ -247,7 +266,7 @@ class CompletionStream:
         self._form = form
         self._head = _head(id, model, created)
         self._usage = {"usage": None} if form.include_usage else {}
-        self._scores: dict[int, Scores] = {}
+        self._at: dict[int, int] = {}  # by answer, characters said so far
 
     def write(self, item: Choice | Finished) -> bytes:
         if isinstance(item, Finished):
@@ -259,8 +278,11 @@ class CompletionStream:
             case Started():
                 before = self._form.before(item.index)
                 return self._chunk(item.index, before) if before else b""
+            case Echo():
+                return self._chunk(item.index, item.event.text, _echoed(item.event))
             case TextDelta():
-                return self._chunk(item.index, item.event.text, item.event.logprobs)
+                text, at = item.event.text, self._at.get(item.index, 0)
+                return self._chunk(item.index, text, scored(text, item.event.logprobs, at))
             case Finished():
                 return self._chunk(item.index, "", finish=FINISH[item.event.stop])
         return b""
@@ -271,11 +293,8 @@ class CompletionStream:
     def error(self, error: HaigaError, request_id: str) -> bytes:
         return data_frame(openai_errors.envelope(error))
 
-    def _chunk(self, index: int, text: str, logprobs: Sequence[TokenLogprob] = (), finish: str | None = None) -> bytes:
-        scores = self._score(index, logprobs) if self._form.logprobs is not None and logprobs else None
+    def _chunk(self, index: int, text: str, tokens: Sequence[Scored] = (), finish: str | None = None) -> bytes:
+        self._at[index] = self._at.get(index, 0) + len(text)
+        scores = scores_body(tokens, self._form.logprobs) if self._form.logprobs is not None and tokens else None
         choice = {"text": text, "index": index, "logprobs": scores, "finish_reason": finish}
         return data_frame({**self._head, "choices": [choice], **self._usage})
-
-    def _score(self, index: int, logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
-        fresh = Scores(self._form.logprobs or 0, len(self._form.before(index)))
-        return self._scores.setdefault(index, fresh).body(logprobs)

@@ -8,13 +8,15 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from haiga.core.errors import Busy, Dead, Invalid
 from haiga.core.generation import Finished, Folder, Reply, SamplingRequest, Started, TextRequest, Usage
-from haiga.core.messages import CacheMark, Message, Text
+from haiga.core.messages import CacheMark, Message, Text, text_of
 from haiga.engines.native import process
 from haiga.engines.native.engine import NativeEngine
 from haiga.engines.native.opening import Found, NativeOptions, open_engine
@@ -217,3 +219,21 @@ async def test_an_engine_that_could_not_be_started_again_for_want_of_descriptors
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert (await answer(engine, ask("after"))).usage.output > 0
+
+
+async def test_a_model_with_infill_tokens_fills_in_and_ends_at_its_own_tokens(tmp_path: Path) -> None:
+    directory = make_model(tmp_path, vocab_size=265)
+    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    tokenizer.add_tokens(["<fim_prefix>", "<fim_suffix>", "<fim_middle>", "<fim_pad>"])
+    tokenizer.save(str(directory / "tokenizer.json"))
+    engine = open_tiny(directory)
+    assert engine.card.capabilities.infill
+    await engine.start()
+    try:
+        bias = {tokenizer.token_to_id("<fim_pad>"): 100.0}
+        request = replace(ask(""), raw="def f(", suffix="return x", sampling=SamplingRequest(logit_bias=bias))
+        reply = await answer(engine, request)
+        assert 3 + len("def f(return x") == reply.usage.prompt
+        assert ("end_turn", "", 1) == (reply.stop, text_of(reply.content), reply.usage.output)
+    finally:
+        await engine.close()

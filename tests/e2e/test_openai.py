@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,52 @@ def test_a_banned_token_is_not_given_and_an_unknown_one_is_refused(client: OpenA
     with pytest.raises(openai.BadRequestError) as raised:
         say(client, logit_bias={"4096": 1})
     assert "logit_bias" == raised.value.param
+
+
+def test_an_echoed_prompt_has_the_log_probabilities_that_its_tokens_were_given_with(client: OpenAI) -> None:
+    asked: Any = {"model": "starter", "temperature": 0, "logprobs": 2}
+    made = client.completions.create(prompt="Once upon a time", max_tokens=12, **asked).choices[0]
+    ids = [*TOKENIZER.encode("Once upon a time").ids, *TOKENIZER.encode(made.text, add_special_tokens=False).ids]
+    scored = client.completions.create(prompt=ids, max_tokens=0, echo=True, **asked)
+    scores = scored.choices[0].logprobs
+    assert (0, len(ids)) == (scored.usage.completion_tokens, len(scores.tokens))
+    assert scores.token_logprobs[0] is None and None not in scores.token_logprobs[1:]
+    said = len(made.logprobs.tokens)
+    assert made.logprobs.tokens == scores.tokens[-said:]
+    assert made.logprobs.token_logprobs == scores.token_logprobs[-said:]
+    assert made.logprobs.top_logprobs == scores.top_logprobs[-said:]
+    text = scored.choices[0].text
+    assert scores.tokens == [text[a:b] for a, b in pairwise([*scores.text_offset, len(text)])]
+
+
+def test_a_long_prompt_is_scored_whole_though_its_prefix_is_cached(client: OpenAI) -> None:
+    prompt = "The fox ran into the forest and met a crow. " * 12
+    asked: Any = {"model": "starter", "prompt": prompt, "max_tokens": 1, "temperature": 0}
+    client.completions.create(**asked)
+    first, again = (client.completions.create(**asked, echo=True, logprobs=0) for _ in range(2))
+    assert first.choices[0].logprobs.token_logprobs == again.choices[0].logprobs.token_logprobs
+    assert first.usage.prompt_tokens + 1 == len(first.choices[0].logprobs.tokens)
+    assert prompt == first.choices[0].text[: len(prompt)]
+
+
+@pytest.mark.parametrize("fields", [{"temperature": 0}, {"seed": 7, "temperature": 0.8, "frequency_penalty": 0.5}])
+def test_a_prediction_is_used_and_changes_nothing(client: OpenAI, fields: dict[str, Any]) -> None:
+    plain = say(client, max_tokens=60, **fields)
+    text = texts(plain)[0]
+    half = len(text) // 2
+    for predicted in (text, text[:half] + " zebra" * 4 + text[half:], text[10:]):
+        content: Any = {"type": "content", "content": predicted}
+        answer = say(client, max_tokens=60, prediction=content, **fields)
+        details = answer.usage.completion_tokens_details
+        assert [text] == texts(answer)
+        assert 0 < details.accepted_prediction_tokens <= answer.usage.completion_tokens == plain.usage.completion_tokens
+        assert ("zebra" in predicted) <= (details.rejected_prediction_tokens > 0)
+
+
+def test_a_suffix_is_refused_by_a_model_without_infill_tokens(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="model starter: it has no infill tokens") as raised:
+        client.completions.create(model="starter", prompt="def f(", suffix="return x")
+    assert "suffix" == raised.value.param
 
 
 def test_a_prompt_of_token_ids_is_the_prompt_of_its_text(client: OpenAI) -> None:

@@ -1,6 +1,7 @@
 """The older Completions through the official openai SDK."""
 
 from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
 
 import openai
 import pytest
@@ -9,8 +10,10 @@ from openai import OpenAI
 from haiga.core.generation import (
     BlockStarted,
     BlockStopped,
+    Echo,
     Event,
     Finished,
+    PromptToken,
     Started,
     TextDelta,
     TextRequest,
@@ -18,7 +21,7 @@ from haiga.core.generation import (
     Usage,
 )
 from haiga.core.messages import Text
-from haiga.engines.fake import FakeEngine
+from haiga.engines.fake import CARD, FakeEngine
 from tests.wire.openai_server import services, serving
 
 
@@ -78,6 +81,56 @@ def test_echo_gives_the_prompt_before_the_answer_whole_and_streamed(client: Open
     assert "one twoone two" == "".join(c.choices[0].text for c in client.completions.create(**asked, stream=True))
 
 
+def score(text: str, *top: str) -> TokenLogprob:
+    return TokenLogprob(1, text, -0.5, tuple((1, each, -0.5) for each in top))
+
+
+class Scoring(FakeEngine):
+    """Gives a prompt of three tokens back and answers with an owl, whose four bytes are four tokens, and a word."""
+
+    async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
+        assert request.echo
+        yield Started(Usage(input=3))
+        first, *others = (
+            PromptToken("<s>", 0),
+            PromptToken("one", 0, score("one", "o")),
+            PromptToken(" 2", 3, score(" 2")),
+        )
+        yield Echo("one 2", (first, *others))
+        yield BlockStarted(0, Text(""))
+        yield TextDelta(0, "\N{OWL}", tuple(map(score, "\ufffd" * 4)))
+        yield TextDelta(0, " flies", (score(" flies"),))
+        yield BlockStopped(0)
+        yield Finished("max_tokens", Usage(input=3, output=5))
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Iterator[OpenAI]:
+    card = replace(CARD, capabilities=replace(CARD.capabilities, scoring=True))
+    with serving(services([Scoring(card)])) as url, OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0) as client:
+        yield client
+
+
+def test_a_scored_echo_begins_with_nothing_and_says_where_each_token_stands(scorer: OpenAI) -> None:
+    asked = {"model": "fake", "prompt": "one 2", "echo": True, "logprobs": 1}
+    choice = scorer.completions.create(**asked).choices[0]
+    scores = choice.logprobs
+    assert "one 2\N{OWL} flies" == choice.text
+    assert ["<s>", "one", " 2", *"\ufffd" * 4, " flies"] == scores.tokens
+    assert [None, *[-0.5] * 7] == scores.token_logprobs
+    assert [None, {"o": -0.5, "one": -0.5}, {" 2": -0.5}] == scores.top_logprobs[:3]
+    assert [0, 0, 3, 5, 5, 5, 5, 6] == scores.text_offset
+    chunks = [c.choices[0].logprobs for c in scorer.completions.create(**asked, stream=True)]
+    assert scores.tokens == [token for each in chunks if each for token in each.tokens]
+    assert scores.text_offset == [at for each in chunks if each for at in each.text_offset]
+    assert scores.token_logprobs == [score for each in chunks if each for score in each.token_logprobs]
+
+
+def test_an_echo_of_token_ids_is_what_they_spell(scorer: OpenAI) -> None:
+    choice = scorer.completions.create(model="fake", prompt=[1, 2, 3], echo=True).choices[0]
+    assert ("one 2\N{OWL} flies", None) == (choice.text, choice.logprobs)
+
+
 def test_stream_ends_with_usage_when_asked(client: OpenAI) -> None:
     options = {"include_usage": True}
     stream = client.completions.create(model="fake", prompt="one two", stream=True, stream_options=options)
@@ -104,6 +157,7 @@ def test_without_max_tokens_sixteen_are_given(client: OpenAI) -> None:
         ({"best_of": 2, "stream": True}, "best_of"),
         ({"prompt": [1, 2], "echo": True}, "echo"),
         ({"echo": True, "logprobs": 1}, "echo"),
+        ({"echo": True, "logprobs": 1, "suffix": "end"}, "suffix"),
         ({"prompt": "w " * 5000}, "prompt"),
     ],
 )

@@ -133,6 +133,8 @@ def _request(submission: Submission) -> Request:
         priority=submission.priority,
         salt=submission.salt.encode(),
         breakpoints=tuple(Breakpoint(offset, ttl) for offset, ttl in submission.breakpoints),
+        prediction=tuple(submission.prediction),
+        scored=submission.scored,
     )
 
 
@@ -149,6 +151,7 @@ def _update(output: Output) -> Update:
         prefilled=output.prefilled,
         stop=output.stop,
         error=output.error,
+        scores=[_logprob(score) for score in output.scores],
     )
 
 

@@ -18,6 +18,7 @@ from haiga.core.generation import (
     resolve,
 )
 from haiga.core.ports import ModelCard
+from haiga.engines.native.echoing import Echoing
 from haiga.engines.native.embedder import NativeEmbedder
 from haiga.engines.native.hosted import Hosted
 from haiga.engines.native.protocol import Submission
@@ -74,7 +75,8 @@ class NativeEngine(Hosted):
         speech = self._model.speech
         submission = await asyncio.to_thread(self._submission, request, prompt)
         stream = speech.stream(request, prompt)
-        reading = Reading(speech.tokenizer, speech.detokenizer(prompt), stream, len(prompt.tokens))
+        echo = await asyncio.to_thread(self._echo, request, prompt) if request.echo else None
+        reading = Reading(speech.tokenizer, speech.detokenizer(prompt), stream, len(prompt.tokens), echo)
         answer = await self._process.open(submission)
         try:
             while not reading.finished:
@@ -107,10 +109,15 @@ class NativeEngine(Hosted):
             tokens=prompt.tokens,
             sampling=sampling,
             max_tokens=request.max_tokens,
-            ends=self._model.ends,
+            ends=(*self._model.ends, *prompt.ends),
             priority=request.priority,
             salt=request.workspace,
             breakpoints=prompt.breakpoints,
             grammar=self._model.speech.grammar(request, prompt),
             thought=self._model.speech.thought(request, prompt),
+            prediction=self._model.speech.prediction(request),
+            scored=request.echo and sampling.logprobs is not None,
         )
+
+    def _echo(self, request: TextRequest, prompt: Prompt) -> Echoing | None:
+        return Echoing(self._model.speech.tokenizer, request.raw, prompt.tokens) if request.raw is not None else None

@@ -25,6 +25,7 @@ from haiga.models.registry import DECODERS, ENCODERS
 from haiga.models.sources import open_tensors
 from haiga.models.weights import Packing, check_vocabulary
 from haiga.text.prompt import TAGS, Prompter
+from haiga.text.raw import infill_of
 from haiga.text.template import ChatTemplate
 from haiga.text.tokenizer import Tokenizer
 
@@ -93,7 +94,14 @@ def open_engine(found: Found, options: NativeOptions) -> NativeEngine:
     prompter = Prompter(tokenizer, template)
     embedder = open_embedder(found, options) if description.can_embed else None
     thinks = _thinks(template, prompter)
-    able = Capabilities(tools=True, structured_output=True, thinking=thinks, embeddings=embedder is not None)
+    able = Capabilities(
+        tools=True,
+        structured_output=True,
+        thinking=thinks,
+        embeddings=embedder is not None,
+        infill=infill_of(tokenizer.added) is not None,
+        scoring=True,
+    )
     size = embedder.card.dimensions if embedder else 0
     precision = f"{plant.weights}, {plant.cache}"
     card = ModelCard(found.name, found.name, found.created, context, context, able, size, precision)

@@ -90,7 +90,8 @@ class Submission:
 
     `breakpoints` are (token offset, lifetime in seconds). `salt` keeps workspaces' caches apart. `ends` are the token
     ids that end an answer. `grammar` is what the answer must follow (text/grammar), None where it is free; `thought`
-    bounds its thoughts, None where they are not.
+    bounds its thoughts, None where they are not. `prediction` is what the answer is expected to be; `scored` asks for
+    the log probabilities of the prompt's own tokens.
     """
 
     id: int
@@ -103,6 +104,8 @@ class Submission:
     breakpoints: Sequence[tuple[int, float]] = ()
     grammar: str | None = None
     thought: Thought | None = None
+    prediction: Sequence[int] = ()
+    scored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +119,8 @@ class Logprob:
 @dataclass(frozen=True, slots=True)
 class Update:
     """What one step brought to one request. `usage` counts the prompt from the first update on; `prefilled` prompt
-    tokens are computed so far; the last update has a `stop` or an `error`, or a text's `vector` (float32,
-    little-endian)."""
+    tokens are computed so far, and `scores` are of further ones, from the second on; the last update has a `stop` or an
+    `error`, or a text's `vector` (float32, little-endian)."""
 
     id: int
     tokens: Sequence[int] = ()
@@ -127,6 +130,7 @@ class Update:
     stop: StopReason | None = None
     error: HaigaError | None = None
     vector: bytes = b""
+    scores: Sequence[Logprob] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +202,8 @@ def read_submission(fields: Mapping[str, Any]) -> Submission:
         breakpoints=[(offset, ttl) for offset, ttl in fields["breakpoints"]],
         grammar=fields["grammar"],
         thought=Thought(**fields["thought"]) if fields["thought"] else None,
+        prediction=fields["prediction"],
+        scored=fields["scored"],
     )
 
 
@@ -205,12 +211,17 @@ def read_update(fields: Mapping[str, Any]) -> Update:
     return Update(
         id=fields["id"],
         tokens=fields["tokens"],
-        logprobs=[Logprob(own, [(token, value) for token, value in best]) for own, best in fields["logprobs"]],
+        logprobs=_read_logprobs(fields["logprobs"]),
         usage=Usage(**fields["usage"]),
         prefilled=fields["prefilled"],
         stop=fields["stop"],
         error=read_error(fields["error"]) if fields["error"] else None,
+        scores=_read_logprobs(fields["scores"]),
     )
+
+
+def _read_logprobs(pairs: Any) -> list[Logprob]:
+    return [Logprob(own, [(token, value) for token, value in best]) for own, best in pairs]
 
 
 def _write_update(update: Update) -> dict[str, Any]:
@@ -222,6 +233,7 @@ def _write_update(update: Update) -> dict[str, Any]:
         "prefilled": update.prefilled,
         "stop": update.stop,
         "error": _write_error(update.error) if update.error else None,
+        "scores": [(score.own, score.best) for score in update.scores],
     }
 
 

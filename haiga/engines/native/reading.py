@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from haiga.core.generation import Event, Finished, Progress, Started, StopReason, TokenLogprob, Usage
+from haiga.engines.native.echoing import Echoing, scored
 from haiga.engines.native.protocol import Update
 from haiga.text.detokenizer import Detokenizer
 from haiga.text.stream import AnswerStream
@@ -14,13 +15,21 @@ from haiga.text.tokenizer import Tokenizer
 
 
 class Reading:
-    """`prompt` is the prompt's length in tokens."""
+    """`prompt` is the prompt's length in tokens; `echo` gives it back, where that is wanted."""
 
-    def __init__(self, tokenizer: Tokenizer, detokenizer: Detokenizer, stream: AnswerStream, prompt: int) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        detokenizer: Detokenizer,
+        stream: AnswerStream,
+        prompt: int,
+        echo: Echoing | None = None,
+    ) -> None:
         self._tokenizer = tokenizer
         self._detokenizer = detokenizer
         self._stream = stream
         self._prompt = prompt
+        self._echo = echo
         self._usage = Usage()
         self._started = False
         self.finished = False
@@ -34,10 +43,21 @@ class Reading:
             yield Started(self._usage)
         elif not update.tokens and not update.stop:
             yield Progress(update.prefilled, self._prompt)
+        yield from self._echoed(update)
         self.ended_by_engine = update.stop is not None
+        self._usage = replace(self._usage, accepted=update.usage.accepted, rejected=update.usage.rejected)
         yield from self._text(update)
         if not self.finished and update.stop:
             yield from self._end(update.stop)
+
+    def _echoed(self, update: Update) -> Iterator[Event]:
+        """The prompt, once it is computed."""
+        if self._echo is None:
+            return
+        self._echo.add(update.scores)
+        if update.tokens or update.stop:
+            yield self._echo.event()
+            self._echo = None
 
     def _text(self, update: Update) -> Iterator[Event]:
         for position, token in enumerate(update.tokens):
@@ -62,7 +82,4 @@ class Reading:
     def _logprobs(self, update: Update, position: int) -> tuple[TokenLogprob, ...]:
         if not update.logprobs:
             return ()
-        text = self._tokenizer.token_text
-        logprob, token = update.logprobs[position], update.tokens[position]
-        top = tuple((other, text(other), value) for other, value in logprob.best)
-        return (TokenLogprob(token, text(token), logprob.own, top),)
+        return (scored(self._tokenizer, update.tokens[position], update.logprobs[position]),)

@@ -50,7 +50,7 @@ class Speech:
 
     def detokenizer(self, prompt: Prompt) -> Detokenizer:
         """One that shows the special tokens which are the dialect's own markup."""
-        return Detokenizer(self.tokenizer, show=self._shown, continues=prompt.continues)
+        return Detokenizer(self.tokenizer, show=self._shown, hide=prompt.ends, continues=prompt.continues)
 
     def stream(self, request: TextRequest, prompt: Prompt) -> AnswerStream:
         tools = callable_tools(request) if request.tool_choice.mode != "none" else ()
@@ -62,6 +62,10 @@ class Speech:
             eager={tool.name for tool in tools if tool.extra.get("eager_input_streaming")},
             continues=prompt.continues,
         )
+
+    def prediction(self, request: TextRequest) -> Sequence[int]:
+        """The tokens that the answer is expected to be."""
+        return self._tokens(request.prediction) if request.prediction else ()
 
     def _tokens(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, special=False)

@@ -13,6 +13,7 @@ from haiga.core.errors import HaigaError
 from haiga.core.generation import (
     BlockStarted,
     BlockStopped,
+    Echo,
     Event,
     Finished,
     InputDelta,
@@ -79,6 +80,8 @@ class MessageStream:
                 return frame({"type": "content_block_stop", "index": event.index})
             case Finished():
                 return self._finish(event)
+            case Echo():
+                return b""
         return frame({"type": "content_block_delta", "index": event.index, "delta": _delta(event)})
 
     def idle(self) -> bytes:

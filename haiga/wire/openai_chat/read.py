@@ -141,6 +141,7 @@ def chat_request(shape: shapes.ChatBody) -> ChatRequest:
         overflow="stop",
         user=shape.safety_identifier or shape.user,
         extra=_kept(shape),
+        prediction="".join(part.text for part in shape.prediction.content) if shape.prediction else "",
     )
     return ChatRequest(
         request,
@@ -173,8 +174,6 @@ def _kept(shape: shapes.ChatBody) -> dict[str, Any]:
         kept["effort"] = shape.reasoning_effort
     if shape.verbosity is not None:
         kept["verbosity"] = shape.verbosity
-    if shape.prediction is not None:
-        kept["prediction"] = "".join(part.text for part in shape.prediction.content)
     return kept
 
 

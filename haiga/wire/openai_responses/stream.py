@@ -12,6 +12,7 @@ from haiga.core.errors import HaigaError
 from haiga.core.generation import (
     BlockStarted,
     BlockStopped,
+    Echo,
     Event,
     Finished,
     Progress,
@@ -68,7 +69,7 @@ class ResponseWriter:
                 return [*self._close("completed"), *self._start(event.block)]
             case Finished():
                 return self._finish(event)
-            case BlockStopped() | Progress():
+            case BlockStopped() | Progress() | Echo():
                 return []
         return [self._placed(said) for said in self._item.grow(event)] if self._item else []
 

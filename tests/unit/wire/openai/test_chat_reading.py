@@ -91,7 +91,8 @@ def test_a_body_that_uses_everything_is_read_into_the_same_values() -> None:
         output_schema={"type": "object"},
         overflow="stop",
         user="ann",
-        extra={"effort": "low", "verbosity": "low", "prediction": "Rain", "unheard_of": {"x": 1}},
+        prediction="Rain",
+        extra={"effort": "low", "verbosity": "low", "unheard_of": {"x": 1}},
     )
     asked = read_chat(orjson.dumps(CHAT))
     assert expected == asked.request
