@@ -1,16 +1,32 @@
 """Files, uploads and their parts in the database; implements core.ports.FileStore.
 
-Rule: one statement decides: a row is added only if it does not exceed what may be kept, an upload ends only once.
+Rule: a row is added only if it does not exceed what may be kept, which one asks at a time; an upload ends only once.
 """
 
 from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, Table, delete, func, insert, literal, or_, select, union, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Insert,
+    Table,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    union,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from haiga.core.files import FileFilter, FilePage, KeptFile, KeptUpload, Part, UploadStatus, Used
+from haiga.stores.locks import FILES as LOCK
+from haiga.stores.locks import lock
 from haiga.stores.tables import FILES, UPLOAD_PARTS, UPLOADS
 
 DAY = 24 * 3600
@@ -31,6 +47,7 @@ class DatabaseFiles:
         """See FileStore."""
         wanted = _if_room(FILES, asdict(file), quota, storage)
         async with self._engine.begin() as connection:
+            await lock(connection, LOCK)
             return (await connection.execute(wanted)).rowcount == 1
 
     async def get(self, workspace: str, id: str) -> KeptFile | None:
@@ -108,6 +125,7 @@ class DatabaseFiles:
         """See FileStore."""
         wanted = _if_room(UPLOAD_PARTS, asdict(part) | {"workspace": workspace}, quota, storage)
         async with self._engine.begin() as connection:
+            await lock(connection, LOCK)
             return (await connection.execute(wanted)).rowcount == 1
 
     async def parts(self, upload: str) -> list[Part]:
@@ -153,7 +171,7 @@ def _used(workspace: str | None = None) -> ColumnElement[int]:
         .scalar_subquery()
         for table in (FILES, UPLOAD_PARTS)
     ]
-    return sums[0] + sums[1]
+    return cast(sums[0] + sums[1], BigInteger)  # PostgreSQL's sums are decimals
 
 
 def _if_room(table: Table, row: dict[str, Any], quota: int, storage: int) -> Insert:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 # numbers of our own among those of everyone who uses the database
 MIGRATION = 0x6861696761 << 8
 BATCHES = MIGRATION + 1
+FILES = MIGRATION + 2
 
 
 async def lock(connection: AsyncConnection, work: int) -> None:

@@ -1,14 +1,12 @@
 """Files and uploads in the database."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.core.files import FileFilter, FilePage, KeptFile, KeptUpload, Part, Used
-from haiga.stores.connect import connect
 from haiga.stores.files import DAY, DatabaseFiles
 
 NOW, MUCH = 1000, 10**9
@@ -17,9 +15,8 @@ UPLOAD = KeptUpload("upload_1", "w", "a.txt", "text/plain", "batch", 10, NOW, NO
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[DatabaseFiles]:
-    async with connect(tmp_path / "db") as database:
-        yield DatabaseFiles(database)
+def store(database: AsyncEngine) -> DatabaseFiles:
+    return DatabaseFiles(database)
 
 
 async def put(store: DatabaseFiles, *files: KeptFile) -> None:
