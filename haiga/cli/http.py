@@ -6,6 +6,7 @@ Imported while the first model loads: see server.py.
 import asyncio
 import signal
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -21,17 +22,20 @@ from haiga.core.limits import Owner
 from haiga.core.records import Price
 from haiga.services.access import Access
 from haiga.services.batches import Batches, Worker
+from haiga.services.fetch import Fetch, Hosts
 from haiga.services.files import Files
 from haiga.services.inference import Inference
 from haiga.services.limits import Limiter, LocalMeters
 from haiga.services.models import Models
 from haiga.services.responses import Responses
+from haiga.services.webhooks import Deliverer, Sender, Webhooks
 from haiga.stores.batches import DatabaseBatches
 from haiga.stores.blobs import DiskBlobs
 from haiga.stores.chats import DatabaseChats
 from haiga.stores.files import DatabaseFiles
 from haiga.stores.responses import DatabaseResponses
 from haiga.stores.secret import kept_secret
+from haiga.stores.webhooks import DatabaseWebhooks
 from haiga.web.app import Services, WebSettings, create_app
 from haiga.web.connection import Connection
 from haiga.wire.anthropic.batches import ENDPOINT, MessageLines
@@ -42,6 +46,8 @@ LAST_WORDS = 1.0  # seconds for the errors of requests that were cut to reach th
 def build_server(settings: Settings, access: Access, models: Models, database: AsyncEngine, door: bool) -> "Server":
     """The server, not started. `door` says that it is open: no key is configured."""
     web = WebSettings(open=door, allowed_hosts=settings.allow_host, cors_origins=settings.cors)
+    key = kept_secret(settings.data_dir / "signing.key")
+    fetch = Fetch(Hosts(settings.allow_fetch), offline=settings.offline)
 
     async def count(caller: Caller, request: TextRequest) -> int:
         return await inference.count(caller, request)
@@ -53,7 +59,7 @@ def build_server(settings: Settings, access: Access, models: Models, database: A
         return 0
 
     limiter = Limiter(LocalMeters(), count, price, spent)
-    inference = Inference(models, kept_secret(settings.data_dir / "signing.key"), [limiter], [limiter])
+    inference = Inference(models, key, [limiter], [limiter])
     kept = Responses(inference, DatabaseResponses(database))
     lines = DatabaseBatches(database)
     worker = Worker(inference, lines, {ENDPOINT: MessageLines()}, web.new_id)
@@ -61,13 +67,24 @@ def build_server(settings: Settings, access: Access, models: Models, database: A
     chats = DatabaseChats(database)
     blobs = DiskBlobs(settings.data_dir / "blobs")
     files = Files(DatabaseFiles(database), blobs, quota=settings.file_quota, storage=settings.file_storage)
-    app = create_app(
-        Services(access, inference, web, limiter.standing, responses=kept, chats=chats, batches=batches, files=files)
+    outbox, sender = DatabaseWebhooks(database), Sender(fetch, key, time.time)
+    webhooks = Webhooks(outbox, sender)
+    services = Services(
+        access,
+        inference,
+        web,
+        limiter.standing,
+        responses=kept,
+        chats=chats,
+        batches=batches,
+        webhooks=webhooks,
+        files=files,
     )
+    app = create_app(services)
     config = uvicorn.Config(
         app, http=Connection, ws="none", lifespan="off", log_level="warning", access_log=False, server_header=False
     )
-    return Server(config, models, kept, [worker, files], settings.drain)
+    return Server(config, models, kept, [worker, files, Deliverer(outbox, sender)], settings.drain)
 
 
 class Background(Protocol):
@@ -99,6 +116,7 @@ class Server(uvicorn.Server):
         self._cutting: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._kept.start()
         for work in self._background:
             work.start()
         await super().startup(sockets)

@@ -5,7 +5,7 @@ Rule: a seam is a Protocol over core values; a capability is data that the imple
 that somebody asks about.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -239,6 +239,9 @@ class ResponseStore(Protocol):
     async def get(self, workspace: str, id: str, now: int) -> KeptResponse | None:
         """A response by its id."""
 
+    async def unfinished(self) -> list[KeptResponse]:
+        """The responses in the background that have no end, of every workspace."""
+
     async def delete(self, workspace: str, id: str) -> bool:
         """Forget a response and its items; False when there is none."""
 
@@ -381,9 +384,11 @@ class WebhookStore(Protocol):
     async def send_again(self, endpoint: str, event: str, now: int) -> None:
         """Try a delivery again, from the beginning of its schedule."""
 
-    async def claim(self, now: int, until: int, limit: int, each: int) -> list[tuple[Delivery, WebhookEndpoint]]:
-        """Take up to `limit` deliveries that are due, `each` to one endpoint, and count the try. They are due again at
-        `until`, should whoever took them be gone by then."""
+    async def claim(
+        self, now: int, until: int, limit: int, each: int, busy: Mapping[str, int]
+    ) -> list[tuple[Delivery, WebhookEndpoint]]:
+        """Take up to `limit` deliveries that are due, and count the try; to one endpoint as many as make `each` with
+        those that are under way by `busy`. They are due again at `until`, should whoever took them be gone by then."""
 
     async def record(self, delivery: Delivery, endpoint: WebhookEndpoint) -> None:
         """Keep what came of a try, and what that says of its endpoint."""

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from haiga.core.responses import History, Item, KeptConversation, KeptResponse
+from haiga.core.responses import LIVE, History, Item, KeptConversation, KeptResponse
 from haiga.core.webhooks import WebhookEvent
 from haiga.stores.tables import CONVERSATIONS, ITEMS, RESPONSES
 from haiga.stores.webhooks import tell
@@ -62,6 +62,11 @@ class DatabaseResponses:
         async with self._engine.connect() as connection:
             row = (await connection.execute(_one_response(workspace, id, now))).mappings().one_or_none()
         return None if row is None else _response(row)
+
+    async def unfinished(self) -> list[KeptResponse]:
+        query = select(RESPONSES).where(RESPONSES.c.status.in_(LIVE), RESPONSES.c.background)
+        async with self._engine.connect() as connection:
+            return [_response(row) for row in (await connection.execute(query)).mappings()]
 
     async def delete(self, workspace: str, id: str) -> bool:
         async with self._engine.begin() as connection:

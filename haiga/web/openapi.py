@@ -48,6 +48,8 @@ from haiga.wire.openai_responses import answers as responses
 from haiga.wire.openai_responses.shapes import ConversationBody, ConversationChange, ConversationItems, ResponseBody
 from haiga.wire.openrouter.answers import RouterChatAnswer, RouterDataAnswer, RouterErrorAnswer, RouterModelsAnswer
 from haiga.wire.openrouter.shapes import RouterBody
+from haiga.wire.webhooks import answers as webhooks
+from haiga.wire.webhooks.messages import WebhookBody, WebhookChange, WebhookRotation, WebhookTest
 
 BODIES: tuple[type[BaseModel], ...] = (
     MessageBody,
@@ -67,6 +69,10 @@ BODIES: tuple[type[BaseModel], ...] = (
     UploadBody,
     PartForm,
     CompletionOfUpload,
+    WebhookBody,
+    WebhookChange,
+    WebhookRotation,
+    WebhookTest,
 )
 REFERENCE = "#/components/schemas/{model}"
 ERRORS = {
@@ -190,6 +196,22 @@ CHANGE_CONVERSATION = _operation(
     responses.ConversationAnswer, {"requestBody": _body(ConversationChange)}, error=OpenAIErrorAnswer
 )
 GET_CONVERSATION = _operation(responses.ConversationAnswer, {}, error=OpenAIErrorAnswer)
+
+
+def _webhook(answer: Any, shape: type[BaseModel] | None = None) -> dict[str, Any]:
+    return _operation(answer, {} if shape is None else {"requestBody": _body(shape)}, error=OpenAIErrorAnswer)
+
+
+CREATE_WEBHOOK = _webhook(webhooks.NewWebhookAnswer, WebhookBody)
+LIST_WEBHOOKS = _webhook(webhooks.WebhooksAnswer)
+GET_WEBHOOK = _webhook(webhooks.WebhookAnswer)
+UPDATE_WEBHOOK = _webhook(webhooks.WebhookAnswer, WebhookChange)
+DELETE_WEBHOOK = _webhook(webhooks.DeletedWebhookAnswer)
+ROTATE_WEBHOOK = _webhook(webhooks.NewWebhookAnswer, WebhookRotation)
+TEST_WEBHOOK = _webhook(webhooks.TestedWebhookAnswer, WebhookTest)
+WEBHOOK_TYPES = _webhook(webhooks.EventTypesAnswer)
+LIST_DELIVERIES = _webhook(webhooks.DeliveriesAnswer)
+GET_DELIVERY = _webhook(webhooks.DeliveryAnswer)
 ROUTER_CHAT = _operation(RouterChatAnswer, {"requestBody": _body(RouterBody)}, error=RouterErrorAnswer, streams=True)
 ROUTER_EMBEDDING = _operation(EmbeddingAnswer, {"requestBody": _body(EmbeddingBody)}, error=RouterErrorAnswer)
 ROUTER_MESSAGE = _operation(MessageAnswer, {"requestBody": _body(MessageBody)}, streams=True)

@@ -17,11 +17,13 @@ from haiga.web.responses import Responses
 from haiga.web.services import Services
 from haiga.web.status import Status
 from haiga.web.uploads import Uploads
+from haiga.web.webhooks import Webhooks
 
 # their bodies may be larger than others
 BATCHES = "/v1/messages/batches"
 FILES = "/v1/files"
 PARTS = "/v1/uploads/{id}/parts"
+WEBHOOKS = "/v1/webhook_endpoints"
 
 
 def router(services: Services) -> APIRouter:
@@ -85,6 +87,25 @@ def router(services: Services) -> APIRouter:
         add("/v1/conversations/{id}/items", conversations.add, methods=["POST"], **openapi.ADD_ITEMS)
         add("/v1/conversations/{id}/items/{item}", conversations.item, methods=["GET"], **openapi.GET_ITEM)
         add("/v1/conversations/{id}/items/{item}", conversations.remove, methods=["DELETE"], **openapi.GET_CONVERSATION)
+
+    if services.webhooks is not None:
+        webhooks = Webhooks(services, services.webhooks)
+        add(WEBHOOKS, webhooks.create, methods=["POST"], **openapi.CREATE_WEBHOOK)
+        add(WEBHOOKS, webhooks.list, methods=["GET"], **openapi.LIST_WEBHOOKS)
+        add(f"{WEBHOOKS}/{{id}}", webhooks.get, methods=["GET"], **openapi.GET_WEBHOOK)
+        add(f"{WEBHOOKS}/{{id}}", webhooks.update, methods=["POST"], **openapi.UPDATE_WEBHOOK)
+        add(f"{WEBHOOKS}/{{id}}", webhooks.delete, methods=["DELETE"], **openapi.DELETE_WEBHOOK)
+        add(f"{WEBHOOKS}/{{id}}/rotate_secret", webhooks.rotate, methods=["POST"], **openapi.ROTATE_WEBHOOK)
+        add(f"{WEBHOOKS}/{{id}}/test", webhooks.test, methods=["POST"], **openapi.TEST_WEBHOOK)
+        add(f"{WEBHOOKS}/{{id}}/deliveries", webhooks.deliveries, methods=["GET"], **openapi.LIST_DELIVERIES)
+        add(f"{WEBHOOKS}/{{id}}/deliveries/{{event}}", webhooks.delivery, methods=["GET"], **openapi.GET_DELIVERY)
+        add(
+            f"{WEBHOOKS}/{{id}}/deliveries/{{event}}/redeliver",
+            webhooks.redeliver,
+            methods=["POST"],
+            **openapi.GET_DELIVERY,
+        )
+        add("/v1/webhook_event_types", webhooks.types, methods=["GET"], **openapi.WEBHOOK_TYPES)
 
     openrouter = OpenRouter(services)
     add("/api/v1/chat/completions", openrouter.chat, methods=["POST"], **openapi.ROUTER_CHAT)

@@ -14,6 +14,7 @@ from haiga.services.files import Files
 from haiga.services.generations import RecentGenerations
 from haiga.services.inference import Inference
 from haiga.services.responses import Responses
+from haiga.services.webhooks import Webhooks
 
 
 class Access(Protocol):
@@ -51,8 +52,8 @@ class WebSettings:
 @dataclass(frozen=True, slots=True)
 class Services:
     """`prices` are by the model's name; one that is not there costs nothing. Without `responses` the Responses and
-    Conversations APIs are not there, without `chats` no chat completion is kept, without `batches` and `files` there
-    are none. `stands` tells where a caller stands with its limits."""
+    Conversations APIs are not there, without `chats` no chat completion is kept, without `batches`, `files` and
+    `webhooks` there are none. `stands` tells where a caller stands with its limits."""
 
     access: Access
     inference: Inference
@@ -64,3 +65,4 @@ class Services:
     chats: ChatStore | None = None
     batches: Batches | None = None
     files: Files | None = None
+    webhooks: Webhooks | None = None

@@ -4,6 +4,7 @@ Rule: nothing here is a mock. `echo` repeats what it is told, `failing` dies in 
 a tool, `thinking` thinks first. Nobody works on batches, so that they stay as they were made.
 """
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,10 +19,12 @@ from haiga.core.ports import Capabilities, Engine
 from haiga.engines.fake import CARD, VECTORS, FakeEmbedder, FakeEngine
 from haiga.services.access import Access
 from haiga.services.batches import Batches
+from haiga.services.fetch import Fetch
 from haiga.services.files import Files
 from haiga.services.inference import Inference
 from haiga.services.models import Models
 from haiga.services.responses import Responses
+from haiga.services.webhooks import Sender, Webhooks
 from haiga.stores.batches import DatabaseBatches
 from haiga.stores.blobs import DiskBlobs
 from haiga.stores.chats import DatabaseChats
@@ -29,6 +32,7 @@ from haiga.stores.connect import connect
 from haiga.stores.files import DatabaseFiles
 from haiga.stores.keys import DatabaseKeys
 from haiga.stores.responses import DatabaseResponses
+from haiga.stores.webhooks import DatabaseWebhooks
 from haiga.web.app import Services, WebSettings, create_app
 
 ADDRESS = "http://127.0.0.1:8000"
@@ -70,7 +74,17 @@ async def services(directory: Path) -> AsyncIterator[Services]:
         responses = Responses(inference, DatabaseResponses(database))
         chats, batches = DatabaseChats(database), Batches(DatabaseBatches(database), wake=lambda: None)
         files = Files(DatabaseFiles(database), DiskBlobs(directory / "blobs"))
-        yield Services(access, inference, settings, responses=responses, chats=chats, batches=batches, files=files)
+        webhooks = Webhooks(DatabaseWebhooks(database), Sender(Fetch(), b"the documents' own", time.time))
+        yield Services(
+            access,
+            inference,
+            settings,
+            responses=responses,
+            chats=chats,
+            batches=batches,
+            webhooks=webhooks,
+            files=files,
+        )
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """Answers that are kept: made while somebody waits or in the background, read, followed, cancelled, deleted, continued.
 
 Rule: an answer is stored before anyone is told that it is complete, so that it can be continued at once. One that a
-former process left unfinished is failed, with the reason, by whoever looks at it first.
+former process left unfinished is failed, with the reason, at the start or by whoever looks at it first.
 """
 
 import asyncio
@@ -47,6 +47,7 @@ class Responses:
         self._lifetime = lifetime
         self._live: dict[str, Run] = {}
         self._swept = clock()
+        self._recovery: asyncio.Task[None] | None = None
 
     # --- before an answer ---
 
@@ -115,8 +116,12 @@ class Responses:
     async def launch(self, run: Run) -> None:
         """Make the answer in the background; it can be looked up and followed as soon as this returns."""
         run.say(run.transcript.open())
-        await self._keep(run)
-        self._live[run.id] = run
+        self._live[run.id] = run  # before it is in the store: what is there and not here was left by a former process
+        try:
+            await self._keep(run)
+        except BaseException:
+            self._settle(run)
+            raise
         run.task = asyncio.create_task(self._work(run), name=run.id)
 
     async def _work(self, run: Run) -> None:
@@ -209,6 +214,18 @@ class Responses:
             return None
         return WebhookEvent(f"response.{kept.status}", kept.id, kept.workspace, self._now())
 
+    def start(self) -> None:
+        """Fail what a former process left unfinished, so that whoever waits for a webhook is told as well."""
+        self._recovery = asyncio.create_task(self._recover(), name="recovery of responses")
+
+    async def _recover(self) -> None:
+        try:
+            for kept in await self._store.unfinished():
+                if kept.id not in self._live:
+                    await self._lost(kept)
+        except Exception as problem:
+            log.warning("responses that a former process left unfinished are failed when asked for: %s", problem)
+
     async def input(self, caller: Caller, id: str) -> list[Item]:
         """The items that a response was given. Raises NotFound."""
         return await self._store.input((await self.get(caller, id)).id)
@@ -245,6 +262,9 @@ class Responses:
 
     async def close(self) -> None:
         """Stop what is under way; it is kept as failed."""
+        if self._recovery is not None:
+            self._recovery.cancel()
+            await asyncio.wait([self._recovery])
         for id in list(self._live):
             await self._stop(id, Failed(STOPPED))
 

@@ -1,6 +1,7 @@
 """The methods of endpoints' owners, and of whoever sends. See the package for the rule."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -79,12 +80,15 @@ class DatabaseWebhooks:
 
     # --- who sends ---
 
-    async def claim(self, now: int, until: int, limit: int, each: int) -> list[tuple[Delivery, WebhookEndpoint]]:
+    async def claim(
+        self, now: int, until: int, limit: int, each: int, busy: Mapping[str, int]
+    ) -> list[tuple[Delivery, WebhookEndpoint]]:
+        of = Counter(busy)
+        free = D.endpoint.not_in([endpoint for endpoint, number in of.items() if number >= each])
         async with self._engine.begin() as connection:
-            due = select(D.endpoint, D.event).where(D.state == "pending", D.next_at <= now).order_by(D.next_at)
+            due = select(D.endpoint, D.event).where(D.state == "pending", D.next_at <= now, free).order_by(D.next_at)
             rows = await connection.execute(due.limit(limit * SPARE).with_for_update(skip_locked=True))
             taken: list[tuple[str, str]] = []
-            of = Counter[str]()
             for endpoint, event in rows:
                 if of[endpoint] < each and len(taken) < limit:
                     of[endpoint] += 1

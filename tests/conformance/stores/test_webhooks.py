@@ -75,18 +75,20 @@ async def test_a_delivery_is_claimed_by_one_and_due_again_when_that_one_is_gone(
 ) -> None:
     await webhooks.add(ENDPOINT, 9)
     await note(database, DONE)
-    assert [] == await webhooks.claim(99, 130, 9, 9)
-    assert [(replace(NOTED, attempts=1, next_at=130), ENDPOINT)] == await webhooks.claim(100, 130, 9, 9)
-    assert [] == await webhooks.claim(129, 159, 9, 9)
-    assert [(replace(NOTED, attempts=2, next_at=160), ENDPOINT)] == await webhooks.claim(130, 160, 9, 9)
+    assert [] == await webhooks.claim(99, 130, 9, 9, {})
+    assert [(replace(NOTED, attempts=1, next_at=130), ENDPOINT)] == await webhooks.claim(100, 130, 9, 9, {})
+    assert [] == await webhooks.claim(129, 159, 9, 9, {})
+    assert [(replace(NOTED, attempts=2, next_at=160), ENDPOINT)] == await webhooks.claim(130, 160, 9, 9, {})
 
 
 async def test_one_endpoint_takes_no_more_than_its_share(webhooks: DatabaseWebhooks, database: AsyncEngine) -> None:
     for id in ("wh_a", "wh_b"):
         await webhooks.add(replace(ENDPOINT, id=id, types=("batch.completed", f"only.{id}")), 9)
     await note(database, *(WebhookEvent("only.wh_a", f"batch_{i}", "w", i) for i in range(10)), DONE)
-    assert {"wh_a": 2, "wh_b": 1} == counted(await webhooks.claim(100, 130, 9, 2))
-    assert {"wh_a": 1} == counted(await webhooks.claim(100, 130, 1, 2))
+    assert {"wh_a": 2, "wh_b": 1} == counted(await webhooks.claim(100, 130, 9, 2, {}))
+    assert {"wh_a": 1} == counted(await webhooks.claim(100, 130, 9, 2, {"wh_a": 1}))
+    assert {} == counted(await webhooks.claim(100, 130, 9, 2, {"wh_a": 2}))
+    assert {"wh_a": 1} == counted(await webhooks.claim(100, 130, 1, 2, {}))
 
 
 def counted(claimed: list[tuple[Delivery, WebhookEndpoint]]) -> dict[str, int]:
@@ -99,9 +101,9 @@ async def test_what_came_of_a_try_is_kept_unless_it_was_overtaken(
 ) -> None:
     await webhooks.add(ENDPOINT, 9)
     await note(database, DONE)
-    ((first, endpoint),) = await webhooks.claim(100, 130, 9, 9)
+    ((first, endpoint),) = await webhooks.claim(100, 130, 9, 9, {})
     late = replace(first, state="failed", status=500, last_at=101, next_at=None)
-    ((second, _),) = await webhooks.claim(130, 160, 9, 9)
+    ((second, _),) = await webhooks.claim(130, 160, 9, 9, {})
     done = replace(second, state="delivered", status=204, last_at=131, next_at=None)
     await webhooks.record(done, replace(endpoint, failing_since=None))
     await webhooks.record(late, endpoint)
@@ -113,7 +115,7 @@ async def test_what_waits_for_an_endpoint_that_is_disabled_has_failed_and_can_be
 ) -> None:
     await webhooks.add(ENDPOINT, 9)
     await note(database, DONE, replace(DONE, subject="batch_2"))
-    ((first, _),) = await webhooks.claim(100, 130, 1, 9)
+    ((first, _),) = await webhooks.claim(100, 130, 1, 9, {})
     await webhooks.record(
         replace(first, status=410, state="failed", next_at=None), replace(ENDPOINT, disabled="gone", failing_since=100)
     )
@@ -122,7 +124,7 @@ async def test_what_waits_for_an_endpoint_that_is_disabled_has_failed_and_can_be
     assert kept == replace(ENDPOINT, disabled="gone", failing_since=100)
     await webhooks.replace(ENDPOINT)
     await webhooks.send_again("wh_a", DONE.id, 500)
-    assert [DONE.id] == [delivery.event.id for delivery, _ in await webhooks.claim(500, 530, 9, 9)]
+    assert [DONE.id] == [delivery.event.id for delivery, _ in await webhooks.claim(500, 530, 9, 9, {})]
 
 
 async def test_the_log_is_paged_newest_first_and_forgotten_in_time(
@@ -133,7 +135,7 @@ async def test_the_log_is_paged_newest_first_and_forgotten_in_time(
     newest = await webhooks.log("wh_a", 2, None)
     assert ["batch_3", "batch_2"] == [delivery.event.subject for delivery in newest]
     assert ["batch_1"] == [each.event.subject for each in await webhooks.log("wh_a", 2, newest[-1].event.id)]
-    ((first, _),) = await webhooks.claim(1, 30, 1, 1)
+    ((first, _),) = await webhooks.claim(1, 30, 1, 1, {})
     await webhooks.record(replace(first, state="delivered", next_at=None), ENDPOINT)
     await webhooks.forget(3)  # the second still waits
     assert ["batch_3", "batch_2"] == [delivery.event.subject for delivery in await webhooks.log("wh_a", 9, None)]

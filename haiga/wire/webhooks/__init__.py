@@ -1,0 +1,1 @@
+"""Webhooks on the wire: the API of their endpoints, and what is sent."""
