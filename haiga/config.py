@@ -36,6 +36,7 @@ class Settings:
     cors: tuple[str, ...]
     allow_host: tuple[str, ...]
     allow_fetch: tuple[str, ...]
+    tools: Path | None
     drain: float
     file_quota: int
     file_storage: int
@@ -265,6 +266,14 @@ TABLE: Mapping[str, Setting] = {
         "Host inside your network that URLs in requests, webhooks and tools may lead to; others must be public;"
         " repeatable.",
         metavar="HOST[:PORT]",
+    ),
+    "tools": Setting(
+        "--tools",
+        parse_directory,
+        None,
+        "HAIGA_TOOLS",
+        "A TOML or JSON file of tools that the server itself runs for models.",
+        metavar="FILE",
     ),
     "drain": Setting(
         "--drain",

@@ -15,6 +15,7 @@ import typer
 import uvicorn
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from haiga.cli.tools import read_tools
 from haiga.config import Settings
 from haiga.core.access import Caller
 from haiga.core.generation import TextRequest
@@ -28,6 +29,7 @@ from haiga.services.inference import Inference
 from haiga.services.limits import Limiter, LocalMeters
 from haiga.services.models import Models
 from haiga.services.responses import Responses
+from haiga.services.tools import Connector, ServerTools
 from haiga.services.webhooks import Deliverer, Sender, Webhooks
 from haiga.stores.batches import DatabaseBatches
 from haiga.stores.blobs import DiskBlobs
@@ -43,11 +45,19 @@ from haiga.wire.anthropic.batches import ENDPOINT, MessageLines
 LAST_WORDS = 1.0  # seconds for the errors of requests that were cut to reach their clients
 
 
-def build_server(settings: Settings, access: Access, models: Models, database: AsyncEngine, door: bool) -> "Server":
+def build_server(
+    settings: Settings,
+    access: Access,
+    models: Models,
+    database: AsyncEngine,
+    door: bool,
+) -> "Server":
     """The server, not started. `door` says that it is open: no key is configured."""
     web = WebSettings(open=door, allowed_hosts=settings.allow_host, cors_origins=settings.cors)
     key = kept_secret(settings.data_dir / "signing.key")
     fetch = Fetch(Hosts(settings.allow_fetch), offline=settings.offline)
+    configured = read_tools(settings.tools, settings.offline)
+    tools = ServerTools(configured.registry, Connector(fetch), models.take_tools, configured.rounds)
 
     async def count(caller: Caller, request: TextRequest) -> int:
         return await inference.count(caller, request)
@@ -59,7 +69,7 @@ def build_server(settings: Settings, access: Access, models: Models, database: A
         return 0
 
     limiter = Limiter(LocalMeters(), count, price, spent)
-    inference = Inference(models, key, [limiter], [limiter])
+    inference = Inference(models, key, [limiter, tools], [limiter], tools.prompted)
     kept = Responses(inference, DatabaseResponses(database))
     lines = DatabaseBatches(database)
     worker = Worker(inference, lines, {ENDPOINT: MessageLines()}, web.new_id)

@@ -21,6 +21,7 @@ from haiga.cli.options import (
     NoStarter,
     Offline,
     Port,
+    ToolsPath,
     Weights,
     settings_from,
 )
@@ -44,6 +45,7 @@ def serve(
     cors: Cors = None,
     allow_host: AllowHost = None,
     allow_fetch: AllowFetch = None,
+    tools: ToolsPath = None,
     drain: Drain = None,
     file_quota: FileQuota = None,
     file_storage: FileStorage = None,

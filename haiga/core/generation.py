@@ -13,12 +13,23 @@ An error is raised from the iterator; blocks left open then are for the wire to 
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeAlias
 
 from haiga.core.edits import Cleared, Edit
 from haiga.core.errors import Failed
-from haiga.core.messages import Block, CacheMark, Message, Text, Thinking, Tool, ToolChoice, ToolUse
+from haiga.core.messages import (
+    Block,
+    CacheMark,
+    Message,
+    ServerToolUse,
+    Text,
+    Thinking,
+    Tool,
+    ToolChoice,
+    Toolset,
+    ToolUse,
+)
 
 Priority: TypeAlias = Literal["interactive", "batch"]
 StopReason: TypeAlias = Literal[
@@ -88,7 +99,8 @@ class TextRequest:
     whoever reads along, and is not part of the prompt; what is asked for then stands before `suffix`, where there is
     one, and `echo` asks for the prompt back, scored where log probabilities are wanted. `prediction` is what the answer
     is expected to be, and changes nothing but how fast it comes. `edits` are made in their order before the model reads
-    it, and reported with the answer; None where none were spoken of.
+    it, and reported with the answer; None where none were spoken of. `toolsets`: whose tools servers are to run for the
+    model.
     """
 
     model: str
@@ -112,6 +124,7 @@ class TextRequest:
     echo: bool = False
     prediction: str = ""
     edits: tuple[Edit, ...] | None = None
+    toolsets: tuple[Toolset, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,9 +310,12 @@ class _Open:
                 return replace(self.shape, text=self.shape.text + joined)
             case Thinking():
                 return replace(self.shape, thinking=self.shape.thinking + joined, signature=self.signature)
-            case ToolUse():
+            case ToolUse() | ServerToolUse():
                 return replace(self.shape, input=_parse_arguments(joined) if joined else self.shape.input)
         return self.shape
+
+
+PARTIAL = "_partial_json"  # under this key stand arguments that were cut short
 
 
 class Folder:
@@ -312,7 +328,8 @@ class Folder:
         self._echo: Echo | None = None
         self._finished: Finished | None = None
 
-    def add(self, event: Event) -> None:
+    def add(self, event: Event) -> Block | None:
+        """The block that the event completes, None for none."""
         match event:
             case BlockStarted():
                 self._open = _Open(event.block)
@@ -328,10 +345,12 @@ class Folder:
             case BlockStopped() if self._open:
                 self._blocks.append(self._open.close())
                 self._open = None
+                return self._blocks[-1]
             case Echo():
                 self._echo = event
             case Finished():
                 self._finished = event
+        return None
 
     def _grow(self, piece: str) -> None:
         if self._open:
@@ -370,12 +389,17 @@ def together(usages: Sequence[Usage], each: int) -> Usage:
     )
 
 
+def total(usages: Sequence[Usage]) -> Usage:
+    """What several answers used, each to a prompt of its own."""
+    return Usage(*(sum(getattr(used, each.name) for used in usages) for each in fields(Usage)))
+
+
 def _parse_arguments(text: str) -> Mapping[str, Any]:
     """A call cut at max_tokens leaves broken JSON: it is kept as text under one key, never lost."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
-        return {"_partial_json": text}
+        return {PARTIAL: text}
     return value if isinstance(value, dict) else {"_value": value}
 
 

@@ -125,6 +125,29 @@ class ToolResult:
     extra: Extra = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ServerToolUse:
+    """A call that the model made and a server carries out, unasked of the caller; `server` is where the tool lives."""
+
+    id: str
+    server: str
+    name: str
+    input: Mapping[str, Any]
+    cache: CacheMark | None = None
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerToolResult:
+    """What came of a `ServerToolUse`: text, in the assistant's own message."""
+
+    tool_use_id: str
+    content: tuple[Text, ...]
+    is_error: bool = False
+    cache: CacheMark | None = None
+    extra: Extra = field(default_factory=dict)
+
+
 COMPACTION = "compaction"
 
 
@@ -138,7 +161,19 @@ class Opaque:
     extra: Extra = field(default_factory=dict)
 
 
-Block: TypeAlias = Text | Image | Document | SearchResult | Thinking | RedactedThinking | ToolUse | ToolResult | Opaque
+Block: TypeAlias = (
+    Text
+    | Image
+    | Document
+    | SearchResult
+    | Thinking
+    | RedactedThinking
+    | ToolUse
+    | ToolResult
+    | ServerToolUse
+    | ServerToolResult
+    | Opaque
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +205,27 @@ class Tool:
     cache: CacheMark | None = None
     extra: Extra = field(default_factory=dict)
     grammar: Grammar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Toolset:
+    """Tools that a server runs, asked for by the caller: all of them or those `enabled` by name, `default` deciding for
+    the others. `url` is where a server of the Model Context Protocol listens; without one it is a server that this
+    server knows by its name. `listed` are its tools where the caller says them, so that it need not be asked."""
+
+    server: str
+    url: str | None = None
+    token: str | None = field(default=None, repr=False)
+    default: bool = True
+    enabled: Mapping[str, bool] = field(default_factory=dict)
+    listed: tuple[Tool, ...] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cache: CacheMark | None = None
+    path: str = "mcp_servers"
+
+    def offers(self, name: str) -> bool:
+        """Whether the caller wants the tool of that name."""
+        return self.enabled.get(name, self.default)
 
 
 @dataclass(frozen=True, slots=True)

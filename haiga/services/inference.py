@@ -1,7 +1,7 @@
 """The only path to a model. Rule: whatever the wire family, a request passes here, and its answer is one stream."""
 
 import secrets
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -29,7 +29,8 @@ NEEDS: dict[type, tuple[str, str]] = {
 class Inference:
     """Requests to engines: names resolved, capabilities checked before work starts, workspaces kept apart, thoughts
     signed with `secret`. Without one, signatures hold as long as this object lives. A request passes the `stages` in
-    their order before it reaches a model, and its events pass them back; texts to be embedded pass `embedding`."""
+    their order before it reaches a model, and its events pass them back; texts to be embedded pass `embedding`.
+    `prompted` adds to a request that is only counted what a stage would add to its prompt."""
 
     def __init__(
         self,
@@ -37,9 +38,11 @@ class Inference:
         secret: bytes | None = None,
         stages: Sequence[Stage] = (),
         embedding: Sequence[EmbeddingStage] = (),
+        prompted: Callable[[Caller, TextRequest], Awaitable[TextRequest]] | None = None,
     ) -> None:
         self._models = models
         self._thoughts = Thoughts(Signer(secret or secrets.token_bytes(32)))
+        self._prompted = prompted
         self._ask: Ask = self._answer
         for stage in reversed(stages):
             self._ask = partial(_through, stage, self._ask)
@@ -63,6 +66,8 @@ class Inference:
     async def count(self, caller: Caller, request: TextRequest) -> int:
         """The prompt's tokens, exactly as `generate` would be billed; no weights are loaded for it."""
         engine = self._models.engine(request.model)
+        if self._prompted is not None:
+            request = await self._prompted(caller, request)
         fitted, _ = await edited(self._admit(caller, request), engine.count)
         return await engine.count(fitted)
 

@@ -77,6 +77,10 @@ class Models:
         resolved = self.resolve(name)
         return (self._writing.get(resolved) or self._embedding[resolved]).engine.card
 
+    def take_tools(self, name: str) -> bool:
+        """Whether the model that answers to `name` can be given tools. Raises NotFound."""
+        return self.card(name).capabilities.tools
+
     def engine(self, name: str) -> Engine:
         """The engine for work that needs no loaded weights (counting). Raises NotFound and Unsupported."""
         return self._engines[self._writer(name)]

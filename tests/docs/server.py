@@ -24,6 +24,7 @@ from haiga.services.files import Files
 from haiga.services.inference import Inference
 from haiga.services.models import Models
 from haiga.services.responses import Responses
+from haiga.services.tools import Connector, Registry, ServerTools
 from haiga.services.webhooks import Sender, Webhooks
 from haiga.stores.batches import DatabaseBatches
 from haiga.stores.blobs import DiskBlobs
@@ -68,7 +69,8 @@ async def services(directory: Path) -> AsyncIterator[Services]:
     async with connect(directory / "haiga.db") as database:
         models = Models(engines(), [("claude-*", "echo"), ("starter", "echo")], embedders={"echo": FakeEmbedder()})
         await models.engine("echo").start()
-        inference = Inference(models, secret=b"the documents' own")
+        tools = ServerTools(Registry(), Connector(Fetch()), models.take_tools)
+        inference = Inference(models, secret=b"the documents' own", stages=[tools], prompted=tools.prompted)
         access = Access(DatabaseKeys(database), open_when_empty=True)
         settings = WebSettings(new_id=lambda prefix: f"{prefix}_5f1d8c02a9b74e6388d0c1b2")
         responses = Responses(inference, DatabaseResponses(database))

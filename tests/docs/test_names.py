@@ -33,7 +33,8 @@ from haiga.web.app import create_app
 from haiga.web.routes import router
 from haiga.wire import openai_errors
 from haiga.wire.anthropic import errors as anthropic_errors
-from haiga.wire.anthropic.shapes import CountBody, DefinedTool, MessageBody
+from haiga.wire.anthropic.shapes import CountBody, MessageBody
+from haiga.wire.anthropic.tool_shapes import DefinedTool
 from haiga.wire.openai_chat.shapes import ChatBody
 from haiga.wire.openai_completions import CompletionBody
 from haiga.wire.openai_embeddings import EmbeddingBody

@@ -60,6 +60,23 @@ class ToolUseAnswer(BaseModel):
     input: dict[str, Any]
 
 
+class McpToolUseAnswer(BaseModel):
+    """A call that this server carried out itself."""
+
+    type: Literal["mcp_tool_use"]
+    id: str = Field(pattern="^mcptoolu_")
+    name: str
+    server_name: str
+    input: dict[str, Any]
+
+
+class McpToolResultAnswer(BaseModel):
+    type: Literal["mcp_tool_result"]
+    tool_use_id: str
+    is_error: bool
+    content: list[TextAnswer]
+
+
 class CacheCreation(BaseModel):
     """Prompt tokens newly computed and kept, by lifetime."""
 
@@ -127,7 +144,13 @@ class MessageAnswer(BaseModel):
     model: str
     content: list[
         Annotated[
-            TextAnswer | ThinkingAnswer | RedactedThinkingAnswer | ToolUseAnswer | CompactionAnswer,
+            TextAnswer
+            | ThinkingAnswer
+            | RedactedThinkingAnswer
+            | ToolUseAnswer
+            | McpToolUseAnswer
+            | McpToolResultAnswer
+            | CompactionAnswer,
             Field(discriminator="type"),
         ]
     ]

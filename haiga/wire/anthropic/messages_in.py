@@ -24,6 +24,8 @@ from haiga.core.messages import (
     Opaque,
     RedactedThinking,
     SearchResult,
+    ServerToolResult,
+    ServerToolUse,
     Text,
     TextSource,
     Thinking,
@@ -33,8 +35,10 @@ from haiga.core.messages import (
     ToolUse,
     UrlSource,
 )
-from haiga.wire.anthropic import rules, shapes
+from haiga.wire.anthropic import rules, shapes, tool_shapes
+from haiga.wire.anthropic.base import CacheControl
 from haiga.wire.anthropic.edits import read_edits
+from haiga.wire.anthropic.mcp import read_toolsets
 from haiga.wire.body import read_object, read_shape
 
 EAGER_BETA = "fine-grained-tool-streaming-2025-05-14"
@@ -81,7 +85,10 @@ def _prompt(shape: shapes.CountBody, eager: bool = False) -> dict[str, Any]:
         "model": shape.model,
         "messages": tuple(Message(m.role, _blocks(m.content)) for m in shape.messages if m.content),
         "system": _system(shape.system or ()),
-        "tools": tuple(_tool(tool, eager) for tool in shape.tools or ()),
+        "tools": tuple(
+            _tool(tool, eager) for tool in shape.tools or () if not isinstance(tool, tool_shapes.McpToolset)
+        ),
+        "toolsets": read_toolsets(shape),
         "tool_choice": _tool_choice(shape.tool_choice),
         "thinking": _thinking(shape.thinking),
         "output_schema": _output_schema(shape),
@@ -89,6 +96,11 @@ def _prompt(shape: shapes.CountBody, eager: bool = False) -> dict[str, Any]:
         "extra": _kept(shape),
         "edits": read_edits(shape.context_management),
     }
+
+
+def _own_tools(shape: shapes.CountBody) -> list[tool_shapes.CustomTool | tool_shapes.DefinedTool]:
+    """The tools that are not an MCP server's."""
+    return [tool for tool in shape.tools or () if not isinstance(tool, tool_shapes.McpToolset)]
 
 
 def _kept(shape: shapes.CountBody) -> dict[str, Any]:
@@ -129,11 +141,11 @@ def _thinking(
     return ThinkingRequest(wanted.type)
 
 
-def _tool(shape: shapes.CustomTool | shapes.DefinedTool, eager: bool) -> Tool:
+def _tool(shape: tool_shapes.CustomTool | tool_shapes.DefinedTool, eager: bool) -> Tool:
     extra = dict(shape.model_extra or {})
-    if eager or (isinstance(shape, shapes.CustomTool) and shape.eager_input_streaming):
+    if eager or (isinstance(shape, tool_shapes.CustomTool) and shape.eager_input_streaming):
         extra["eager_input_streaming"] = True
-    if isinstance(shape, shapes.DefinedTool):
+    if isinstance(shape, tool_shapes.DefinedTool):
         return Tool(shape.name or shape.type, kind=shape.type, cache=_mark(shape.cache_control), extra=extra)
     return Tool(
         shape.name,
@@ -146,14 +158,14 @@ def _tool(shape: shapes.CustomTool | shapes.DefinedTool, eager: bool) -> Tool:
 
 
 def _tool_choice(
-    shape: shapes.AutoChoice | shapes.AnyChoice | shapes.NamedChoice | shapes.NoChoice | None,
+    shape: tool_shapes.AutoChoice | tool_shapes.AnyChoice | tool_shapes.NamedChoice | tool_shapes.NoChoice | None,
 ) -> ToolChoice:
     match shape:
         case None:
             return ToolChoice()
-        case shapes.NoChoice():
+        case tool_shapes.NoChoice():
             return ToolChoice("none")
-        case shapes.NamedChoice():
+        case tool_shapes.NamedChoice():
             return ToolChoice("tool", shape.name, not shape.disable_parallel_tool_use)
     return ToolChoice(shape.type, None, not shape.disable_parallel_tool_use)
 
@@ -161,7 +173,7 @@ def _tool_choice(
 # --- blocks ---
 
 
-def _mark(shape: shapes.CacheControl | None) -> CacheMark | None:
+def _mark(shape: CacheControl | None) -> CacheMark | None:
     return CacheMark(shape.ttl or "5m") if shape else None
 
 
@@ -193,6 +205,12 @@ def _block(shape: shapes.ContentBlock | shapes.ResultBlock) -> Block:
         case shapes.ToolResultBlock():
             content = _blocks(shape.content or ())
             return ToolResult(shape.tool_use_id, content, bool(shape.is_error), _mark(shape.cache_control), extra)
+        case shapes.McpToolUseBlock():
+            mark = _mark(shape.cache_control)
+            return ServerToolUse(shape.id, shape.server_name, shape.name, shape.input, mark, extra)
+        case shapes.McpToolResultBlock():
+            said = tuple(_text(block) for block in shape.content or ())
+            return ServerToolResult(shape.tool_use_id, said, bool(shape.is_error), _mark(shape.cache_control), extra)
         case shapes.CompactionBlock():
             return Opaque(COMPACTION, _mark(shape.cache_control), {**extra, "content": shape.content})
     return Opaque(shape.type, _mark(shape.cache_control), extra)

@@ -25,7 +25,17 @@ from haiga.core.generation import (
     ThinkingDelta,
     Usage,
 )
-from haiga.core.messages import COMPACTION, Block, Opaque, RedactedThinking, Text, Thinking, ToolUse
+from haiga.core.messages import (
+    COMPACTION,
+    Block,
+    Opaque,
+    RedactedThinking,
+    ServerToolResult,
+    ServerToolUse,
+    Text,
+    Thinking,
+    ToolUse,
+)
 from haiga.wire.anthropic import errors
 from haiga.wire.sse import comment, frame
 
@@ -73,7 +83,7 @@ class MessageStream:
                 block = _block(event.block)
                 if block["type"] == COMPACTION:
                     return _compaction(event.index, block["content"])
-                first = _first(event) if isinstance(event.block, ToolUse) else b""
+                first = _first(event) if isinstance(event.block, ToolUse | ServerToolUse) else b""
                 return frame({"type": "content_block_start", "index": event.index, "content_block": block}) + first
             case BlockStopped():
                 self._open = None
@@ -194,7 +204,7 @@ def _delta(event: TextDelta | ThinkingDelta | SignatureDelta | InputDelta) -> Ma
 
 
 def _block(block: Block) -> Mapping[str, Any]:
-    """A block of an answer; only what a model can say occurs here."""
+    """A block of an answer: what a model can say, and what servers told it meanwhile."""
     match block:
         case Text():
             cited = {"citations": list(block.citations)} if block.citations else {}
@@ -205,6 +215,23 @@ def _block(block: Block) -> Mapping[str, Any]:
             return {"type": "redacted_thinking", "data": block.data, **block.extra}
         case ToolUse():
             return {"type": "tool_use", "id": block.id, "name": block.name, "input": block.input, **block.extra}
+        case ServerToolUse():
+            return {
+                "type": "mcp_tool_use",
+                "id": block.id,
+                "name": block.name,
+                "server_name": block.server,
+                "input": block.input,
+                **block.extra,
+            }
+        case ServerToolResult():
+            return {
+                "type": "mcp_tool_result",
+                "tool_use_id": block.tool_use_id,
+                "is_error": block.is_error,
+                "content": [_block(text) for text in block.content],
+                **block.extra,
+            }
         case Opaque():
             return {"type": block.type, **block.extra}
     raise TypeError(f"a model does not answer with {type(block).__name__}")

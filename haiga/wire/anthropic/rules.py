@@ -8,7 +8,9 @@ from typing import TypeAlias
 
 from haiga.core.errors import Invalid, Unsupported
 from haiga.wire.anthropic import shapes
+from haiga.wire.anthropic.base import CacheControl
 from haiga.wire.anthropic.edits import check_edits
+from haiga.wire.anthropic.mcp import check_mcp_calls, check_mcp_servers
 from haiga.wire.anthropic.tools import check_output, check_tools
 
 VERSIONS = ("2023-06-01", "2026-10-21")
@@ -32,6 +34,7 @@ def check(body: shapes.CountBody, version: str) -> None:
     _check_features(body)
     _check_content(body, version)
     check_tools(body)
+    check_mcp_servers(body)
     check_output(body)
     check_edits(body.context_management, thinks=body.thinking is not None and body.thinking.type != "disabled")
     _check_cache(body)
@@ -44,8 +47,6 @@ def _check_features(body: shapes.CountBody) -> None:
     if body.thread is not None:
         # The SDK's tool runner recognises this code and falls back to sending the whole history.
         raise Unsupported("message threads are not supported", code="thread_unsupported_request")
-    if body.mcp_servers:
-        raise Unsupported("MCP servers are not supported", field="mcp_servers")
     if body.container is not None:
         raise Unsupported("containers are not supported", field="container")
     if body.speed == "fast":
@@ -87,6 +88,7 @@ def _check_content(body: shapes.CountBody, version: str) -> None:
         raise Invalid("at least one message is required", field="messages")
     for index, _, content in conversation:
         _check_summaries(index, content)
+        check_mcp_calls(index, content)
     _check_prefill(conversation[-1], body.thinking)
     _check_tool_results([turn for turn in conversation if turn[1] != "system"])
 
@@ -124,7 +126,14 @@ def _check_block(path: str, role: str, block: shapes.ContentBlock, version: str)
 
 def _check_role(path: str, role: str, block: shapes.ContentBlock, version: str) -> None:
     """Which blocks each role may send."""
-    of_assistant = shapes.ToolUseBlock | shapes.ThinkingBlock | shapes.RedactedThinkingBlock | shapes.CompactionBlock
+    of_assistant = (
+        shapes.ToolUseBlock
+        | shapes.ThinkingBlock
+        | shapes.RedactedThinkingBlock
+        | shapes.CompactionBlock
+        | shapes.McpToolUseBlock
+        | shapes.McpToolResultBlock
+    )
     if role == "system" and not isinstance(block, shapes.TextBlock | shapes.OtherBlock):
         raise Invalid("`system` messages can only contain text blocks", field=path)
     if role != "assistant" and isinstance(block, of_assistant):
@@ -226,7 +235,7 @@ def _check_cache(body: shapes.CountBody) -> None:
     _check_order(marks)
 
 
-def _check_order(marks: Sequence[tuple[str, shapes.CacheControl]]) -> None:
+def _check_order(marks: Sequence[tuple[str, CacheControl]]) -> None:
     short = False
     for path, mark in marks:
         if mark.ttl == "1h" and short:
@@ -238,7 +247,7 @@ def _check_order(marks: Sequence[tuple[str, shapes.CacheControl]]) -> None:
         short = short or mark.ttl != "1h"
 
 
-def _marks(body: shapes.CountBody) -> Iterator[tuple[str, shapes.CacheControl]]:
+def _marks(body: shapes.CountBody) -> Iterator[tuple[str, CacheControl]]:
     """Every cache mark with its block's path, in the order of the prompt."""
     for i, tool in enumerate(body.tools or ()):
         if tool.cache_control:
@@ -251,11 +260,11 @@ def _marks(body: shapes.CountBody) -> Iterator[tuple[str, shapes.CacheControl]]:
             yield from _marks_in(f"messages.{m}.content.{b}", part)
 
 
-def _marks_in(path: str, block: shapes.ContentBlock | shapes.ResultBlock) -> Iterator[tuple[str, shapes.CacheControl]]:
+def _marks_in(path: str, block: shapes.ContentBlock | shapes.ResultBlock) -> Iterator[tuple[str, CacheControl]]:
     if isinstance(block, shapes.ToolResultBlock):
         for i, part in enumerate(block.content or ()):
             yield from _marks_in(f"{path}.content.{i}", part)
     mark = getattr(block, "cache_control", None)
     # A thinking block has no such field; what a client put there is an unknown field, kept and ignored.
-    if isinstance(mark, shapes.CacheControl):
+    if isinstance(mark, CacheControl):
         yield path, mark

@@ -9,17 +9,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from haiga.wire.anthropic.base import Shape
+from haiga.wire.anthropic.base import CacheControl, Shape
 from haiga.wire.anthropic.edits import ContextManagement
+from haiga.wire.anthropic.tool_shapes import AnyChoice, AutoChoice, McpServer, NamedChoice, NoChoice, ToolParam
 
 MAX_MESSAGES = 100_000
-
-
-class CacheControl(Shape):
-    """Marks the prompt up to this block to be cached."""
-
-    type: Literal["ephemeral"]
-    ttl: Literal["5m", "1h"] | None = None
 
 
 class TextBlock(Shape):
@@ -160,6 +154,29 @@ class CompactionBlock(Shape):
     cache_control: CacheControl | None = None
 
 
+class McpToolUseBlock(Shape):
+    """A call that this server has carried out itself, at the MCP server of that name."""
+
+    type: Literal["mcp_tool_use"]
+    id: str = Field(pattern=r"^[a-zA-Z0-9_-]+$")
+    name: str = Field(min_length=1, max_length=200)
+    server_name: str = Field(min_length=1, max_length=200)
+    input: dict[str, Any]
+    cache_control: CacheControl | None = None
+
+
+class McpToolResultBlock(Shape):
+    type: Literal["mcp_tool_result"]
+    tool_use_id: str = Field(pattern=r"^[a-zA-Z0-9_-]+$")
+    content: Annotated[
+        list[TextBlock] | None,
+        Field(fail_fast=True),
+        BeforeValidator(_as_blocks, json_schema_input_type=str | list[TextBlock] | None),
+    ] = None
+    is_error: bool | None = None
+    cache_control: CacheControl | None = None
+
+
 class OtherBlock(Shape):
     """Blocks of the API's own server tools and betas: kept whole, acted on by nobody here yet."""
 
@@ -174,8 +191,6 @@ class OtherBlock(Shape):
         "advisor_tool_result",
         "container_upload",
         "fallback",
-        "mcp_tool_use",
-        "mcp_tool_result",
         "mcp_tool_listing",
         "tool_addition",
         "tool_removal",
@@ -193,6 +208,8 @@ ContentBlock: TypeAlias = Annotated[
     | ToolUseBlock
     | ToolResultBlock
     | CompactionBlock
+    | McpToolUseBlock
+    | McpToolResultBlock
     | OtherBlock,
     Field(discriminator="type"),
 ]
@@ -205,89 +222,6 @@ class MessageParam(Shape):
         Field(fail_fast=True),
         BeforeValidator(_as_blocks, json_schema_input_type=str | list[ContentBlock]),
     ]
-
-
-class CustomTool(Shape):
-    """A tool that the client runs; `input_schema` is the JSON Schema of its arguments."""
-
-    type: Literal["custom"] = "custom"
-    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
-    description: str | None = None
-    input_schema: dict[str, Any]
-    strict: bool | None = None
-    eager_input_streaming: bool | None = None
-    input_examples: list[dict[str, Any]] | None = None
-    cache_control: CacheControl | None = None
-
-
-class DefinedTool(Shape):
-    """A tool that the API itself defines; some toolsets carry no name. Those that the client runs are offered here."""
-
-    type: Literal[
-        "bash_20241022",
-        "bash_20250124",
-        "text_editor_20241022",
-        "text_editor_20250124",
-        "text_editor_20250429",
-        "text_editor_20250728",
-        "memory_20250818",
-        "computer_20241022",
-        "computer_20250124",
-        "computer_20251124",
-        "computer_toolset_20260801",
-        "browser_toolset_20260801",
-        "web_search_20250305",
-        "web_search_20260209",
-        "web_search_20260318",
-        "web_fetch_20250910",
-        "web_fetch_20260209",
-        "web_fetch_20260309",
-        "web_fetch_20260318",
-        "code_execution_20250522",
-        "code_execution_20250825",
-        "code_execution_20260120",
-        "code_execution_20260521",
-        "tool_search_tool_regex",
-        "tool_search_tool_regex_20251119",
-        "tool_search_tool_bm25",
-        "tool_search_tool_bm25_20251119",
-        "advisor_20260301",
-        "mcp_toolset",
-    ]
-    name: str | None = None
-    cache_control: CacheControl | None = None
-
-
-def _with_tool_type(value: Any) -> Any:
-    """A tool without a type is a custom one. The parsed body is ours alone, so it is changed in place."""
-    if isinstance(value, dict) and value.get("type") is None:
-        value["type"] = "custom"
-    return value
-
-
-ToolParam: TypeAlias = Annotated[
-    Annotated[CustomTool | DefinedTool, Field(discriminator="type")], BeforeValidator(_with_tool_type)
-]
-
-
-class AutoChoice(Shape):
-    type: Literal["auto"]
-    disable_parallel_tool_use: bool | None = None
-
-
-class AnyChoice(Shape):
-    type: Literal["any"]
-    disable_parallel_tool_use: bool | None = None
-
-
-class NamedChoice(Shape):
-    type: Literal["tool"]
-    name: str
-    disable_parallel_tool_use: bool | None = None
-
-
-class NoChoice(Shape):
-    type: Literal["none"]
 
 
 class EnabledThinking(Shape):
@@ -351,7 +285,9 @@ class CountBody(Shape):
     context_management: ContextManagement | None = Field(
         default=None, description="What to clear of a long conversation; the answer tells what was cleared."
     )
-    mcp_servers: list[dict[str, Any]] | None = Field(default=None, description="Refused: not supported here.")
+    mcp_servers: list[McpServer] | None = Field(
+        default=None, max_length=20, fail_fast=True, description="Servers of tools that this server calls itself."
+    )
     thread: dict[str, Any] | None = Field(default=None, description="Refused: send the whole history instead.")
     container: Any = Field(default=None, description="Refused: not supported here.")
     speed: Literal["standard", "fast"] | None = Field(default=None, description="`fast` is refused.")

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema_rs
 
 from haiga.core.errors import Invalid, Unsupported
-from haiga.wire.anthropic import shapes
+from haiga.wire.anthropic import shapes, tool_shapes
 from haiga.wire.anthropic.schemas import Tally, check_schema
 
 # Tools that the API defines and the client runs, by the name that the API demands of them.
@@ -32,13 +32,13 @@ MAX_SAID = 500  # characters of a validator's complaint
 
 def check_tools(body: shapes.CountBody) -> None:
     """Every rule about tools. Raises Invalid, or Unsupported naming a tool that is not offered here."""
-    names = [tool.name for tool in body.tools or () if tool.name]
+    names = [tool.name for tool in body.tools or () if not isinstance(tool, tool_shapes.McpToolset) and tool.name]
     if len(set(names)) != len(names):
         raise Invalid("Tool names must be unique.", field="tools")
     for i, tool in enumerate(body.tools or ()):
-        if isinstance(tool, shapes.CustomTool):
+        if isinstance(tool, tool_shapes.CustomTool):
             _check_custom(f"tools.{i}.custom", tool)
-        else:
+        elif isinstance(tool, tool_shapes.DefinedTool):
             _check_defined(f"tools.{i}", tool)
     _check_choice(body, names)
     _check_enforced(body)
@@ -70,7 +70,7 @@ def _cites(block: shapes.DocumentBlock | shapes.SearchResultBlock) -> bool:
     return bool(block.citations and block.citations.enabled)
 
 
-def _check_custom(path: str, tool: shapes.CustomTool) -> None:
+def _check_custom(path: str, tool: tool_shapes.CustomTool) -> None:
     schema = tool.input_schema
     if schema.get("type") != "object":
         complaint = "Input should be 'object'" if "type" in schema else "Field required"
@@ -99,7 +99,7 @@ def _check_examples(path: str, examples: list[dict[str, Any]], schema: Mapping[s
             )
 
 
-def _check_defined(path: str, tool: shapes.DefinedTool) -> None:
+def _check_defined(path: str, tool: tool_shapes.DefinedTool) -> None:
     """A tool of the API's own: one that the client runs, under the name that the API gives it."""
     name = CLIENT_RUN.get(tool.type)
     if name is None:
@@ -112,11 +112,12 @@ def _check_defined(path: str, tool: shapes.DefinedTool) -> None:
 
 def _check_choice(body: shapes.CountBody, names: list[str]) -> None:
     choice = body.tool_choice
-    if not isinstance(choice, shapes.AnyChoice | shapes.NamedChoice):
+    if not isinstance(choice, tool_shapes.AnyChoice | tool_shapes.NamedChoice):
         return
-    if not body.tools:
+    elsewhere = bool(body.mcp_servers) or any(isinstance(tool, tool_shapes.McpToolset) for tool in body.tools or ())
+    if not (body.tools or elsewhere):
         raise Invalid("tool_choice may only be specified while providing tools.", field="tool_choice")
-    if isinstance(choice, shapes.NamedChoice) and choice.name not in names:
+    if isinstance(choice, tool_shapes.NamedChoice) and choice.name not in names and not elsewhere:
         raise Invalid(f"Tool '{choice.name[:64]}' not found in provided tools", field="tool_choice")
     if isinstance(body.thinking, shapes.EnabledThinking | shapes.AdaptiveThinking):
         raise Invalid("Thinking may not be enabled when tool_choice forces tool use.")
@@ -126,7 +127,7 @@ def _check_enforced(body: shapes.CountBody) -> None:
     """The schemas that an answer will be held to, alone and together."""
     tally = Tally()
     for i, tool in enumerate(body.tools or ()):
-        if isinstance(tool, shapes.CustomTool) and tool.strict:
+        if isinstance(tool, tool_shapes.CustomTool) and tool.strict:
             tally.tools += 1
             check_schema(tool.input_schema, f"tools.{i}.custom.input_schema", tally)
     if body.output_config and body.output_config.format:

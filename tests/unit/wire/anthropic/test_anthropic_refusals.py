@@ -55,7 +55,7 @@ from tests.unit.wire.anthropic.bodies import EPHEMERAL, HI, HOUR, NEW, OLD, bloc
         ),
         ({"tools": [{"name": "f", "input_schema": {"type": "object"}}] * 2}, "tools: Tool names must be unique."),
         ({"tools": [{"type": "made_up_20990101"}]}, "tools.0: Input tag 'made_up_20990101' found"),
-        ({"mcp_servers": [{"name": "x"}]}, "mcp_servers: MCP servers are not supported"),
+        ({"mcp_servers": [{"name": "x", "type": "url"}]}, "mcp_servers.0.url: Field required"),
         ({"container": "container_1"}, "container: containers are not supported"),
         ({"speed": "fast"}, "speed: fast mode is not supported"),
         ({"system": [{"type": "image"}]}, "system.0.type: Input should be 'text'"),

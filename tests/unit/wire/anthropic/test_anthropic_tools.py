@@ -123,7 +123,7 @@ def test_tools_of_the_api_that_the_client_runs_have_the_apis_names(kind: str, na
     assert f"tools.0.{kind}.name: Field required" == refusal(tools=[{"type": kind}])
 
 
-@pytest.mark.parametrize("kind", ["web_search_20260318", "code_execution_20260521", "mcp_toolset", "advisor_20260301"])
+@pytest.mark.parametrize("kind", ["web_search_20260318", "code_execution_20260521", "advisor_20260301"])
 def test_tools_that_the_apis_servers_run_are_refused_by_name(kind: str):
     words = f"tools.1.type: `{kind}` tools are not supported by this server"
     assert words == refusal(tools=[tool(), {"type": kind, "name": "x"}])
