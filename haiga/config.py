@@ -40,6 +40,8 @@ class Settings:
     drain: float
     file_quota: int
     file_storage: int
+    prices: Path | None
+    keep_usage: float | None
     url: str | None
     api_key: str | None
     hub: str
@@ -298,6 +300,22 @@ TABLE: Mapping[str, Setting] = {
         "HAIGA_FILE_STORAGE",
         "Files that all workspaces may keep, all together.",
         metavar="SIZE",
+    ),
+    "prices": Setting(
+        "--prices",
+        parse_directory,
+        None,
+        "HAIGA_PRICES",
+        "File of prices (TOML): what each model costs, in US dollars per million tokens.",
+        metavar="FILE",
+    ),
+    "keep_usage": Setting(
+        "--keep-usage",
+        parse_seconds,
+        None,
+        "HAIGA_KEEP_USAGE",
+        "How long it is kept what each request used; by default for ever.",
+        metavar="TIME",
     ),
     "url": Setting(
         "--url",

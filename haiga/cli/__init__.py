@@ -14,6 +14,7 @@ from haiga.cli.keys import keys
 from haiga.cli.models import models
 from haiga.cli.run import run
 from haiga.cli.serve import serve
+from haiga.cli.usage import usage
 from haiga.cli.workspaces import workspaces
 from haiga.core.errors import HaigaError
 
@@ -43,6 +44,7 @@ app.command()(chat)
 app.command()(run)
 app.add_typer(batch, name="batch")
 app.add_typer(models, name="models")
+app.command()(usage)
 app.add_typer(keys, name="keys")
 app.add_typer(workspaces, name="workspaces")
 

@@ -15,18 +15,14 @@ import typer
 import uvicorn
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from haiga.cli.metering import metering
 from haiga.cli.tools import read_tools
 from haiga.config import Settings
-from haiga.core.access import Caller
-from haiga.core.generation import TextRequest
-from haiga.core.limits import Owner
-from haiga.core.records import Price
 from haiga.services.access import Access
 from haiga.services.batches import Batches, Worker
 from haiga.services.fetch import Fetch, Hosts
 from haiga.services.files import Files
 from haiga.services.inference import Inference
-from haiga.services.limits import Limiter, LocalMeters
 from haiga.services.models import Models
 from haiga.services.responses import Responses
 from haiga.services.tools import Connector, ServerTools
@@ -59,20 +55,11 @@ def build_server(
     configured = read_tools(settings.tools, settings.offline)
     tools = ServerTools(configured.registry, Connector(fetch), models.take_tools, configured.rounds)
 
-    async def count(caller: Caller, request: TextRequest) -> int:
-        return await inference.count(caller, request)
-
-    def price(caller: Caller, name: str) -> Price:
-        return Price()
-
-    async def spent(owner: Owner, since: float) -> int:
-        return 0
-
-    limiter = Limiter(LocalMeters(), count, price, spent)
-    inference = Inference(models, key, [limiter, tools], [limiter], tools.prompted)
+    metered = metering(settings, database, lambda: inference)
+    inference = Inference(models, key, [*metered.stages, tools], metered.stages, tools.prompted)
     kept = Responses(inference, DatabaseResponses(database))
     lines = DatabaseBatches(database)
-    worker = Worker(inference, lines, {ENDPOINT: MessageLines()}, web.new_id)
+    worker = Worker(inference, lines, {ENDPOINT: MessageLines()}, web.new_id, holder=access.holder)
     batches = Batches(lines, worker.wake)
     chats = DatabaseChats(database)
     blobs = DiskBlobs(settings.data_dir / "blobs")
@@ -83,7 +70,9 @@ def build_server(
         access,
         inference,
         web,
-        limiter.standing,
+        metered.limiter.standing,
+        metered.prices,
+        metered.ledger,
         responses=kept,
         chats=chats,
         batches=batches,
@@ -94,7 +83,7 @@ def build_server(
     config = uvicorn.Config(
         app, http=Connection, ws="none", lifespan="off", log_level="warning", access_log=False, server_header=False
     )
-    return Server(config, models, kept, [worker, files, Deliverer(outbox, sender)], settings.drain)
+    return Server(config, models, kept, [worker, files, Deliverer(outbox, sender)], [metered.ledger], settings.drain)
 
 
 class Background(Protocol):
@@ -110,24 +99,31 @@ class Background(Protocol):
 class Server(uvicorn.Server):
     """The first signal lets requests under way end, for `drain` seconds; then, or at the second signal, the models
     are closed under them, so that each ends with the API's own error. What runs in the `background` stops at once;
-    background responses of `kept` end last.
+    background responses of `kept` end after all requests, and then what is `last`.
 
     uvicorn's own handling would raise the signal again before the engines are closed.
     """
 
     def __init__(
-        self, config: uvicorn.Config, models: Models, kept: Responses, background: Sequence[Background], drain: float
+        self,
+        config: uvicorn.Config,
+        models: Models,
+        kept: Responses,
+        background: Sequence[Background],
+        last: Sequence[Background],
+        drain: float,
     ) -> None:
         super().__init__(config)
         self._models = models
         self._kept = kept
         self._background = background
+        self._last = last
         self._drain = drain
         self._cutting: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._kept.start()
-        for work in self._background:
+        for work in (*self._background, *self._last):
             work.start()
         await super().startup(sockets)
 
@@ -137,6 +133,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
         limit.cancel()
         await self._kept.close()
+        await asyncio.gather(*(work.close() for work in self._last))
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -15,12 +15,14 @@ from haiga.cli.options import (
     FileQuota,
     FileStorage,
     Host,
+    KeepUsage,
     KvMemory,
     MemoryBudget,
     ModelPaths,
     NoStarter,
     Offline,
     Port,
+    Prices,
     ToolsPath,
     Weights,
     settings_from,
@@ -49,6 +51,8 @@ def serve(
     drain: Drain = None,
     file_quota: FileQuota = None,
     file_storage: FileStorage = None,
+    prices: Prices = None,
+    keep_usage: KeepUsage = None,
 ) -> None:
     """Serve the models over HTTP until stopped."""
     settings = settings_from(context_)

@@ -252,6 +252,11 @@ class Finished:
     cleared: tuple[Cleared, ...] | None = None
     compacted: Usage | None = None
 
+    @property
+    def used(self) -> Usage:
+        """All that the request used, a summary of it included."""
+        return self.usage if self.compacted is None else together([self.usage, self.compacted], 1)
+
 
 Delta: TypeAlias = TextDelta | ThinkingDelta | SignatureDelta | InputDelta
 Event: TypeAlias = Started | Progress | Echo | BlockStarted | Delta | BlockStopped | Finished

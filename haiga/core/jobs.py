@@ -69,7 +69,8 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch of requests to `endpoint`. Times are unix seconds; ids are in the order of creation."""
+    """A batch of requests to `endpoint`, made with the key of id `key`. Times are unix seconds; ids are in the order of
+    creation."""
 
     id: str
     workspace: str
@@ -83,6 +84,7 @@ class Batch:
     cancel_initiated_at: int | None = None
     ended_at: int | None = None
     archived_at: int | None = None
+    key: str | None = None
 
     @property
     def live(self) -> bool:
@@ -136,6 +138,7 @@ class Line:
     digest: str | None = None
     tries: int = 0
     result: bytes | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

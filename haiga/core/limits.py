@@ -30,11 +30,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who has limits: `id` is a key's or a workspace's, `called` how an error names it."""
+    """Who has limits: `id` is a key's or a workspace's, `called` how an error names it, `workspace` the name of a
+    workspace."""
 
     id: str
     called: str
     limits: Limits
+    workspace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

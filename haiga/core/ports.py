@@ -8,7 +8,6 @@ that somebody asks about.
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from haiga.core.access import ApiKey, Caller, Workspace
@@ -19,7 +18,7 @@ from haiga.core.generation import Event, TextRequest
 from haiga.core.jobs import Batch, Line, Outcome, Page, Prepared, Result
 from haiga.core.library import AddedModel
 from haiga.core.limits import Meter, Want
-from haiga.core.records import Generation
+from haiga.core.records import Question, Record, Total
 from haiga.core.responses import History, Item, KeptConversation, KeptResponse
 from haiga.core.webhooks import Delivery, WebhookEndpoint, WebhookEvent
 
@@ -276,17 +275,23 @@ class ResponseStore(Protocol):
         """Forget what has expired."""
 
 
-class GenerationStore(Protocol):
-    """Where answered requests are remembered, for some time."""
+class UsageStore(Protocol):
+    """Where it is kept what requests used."""
 
-    async def put(self, generation: Generation) -> None:
-        """Remember it."""
+    async def write(self, records: Sequence[Record]) -> None:
+        """Keep all of them, or none."""
 
-    async def get(self, id: str, workspace: str) -> Generation | None:
-        """The workspace's own one of that id; None when there is none, or none any more."""
+    async def of(self, answer: str, workspace: str) -> list[Record]:
+        """The records of the answer with an id."""
 
-    async def spent(self, workspace: str, since: float) -> Decimal:
-        """US dollars for the workspace's requests that are remembered, from unix second `since` on."""
+    async def spent(self, only: Mapping[str, str], since: int) -> int:
+        """Billionths of a US dollar from unix second `since` on, for records whose fields have these values."""
+
+    async def totals(self, question: Question) -> list[Total]:
+        """By time and group; what has no records is left out."""
+
+    async def forget(self, before: int) -> int:
+        """Forget records made before a unix second; how many there were."""
 
 
 class ChatStore(Protocol):

@@ -1,12 +1,16 @@
 """What tokens cost, and what is remembered of an answer after it was given."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
+from typing import Literal, TypeAlias
 
-from haiga.core.generation import StopReason, Usage
+from haiga.core.generation import StopReason, Usage, together
 from haiga.core.limits import DOLLAR
 
+Tier: TypeAlias = Literal["standard", "batch"]
 NOTHING = Decimal(0)
+SUCCEEDED = "succeeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +47,109 @@ class Price:
     def of(self, usage: Usage) -> Decimal:
         return self.of_prompt(usage) + self.of_completion(usage)
 
+    def costs(self, usage: Usage, batch: bool = False) -> "Cost":
+        share = DOLLAR * (self.batch if batch else 1)
+        read, write, hour = (
+            self.prompt if price is None else price
+            for price in (self.cache_read, self.cache_write, self.cache_write_1h)
+        )
+        return Cost(
+            input=int(usage.input * self.prompt * share),
+            creation_5m=int(usage.creation_5m * write * share),
+            creation_1h=int(usage.creation_1h * hour * share),
+            cache_read=int(usage.cache_read * read * share),
+            output=int(usage.output * self.completion * share),
+        )
+
     def cost(self, usage: Usage, batch: bool = False) -> int:
-        """Billionths of a US dollar, rounded up."""
-        return _billionths(self.of(usage) * (self.batch if batch else 1))
+        """Billionths of a US dollar."""
+        return self.costs(usage, batch).total
 
     def most(self, prompt: int, output: int, batch: bool = False) -> int:
         """What so many tokens cost at most, whatever of the prompt is cached, in billionths of a US dollar."""
         cached = (self.cache_read, self.cache_write, self.cache_write_1h)
         dearest = max(self.prompt, *(price or NOTHING for price in cached))
-        return _billionths((prompt * dearest + output * self.completion) * (self.batch if batch else 1))
+        dollars = (prompt * dearest + output * self.completion) * (self.batch if batch else 1)
+        return int((dollars * DOLLAR).to_integral_value(ROUND_CEILING))
 
 
-def _billionths(dollars: Decimal) -> int:
-    return int((dollars * DOLLAR).to_integral_value(ROUND_CEILING))
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What tokens cost by their kind, in billionths of a US dollar, fractions left off."""
+
+    input: int = 0
+    creation_5m: int = 0
+    creation_1h: int = 0
+    cache_read: int = 0
+    output: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.input + self.creation_5m + self.creation_1h + self.cache_read + self.output
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One question to a model, answered or not, without anything that was said.
+
+    `created_at` is unix seconds, `latency` and `duration` are seconds to the first piece of the answer and to its end.
+    `outcome` is "succeeded" or the name of what went wrong, `discount` what caching saved, in billionths of a dollar.
+    `requests` is 0 for another answer to a prompt that was counted with the first.
+    """
+
+    created_at: int
+    workspace: str
+    model: str
+    key: str | None = None
+    request_id: str = ""
+    family: str = ""
+    endpoint: str = ""
+    tier: Tier = "standard"
+    requests: int = 1
+    streamed: bool = False
+    outcome: str = SUCCEEDED
+    stop: StopReason | None = None
+    latency: float | None = None
+    duration: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    cost: Cost = field(default_factory=Cost)
+    discount: int = 0
+    answer: str | None = None
+    asked_for: str | None = None
+    user: str | None = None
+    session: str | None = None
+    referer: str | None = None
+    agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What the records of one span of time and one group used together. `start` is unix seconds, `group` the values of
+    what was grouped by."""
+
+    start: int
+    group: tuple[str | None, ...]
+    requests: int
+    usage: Usage
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of the records from unix second `since` up to `until`: totals for each `width` seconds, grouped by
+    fields of a record, only of those with one of the values that `only` names for a field."""
+
+    since: int
+    until: int
+    width: int | None = None
+    by: tuple[str, ...] = ()
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One answered request. Times are unix seconds, `latency` and `duration` seconds; `stop` is None where no answer
-    was finished; `headers` are those by which a client says who it is."""
+    """What is told of an answer afterwards. Times are unix seconds, `latency` and `duration` seconds; `stop` is None
+    where no answer was finished."""
 
     id: str
     model: str
@@ -81,3 +169,32 @@ class Generation:
     session: str | None = None
     referer: str | None = None
     agent: str | None = None
+
+
+def generation(records: Sequence[Record]) -> Generation | None:
+    """What the records of one answer add up to: one for each choice, and for each model that was tried. None when no
+    model has begun to answer."""
+    begun = sorted((each for each in records if each.usage != Usage()), key=lambda each: each.created_at)
+    if not begun:
+        return None
+    first, last = begun[0], begun[-1]
+    return Generation(
+        id=last.answer or "",
+        model=last.model,
+        workspace=last.workspace,
+        created_at=first.created_at,
+        request_id=last.request_id,
+        asked_for=last.asked_for or last.model,
+        streamed=last.streamed,
+        cancelled=last.outcome != SUCCEEDED,
+        latency=last.latency,
+        duration=max(each.created_at + each.duration for each in begun) - first.created_at,
+        stop=next((each.stop for each in begun if each.model == last.model and each.stop), None),
+        usage=together([each.usage for each in begun], 1),
+        cost=Decimal(sum(each.cost.total for each in begun)) / DOLLAR,
+        discount=Decimal(sum(each.discount for each in begun)) / DOLLAR,
+        user=last.user,
+        session=last.session,
+        referer=last.referer,
+        agent=last.agent,
+    )

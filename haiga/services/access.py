@@ -59,6 +59,12 @@ class Access(Keyring):
             raise Denied("invalid x-api-key", unauthenticated=True)
         return found.caller
 
+    async def holder(self, key: str | None, workspace: str) -> Caller:
+        """Who holds the key of this id, for work that goes on when the request is over; also if the key is no more."""
+        known = await self._current()
+        found = (each.caller for each in known.values() if each.key.id == key)
+        return next(found, Caller(key, workspace))
+
     async def is_open(self) -> bool:
         """Whether anyone is let in."""
         return self._open_when_empty and not await self._current()
@@ -92,7 +98,7 @@ class Access(Keyring):
 def _known(key: ApiKey, workspace: Workspace | None) -> _Known:
     owners = [Owner(key.id, "this API key", key.limits)]
     if workspace is not None:
-        owners.append(Owner(workspace.id, f"workspace {workspace.name}", workspace.limits))
+        owners.append(Owner(workspace.id, f"workspace {workspace.name}", workspace.limits, workspace.name))
     limited = tuple(owner for owner in owners if owner.limits.any)
     caller = Caller(key.id, key.workspace, key.admin, key.readonly, key.scope, limited)
     return _Known(key, caller, workspace is not None and workspace.archived_at is not None)

@@ -3,7 +3,19 @@
 A change here needs a file in migrations/versions; a test holds the two against each other.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 # named constraints, so that a later migration can name what it changes on any database
 METADATA = MetaData(
@@ -13,6 +25,8 @@ METADATA = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+TOKENS = ("input", "creation_5m", "creation_1h", "cache_read", "output", "thinking")  # of core.generation.Usage
+COSTS = ("input", "creation_5m", "creation_1h", "cache_read", "output")  # of core.records.Cost
 
 
 def _limits() -> list[Column[int]]:
@@ -60,6 +74,36 @@ MODELS = Table(
     Column("source", Text, nullable=False),
     Column("weights", String(16)),
     Column("added_at", BigInteger, nullable=False),
+)
+
+# What requests used and cost, never what was said. Costs are billionths of a US dollar.
+USAGE = Table(
+    "usage",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    Column("workspace", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("key", String(64)),
+    Column("request_id", String(64), nullable=False),
+    Column("family", String(16), nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("tier", String(16), nullable=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("streamed", Boolean, nullable=False),
+    Column("outcome", String(32), nullable=False),
+    Column("stop", String(64)),
+    Column("latency", Float(53)),
+    Column("duration", Float(53), nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in TOKENS),
+    *(Column(f"cost_{name}", BigInteger, nullable=False) for name in COSTS),
+    Column("discount", BigInteger, nullable=False),
+    Column("answer", String(64), index=True),
+    Column("asked_for", Text),
+    Column("user", Text),
+    Column("session", Text),
+    Column("referer", Text),
+    Column("agent", Text),
 )
 
 RESPONSES = Table(
@@ -130,6 +174,7 @@ BATCHES = Table(
     Column("cancel_initiated_at", BigInteger),
     Column("ended_at", BigInteger),
     Column("archived_at", BigInteger),
+    Column("key", String(64)),
     Index("ix_batches_workspace", "workspace", "id"),
 )
 

@@ -1,8 +1,9 @@
 """Handlers of the OpenRouter API."""
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 from typing import Annotated
 
@@ -10,12 +11,12 @@ from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from haiga.core.access import Caller
+from haiga.core.access import Caller, Origin
 from haiga.core.errors import HaigaError, NotFound
 from haiga.core.generation import Choice, Dropped, Finished, Routed
-from haiga.core.records import Generation, Price
+from haiga.core.limits import DOLLAR, Limits
+from haiga.core.records import Price
 from haiga.services.choices import asked_by, interleave
-from haiga.services.generations import recorded
 from haiga.services.packing import fits, middle_out
 from haiga.services.routing import Answers, first_that_answers, routed_replies
 from haiga.web.credentials import authenticate
@@ -43,18 +44,18 @@ class OpenRouter:
 
     async def chat(self, request: Request) -> Response:
         """Create a chat completion with the first of the models that can, whole or as server-sent events."""
-        began = self._clock()
-        caller = await authenticate(self._services.access, request)
+        created = int(self._clock())
+        known = await authenticate(self._services.access, request)
         asked = read_router_chat(await request.body())
-        draft = self._draft(request, caller, asked, began)
+        id = self._services.settings.new_id("gen").replace("_", "-", 1)
+        caller = replace(known, origin=_asked_about(known.origin, asked, id))
         names = asked.routing.candidates(self._services.inference.models(caller))
-        answers = first_that_answers(names, lambda name, last: self._ask(caller, asked, name, last))
-        events = recorded(answers, draft, self._services.generations, self._price, self._clock)
+        events = first_that_answers(names, lambda name, last: self._ask(caller, asked, name, last))
         try:
-            response = await self._respond(request, events, asked, draft)
+            response = await self._respond(request, events, asked, id, created)
         except HaigaError as error:
             raise asked.chat.placed(error) from None
-        response.headers["x-generation-id"] = draft.id
+        response.headers["x-generation-id"] = id
         return response
 
     async def _ask(self, caller: Caller, asked: RouterRequest, name: str, last: bool) -> tuple[Routed, Answers]:
@@ -77,37 +78,19 @@ class OpenRouter:
         request: Request,
         events: AsyncGenerator[Routed | Choice | Finished, None],
         asked: RouterRequest,
-        draft: Generation,
+        id: str,
+        created: int,
     ) -> Response:
-        form, created, reasoning = asked.chat.form, int(draft.created_at), asked.reasoning
+        form, reasoning = asked.chat.form, asked.reasoning
         if form.stream:
-            settings, model, price = self._services.settings, draft.asked_for, self._price
-            writer = RouterStream(form, id=draft.id, model=model, created=created, price=price, reasoning=reasoning)
-            rid, patience, ping = draft.request_id, settings.patience, settings.ping
+            settings, model, price = self._services.settings, asked.routing.names[0], self._price
+            writer = RouterStream(form, id=id, model=model, created=created, price=price, reasoning=reasoning)
+            rid, patience, ping = request_id(request.scope), settings.patience, settings.ping
             return await stream_reply(request, events, writer, id=rid, patience=patience, ping=ping)
         routed, whole = await while_connected(request, routed_replies(events))
         paid = self._price(routed.model)
-        body = write_router_chat(
-            whole, form, id=draft.id, routed=routed, created=created, price=paid, reasoning=reasoning
-        )
+        body = write_router_chat(whole, form, id=id, routed=routed, created=created, price=paid, reasoning=reasoning)
         return Response(body, media_type="application/json")
-
-    def _draft(self, request: Request, caller: Caller, asked: RouterRequest, began: float) -> Generation:
-        """What is known of the answer before there is one."""
-        headers = request.headers
-        return Generation(
-            id=self._services.settings.new_id("gen").replace("_", "-", 1),
-            model="",
-            workspace=caller.workspace,
-            created_at=began,
-            request_id=request_id(request.scope),
-            asked_for=asked.routing.names[0],
-            streamed=asked.chat.form.stream,
-            user=asked.chat.request.user,
-            session=asked.session,
-            referer=headers.get("http-referer"),
-            agent=headers.get("user-agent"),
-        )
 
     def _price(self, model: str) -> Price:
         return self._services.prices.get(model, Price())
@@ -159,7 +142,8 @@ class OpenRouter:
     async def generation(self, request: Request, id: str) -> Response:
         """What one answered request used and cost."""
         caller = await authenticate(self._services.access, request)
-        found = await self._services.generations.get(id, caller.workspace)
+        ledger = self._services.ledger
+        found = await ledger.generation(id, caller.workspace) if ledger else None
         if found is None:
             raise NotFound(f"Generation {id[:64]} not found")
         return _json(write_generation(found))
@@ -167,9 +151,22 @@ class OpenRouter:
     async def key(self, request: Request) -> Response:
         """The caller's own key."""
         caller = await authenticate(self._services.access, request)
-        store = self._services.generations
-        spent = {name: await store.spent(caller.workspace, since) for name, since in periods(self._clock()).items()}
-        return _json(write_key(caller.key or "no key", spent))
+        own = {"key": caller.key} if caller.key else {"workspace": caller.workspace}
+        spent = {name: await self._spent(own, since) for name, since in periods(self._clock()).items()}
+        limits = next((owner.limits for owner in caller.owners if owner.id == caller.key), Limits())
+        budget = None if limits.budget is None else Decimal(limits.budget) / DOLLAR
+        return _json(write_key(caller.key or "no key", spent, budget, admin=caller.admin, requests=limits.requests))
+
+    async def _spent(self, own: Mapping[str, str], since: float) -> Decimal:
+        """US dollars since a unix second."""
+        ledger = self._services.ledger
+        return Decimal(await ledger.spent(own, since) if ledger else 0) / DOLLAR
+
+
+def _asked_about(origin: Origin, asked: RouterRequest, id: str) -> Origin:
+    """The request, so that it can be asked about under the id of its answer."""
+    names, stream = asked.routing.names, asked.chat.form.stream
+    return replace(origin, answer=id, asked_for=names[0], streamed=stream, session=asked.session)
 
 
 def _json(body: bytes) -> Response:

@@ -7,13 +7,13 @@ from typing import Protocol
 
 from haiga.core.access import Caller
 from haiga.core.limits import Standing
-from haiga.core.ports import ChatStore, GenerationStore
+from haiga.core.ports import ChatStore
 from haiga.core.records import Price
 from haiga.services.batches import Batches
 from haiga.services.files import Files
-from haiga.services.generations import RecentGenerations
 from haiga.services.inference import Inference
 from haiga.services.responses import Responses
+from haiga.services.usage import Ledger
 from haiga.services.webhooks import Webhooks
 
 
@@ -60,7 +60,7 @@ class Services:
     settings: WebSettings = field(default_factory=WebSettings)
     stands: Callable[[Caller], Sequence[Standing]] = lambda caller: ()
     prices: Mapping[str, Price] = field(default_factory=dict)
-    generations: GenerationStore = field(default_factory=RecentGenerations)
+    ledger: Ledger | None = None
     responses: Responses | None = None
     chats: ChatStore | None = None
     batches: Batches | None = None

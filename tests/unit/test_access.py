@@ -215,4 +215,4 @@ async def test_a_caller_brings_the_scope_of_its_key_and_the_limits_of_key_and_wo
         caller = await access.authenticate(secret)
         assert [key] == await access.list() and [workspace] == await access.workspaces()
     assert (scope, True) == (caller.scope, caller.readonly)
-    assert (Owner(key.id, "this API key", own), Owner(workspace.id, "workspace team", shared)) == caller.owners
+    assert (Owner(key.id, "this API key", own), Owner(workspace.id, "workspace team", shared, "team")) == caller.owners

@@ -7,9 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from haiga.core.records import Generation
 from haiga.engines.fake import FakeEngine
-from haiga.services.generations import RecentGenerations
 from haiga.web.app import Services
 from tests.wire.openai_server import services, serving
 
@@ -23,17 +21,6 @@ ROUTES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-class Noted(RecentGenerations):
-    """Remembers what it was given, for tests to look at."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.given: list[Generation] = []
-
-    async def put(self, generation: Generation) -> None:
-        self.given.append(generation)
-
-
 @pytest.fixture
 def engine() -> FakeEngine:
     return FakeEngine(pace=0.05)
@@ -41,8 +28,7 @@ def engine() -> FakeEngine:
 
 @pytest.fixture
 def served(engine: FakeEngine) -> Services:
-    plain = services([engine])
-    return Services(plain.access, plain.inference, generations=Noted())
+    return services([engine])
 
 
 @pytest.fixture
@@ -76,14 +62,3 @@ def test_a_whole_answer_that_nobody_waits_for_ends(
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(address + path, json={"model": "fake", **body}, timeout=0.3)
     assert eventually(lambda: engine.busy == 0)
-
-
-def test_openrouter_remembers_it_as_cancelled(address: str, served: Services) -> None:
-    asked = {"model": "fake", "stream": True, "messages": [ASKED]}
-    with httpx.stream("POST", f"{address}/api/v1/chat/completions", json=asked) as response:
-        assert any('"content":"word' in line for line in response.iter_lines())
-    noted = served.generations
-    assert isinstance(noted, Noted)
-    assert eventually(lambda: bool(noted.given))
-    (kept,) = noted.given
-    assert (response.headers["x-generation-id"], True, None) == (kept.id, kept.cancelled, kept.stop)

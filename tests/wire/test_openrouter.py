@@ -213,33 +213,9 @@ def test_what_applies_or_has_no_effect_is_taken(address: str, fields: dict[str, 
     assert 200 == post(address, model="fake", **fields).status_code
 
 
-def test_a_generation_is_remembered_with_all_its_keys(address: str) -> None:
-    headers = {"http-referer": "https://example.org/", "user-agent": "me"}
-    body = {"model": "openrouter/auto", "messages": ASKED, "stream": True, "user": "ann", "session_id": "s1"}
-    response = httpx.post(f"{address}/chat/completions", json=body, headers=headers)
-    data = httpx.get(f"{address}/generation", params={"id": response.headers["x-generation-id"]}).json()["data"]
-    assert GENERATION_KEYS == set(data)
-    expected = {
-        "model": "fake", "router": "openrouter/auto", "streamed": True, "cancelled": False, "finish_reason": "stop",
-        "native_finish_reason": "end_turn", "tokens_prompt": 4, "tokens_completion": 3, "total_cost": 0.000038,
-        "external_user": "ann", "session_id": "s1", "user_agent": "me", "http_referer": "https://example.org/",
-        "request_id": response.headers["x-request-id"],
-    }  # fmt: skip
-    assert expected == {name: data[name] for name in expected}
-    assert 0 <= data["latency"] <= data["generation_time"]
-
-
 def test_an_unknown_generation_is_a_404(address: str) -> None:
     response = httpx.get(f"{address}/generation", params={"id": "gen-nope"})
     assert (404, 404) == (response.status_code, response.json()["error"]["code"])
-
-
-def test_a_key_tells_what_was_spent() -> None:
-    with serving(replace(services(), prices=PRICES)) as url:
-        post(f"{url}/api/v1", model="fake")
-        data = httpx.get(f"{url}/api/v1/key").json()["data"]
-    spans = ("usage", "usage_daily", "usage_weekly", "usage_monthly")
-    assert (None, {0.000038}) == (data["limit"], {data[span] for span in spans})
 
 
 def test_models_have_prices_as_strings_and_what_they_take(address: str) -> None:
@@ -283,15 +259,6 @@ def test_messages_answer_in_anthropics_form_without_its_header(address: str) -> 
     assert (400, "invalid_request_error") == (wrong.status_code, wrong.json()["error"]["type"])
 
 
-GENERATION_KEYS = {
-    "api_type", "app_id", "cache_discount", "cancelled", "created_at", "data_region", "external_user", "finish_reason",
-    "generation_time", "http_referer", "id", "is_byok", "latency", "model", "moderation_latency",
-    "native_finish_reason", "native_tokens_cached", "native_tokens_completion", "native_tokens_completion_images",
-    "native_tokens_prompt", "native_tokens_reasoning", "num_fetches", "num_input_audio_prompt", "num_media_completion",
-    "num_media_prompt", "num_search_results", "origin", "preset_id", "provider_name", "provider_responses",
-    "request_id", "response_cache_source_id", "router", "service_tier", "session_id", "streamed", "tokens_completion",
-    "tokens_prompt", "total_cost", "upstream_id", "upstream_inference_cost", "usage", "user_agent", "web_search_engine",
-}  # fmt: skip
 MODEL_KEYS = (
     "id", "canonical_slug", "name", "created", "context_length", "architecture", "pricing", "top_provider",
     "per_request_limits", "supported_parameters", "default_parameters", "supported_voices", "links",

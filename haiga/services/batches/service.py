@@ -51,7 +51,9 @@ class Batches:
     ) -> Batch:
         """The batch whose lines arrive in `pieces`; its id begins with `prefix`. Raises what the reader raises."""
         now = int(self._clock())
-        batch = Batch(self._new_id(prefix), caller.workspace, endpoint, now, now + self._lifetime, rules=rules)
+        batch = Batch(
+            self._new_id(prefix), caller.workspace, endpoint, now, now + self._lifetime, rules=rules, key=caller.key
+        )
         await self._store.open(batch)
         try:
             await self._receive(batch, pieces, reader)

@@ -8,12 +8,12 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from haiga.core.access import Caller
+from haiga.core.access import Caller, Origin
 from haiga.core.errors import Busy, Cancelled, Dead, Failed, HaigaError, Limited
 from haiga.core.generation import Folder, Reply, TextRequest
 from haiga.core.jobs import SUSPECT, TRIES, Line, Outcome, Prepared
@@ -28,6 +28,14 @@ READ = 200  # lines read between two looks at what else is to do
 POLL = 1.0  # seconds between two looks for what other processes brought
 PAUSE = 1.0  # seconds to wait when the store cannot be written, or the engine has failed
 log = logging.getLogger(__name__)
+
+
+Holder: TypeAlias = Callable[[str | None, str], Awaitable[Caller]]
+
+
+async def nobody(key: str | None, workspace: str) -> Caller:
+    """A caller of the workspace, without limits."""
+    return Caller(key, workspace)
 
 
 class Form(Protocol):
@@ -46,7 +54,7 @@ class Form(Protocol):
 class Worker:
     """Runs the lines in `store`, `width` at a time, from `start` to `close`. `forms` are by endpoint.
 
-    `lease` is seconds, `clock` gives unix seconds.
+    `lease` is seconds, `holder` gives who holds a key, `clock` unix seconds.
     """
 
     def __init__(
@@ -58,6 +66,7 @@ class Worker:
         *,
         width: int = WIDTH,
         lease: float = LEASE,
+        holder: Holder = nobody,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._inference = inference
@@ -66,6 +75,7 @@ class Worker:
         self._new_id = new_id
         self._width = width
         self._lease = lease
+        self._holder = holder
         self._clock = clock
         self._name = f"worker_{secrets.token_hex(8)}"
         self._news = asyncio.Event()
@@ -221,7 +231,7 @@ class Worker:
     async def _answer(self, line: Line) -> Outcome:
         form = self._forms[line.endpoint]
         request = replace(form.read(line), priority="batch")
-        caller = _caller(line)
+        caller = replace(await self._holder(line.key, line.workspace), origin=Origin(endpoint=line.endpoint))
         folder = Folder()
         async with aclosing(self._inference.generate(caller, request)) as events:
             async for event in events:

@@ -39,7 +39,8 @@ class _Hold:
     ended: bool = False
 
     def add(self, event: Started | Finished) -> None:
-        self.usage = event.usage.answer_only if self.again else event.usage
+        usage = event.used if isinstance(event, Finished) else event.usage
+        self.usage = usage.answer_only if self.again else usage
         self.ended = isinstance(event, Finished)
 
     def used(self) -> Need:

@@ -55,4 +55,5 @@ def read_line(row: RowMapping, batch: Batch) -> Line:
         order=row["sort"],
         digest=row["digest"],
         tries=row["tries"],
+        key=batch.key,
     )

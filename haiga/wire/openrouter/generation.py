@@ -85,26 +85,28 @@ def periods(now: float) -> dict[str, float]:
     return {"usage": 0.0, **{name: start.timestamp() for name, start in starts.items()}}
 
 
-def write_key(label: str, spent: Mapping[str, Decimal]) -> bytes:
-    """What a key has spent, by `periods`. Nothing here counts against a budget, so limits are null."""
+def write_key(
+    label: str, spent: Mapping[str, Decimal], budget: Decimal | None, *, admin: bool, requests: int | None
+) -> bytes:
+    """What a key has spent, by `periods`, and what it may: `budget` in US dollars a month, `requests` a minute."""
     spending = {name: float(cost) for name, cost in spent.items()}
     foreign = dict.fromkeys(("byok_usage", "byok_usage_daily", "byok_usage_weekly", "byok_usage_monthly"), 0)
     return orjson.dumps(
         {
             "data": {
                 "label": label,
-                "limit": None,
-                "limit_remaining": None,
-                "limit_reset": None,
+                "limit": None if budget is None else float(budget),
+                "limit_remaining": None if budget is None else float(max(Decimal(0), budget - spent["usage_monthly"])),
+                "limit_reset": None if budget is None else "monthly",
                 "include_byok_in_limit": False,
                 **spending,
                 **foreign,
                 "is_free_tier": False,
-                "is_management_key": False,
-                "is_provisioning_key": False,
+                "is_management_key": admin,
+                "is_provisioning_key": admin,
                 "creator_user_id": None,
                 "expires_at": None,
-                "rate_limit": {"requests": -1, "interval": "10s", "note": "not in use"},
+                "rate_limit": {"requests": -1 if requests is None else requests, "interval": "60s", "note": ""},
             }
         }
     )

@@ -1,0 +1,49 @@
+"""Composition: what counts requests, holds them to limits and records them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from haiga.config import Settings
+from haiga.core.access import Caller
+from haiga.core.generation import TextRequest
+from haiga.core.records import Price
+from haiga.services.inference import Inference
+from haiga.services.limits import Limiter, LocalMeters
+from haiga.services.prices import Prices, read_prices
+from haiga.services.usage import Ledger, Recorder
+from haiga.stores.usage import DatabaseUsage
+
+FREE = Price()
+
+
+@dataclass(frozen=True, slots=True)
+class Metering:
+    """The parts, and the two stages that they make, outermost first."""
+
+    prices: Prices
+    ledger: Ledger
+    recorder: Recorder
+    limiter: Limiter
+
+    @property
+    def stages(self) -> tuple[Recorder, Limiter]:
+        return self.recorder, self.limiter
+
+
+def metering(settings: Settings, database: AsyncEngine, inference: Callable[[], Inference]) -> Metering:
+    """`inference` gives what the stages stand in, once it is there. Raises Invalid for a file of prices that is
+    wrong."""
+    prices = read_prices(settings.prices) if settings.prices else Prices({})
+    ledger = Ledger(DatabaseUsage(database), settings.keep_usage)
+
+    def named(caller: Caller, name: str) -> tuple[str, Price]:
+        model = inference().model(caller, name).name
+        return model, prices.get(model, FREE)
+
+    async def count(caller: Caller, request: TextRequest) -> int:
+        return await inference().count(caller, request)
+
+    limiter = Limiter(LocalMeters(), count, lambda caller, name: named(caller, name)[1], ledger.spent_by)
+    return Metering(prices, ledger, Recorder(ledger.add, named), limiter)
