@@ -51,7 +51,8 @@ def main() -> None:
 
 
 class Desk:
-    """Takes commands to the loop. A request under a grammar waits at the side until that is compiled."""
+    """Takes commands to the loop. A request under a grammar waits at the side until that is compiled; one whose grammar
+    is kept, or whose thoughts alone are bounded, does not wait for the grammars of others."""
 
     def __init__(self, plant: Plant, vocabulary: int, loop: Loop, link: Link) -> None:
         self._plant = plant
@@ -59,6 +60,8 @@ class Desk:
         self._loop = loop
         self._link = link
         self._compiler = ThreadPoolExecutor(1, "grammar")
+        self._aside = ThreadPoolExecutor(1, "constraint")
+        self._made: Grammars | None = None
         self._waiting: set[int] = set()
         self._gate = threading.Lock()  # over what is waiting and what goes to the loop, so that an abort comes after
 
@@ -78,9 +81,14 @@ class Desk:
             self._loop.submit(_request(submission), submission.sampling)
         else:
             self._waiting.add(submission.id)
-            self._compiler.submit(self._compile, submission)
+            lane = self._compiler if self._compiles(submission) else self._aside
+            lane.submit(self._prepare, submission)
 
-    def _compile(self, submission: Submission) -> None:
+    def _compiles(self, submission: Submission) -> bool:
+        """Whether a grammar has to be compiled for it."""
+        return submission.grammar is not None and not (self._made and self._made.keeps(submission.grammar))
+
+    def _prepare(self, submission: Submission) -> None:
         if submission.id not in self._waiting:
             return
         try:
@@ -102,10 +110,12 @@ class Desk:
         spell = partial(token_bytes, self._tokenizer)
         return ThoughtConstraint(submission.thought, self._vocabulary, spell, grammar)
 
-    @cached_property
+    @property
     def _grammars(self) -> Grammars:
-        """Made when the first grammar comes: a large vocabulary takes a moment."""
-        return Grammars(self._tokenizer, self._plant.ends, self._vocabulary)
+        """Made when the first grammar comes, by the thread that compiles: a large vocabulary takes a moment."""
+        if self._made is None:
+            self._made = Grammars(self._tokenizer, self._plant.ends, self._vocabulary)
+        return self._made
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:

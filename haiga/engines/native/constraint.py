@@ -34,7 +34,8 @@ class GrammarConstraint:
 
 
 class ThoughtConstraint:
-    """Ends each thought of one answer at its budget, token by token of the closing tag; elsewhere `grammar` holds.
+    """Ends the thought of one answer in which the budget for all of them runs out, and at once any that is begun after
+    it, token by token of the closing tag; elsewhere `grammar` holds.
 
     `size`: the vocabulary's, `spell`: the bytes of a token.
     """
@@ -51,7 +52,7 @@ class ThoughtConstraint:
         self._grammar = grammar
         self._where: Literal["start", "thinking", "done"] = "thinking" if thought.opened else "start"
         self._said = b""  # since the answer, a thought or what follows it began; of a thought only the end
-        self._length = 0  # tokens of the thought
+        self._length = 0  # tokens of all thoughts so far
         self._closed = 0  # tokens of the closing tag said last
 
     def mask(self) -> NDArray[np.int32] | None:
@@ -73,6 +74,7 @@ class ThoughtConstraint:
         if self._where == "done":
             return
         self._said += self._spell(token)
+        self._length += self._where == "thinking"
         if self._where == "start":
             self._begin()
         elif self._close in self._said:
@@ -97,12 +99,10 @@ class ThoughtConstraint:
         closing = self._thought.closing
         self._closed = self._closed + 1 if token == closing[self._closed] else int(token == closing[0])
         self._closed %= len(closing)
-        self._length += 1
         self._said = self._said[-len(self._close) :]
 
     def _enter(self, where: Literal["start", "thinking", "done"]) -> None:
-        self._where, self._said = where, b""
-        self._length = self._closed = 0
+        self._where, self._said, self._closed = where, b"", 0
 
 
 def _allows(words: NDArray[np.int32], token: int) -> bool:

@@ -1,9 +1,11 @@
 """Grammars compiled for one tokenizer, and the token masks they give.
 
-Rule: compiling is bounded, and what is compiled is kept by its content; a matcher belongs to one answer.
+Rule: compiling is bounded, and what is compiled is kept by its content; a matcher belongs to one answer, grammars to
+any thread.
 """
 
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -71,6 +73,7 @@ class Grammars:
         self._tokenizer = llguidance.LLTokenizer(wrapped, eos_token=list(ends))
         self._limits = llguidance.LLParserLimits(verbose_errors=False)
         self._compiled: OrderedDict[str, llguidance.LLMatcher] = OrderedDict()
+        self._lock = threading.Lock()  # over what is kept; never held while something is compiled
 
     @property
     def words(self) -> int:
@@ -79,12 +82,21 @@ class Grammars:
 
     def matcher(self, grammar: str, field: str | None = None) -> Matcher:
         """A fresh matcher. Raises Invalid, at `field`, naming what cannot be enforced or is too large."""
-        if (compiled := self._compiled.get(grammar)) is None:
-            compiled = self._compiled[grammar] = self._compile(grammar, field)
+        with self._lock:
+            compiled = self._compiled.get(grammar)
+        if compiled is None:
+            compiled = self._compile(grammar, field)
+        with self._lock:
+            self._compiled[grammar] = compiled
+            self._compiled.move_to_end(grammar)
             if len(self._compiled) > KEPT:
                 self._compiled.popitem(last=False)
-        self._compiled.move_to_end(grammar)
-        return Matcher(compiled.deep_copy())
+            return Matcher(compiled.deep_copy())
+
+    def keeps(self, grammar: str) -> bool:
+        """Whether a matcher of this grammar is there at once."""
+        with self._lock:
+            return grammar in self._compiled
 
     def _compile(self, grammar: str, field: str | None) -> llguidance.LLMatcher:
         if len(grammar) > LARGEST:

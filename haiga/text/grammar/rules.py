@@ -105,6 +105,8 @@ class Rules:
 def said(problem: str) -> str:
     """llguidance's message without the place in a grammar that no caller has seen."""
     first = problem.split("\n")[0]
+    if "recursion limit" in first:
+        return "the schema cannot be enforced: it is nested too deep"
     for lead in ("failed to compile JSON schema: ", "initial lexer configuration "):
         if lead in first:
             first = first[first.index(lead) + len(lead) :]

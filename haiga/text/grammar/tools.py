@@ -134,7 +134,7 @@ def _free(lark: Lark, format_: Format, calls: _Calls, tools: Sequence[Tool]) -> 
 def _never(lark: Lark, format_: Format, tools: Sequence[Tool]) -> str:
     """Text that opens no call."""
     if format_.channels:
-        return f"{_thoughts(lark)}* {_message(lark, 'final')}"
+        return f"{_thoughts(lark, 'analysis', 'commentary')}* {_message(lark, 'final')}"
     if format_.at_start:
         return _not_beginning(lark, format_, tools)
     return lark.free(f"(.|\\n)*{escaped(format_.open.strip())}(.|\\n)*")
@@ -146,15 +146,16 @@ def _not_beginning(lark: Lark, format_: Format, tools: Sequence[Tool]) -> str:
 
 
 def _channels(lark: Lark, calls: _Calls, choice: ToolChoice) -> str:
-    """Thoughts and preambles, then a call or, where that is free, the final message."""
-    ends = calls.all() if choice.mode in ("any", "tool") else f"({calls.all()} | {_message(lark, 'final')})"
-    return f"{_thoughts(lark)}* {ends}"
+    """Thoughts, then a call where one is forced; elsewhere thoughts and preambles, then a call or the final message."""
+    if choice.mode in ("any", "tool"):
+        return f"{_thoughts(lark, 'analysis')}* {calls.all()}"
+    return f"{_thoughts(lark, 'analysis', 'commentary')}* ({calls.all()} | {_message(lark, 'final')})"
 
 
-def _thoughts(lark: Lark) -> str:
-    """A message that is not the last: on `analysis`, or words before a call."""
+def _thoughts(lark: Lark, *channels: str) -> str:
+    """A message that is not the last: a thought on `analysis`, words before a call on `commentary`."""
     end = lark.literal(f"<|end|>{START}assistant")
-    return lark.rule(f"({_message(lark, 'analysis')} | {_message(lark, 'commentary')}) {end}")
+    return lark.rule(f"({' | '.join(_message(lark, channel) for channel in channels)}) {end}")
 
 
 def _message(lark: Lark, channel: str) -> str:

@@ -47,6 +47,7 @@ def follow(constraint: ThoughtConstraint, wishes: Sequence[int]) -> str:
         (6, False, "\n <t>aaaaaaa", "\n <t>aa</t>a"),
         (6, False, "<t aaaaaaa", "<t aaaaaaa"),
         (4, False, "<t></t><t>aaaaa", "<t></t><t></t>a"),
+        (9, False, "<t>a</t><t>aaaaaaaa", "<t>a</t><t></t>aaaa"),
         (4, False, "b<t>aaaaaaa", "b<t>aaaaaaa"),
     ],
 )
@@ -56,7 +57,12 @@ def test_a_thought_ends_with_its_budget_wherever_it_begins(budget: int, opened: 
 
 def test_on_channels_a_thought_may_begin_anywhere() -> None:
     wished = "b<t>aaaaaaaaa<t>aaaaa"
-    assert "b<t>a</t>aaaa<t>a</t>" == follow(bound(5, opened=False, anywhere=True), wished.encode())
+    assert "b<t>a</t>aaaa<t></t>a" == follow(bound(5, opened=False, anywhere=True), wished.encode())
+
+
+def test_the_budget_is_for_all_thoughts_together() -> None:
+    wished = "b<t>a</t>b<t>aaaaaaaaaa"
+    assert "b<t>a</t>b<t>aa</t>aaaa" == follow(bound(11, opened=False, anywhere=True), wished.encode())
 
 
 def test_the_highest_bit_of_a_word_can_be_forced() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import random
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import jsonschema_rs
@@ -155,6 +155,18 @@ def test_none_never_opens_a_call(format_: Format) -> None:
     for marked in (True, format_.channels):
         text = format_.encode([("now", {})], SCHEMAS)
         assert not accepts(matcher(format_, "none", marked=marked), text, marked)
+
+
+def test_on_channels_a_forced_call_follows_nothing_but_thoughts() -> None:
+    harmony = named("harmony")
+    call = harmony.encode([("now", {})], SCHEMAS)
+    thought = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant"
+    words = thought.replace("analysis", "commentary")
+    for mode, free in (("any", False), ("tool", False), ("auto", True)):
+        name = "now" if mode == "tool" else None
+        assert accepts(matcher(harmony, mode, name), thought + thought + call)
+        assert free == accepts(matcher(harmony, mode, name), words + call)
+        assert free == accepts(matcher(harmony, mode, name), thought + words + call)
 
 
 def sampled(matcher: Matcher, pick: random.Random, likely: frozenset[int], steps: int = 400) -> list[int] | None:
@@ -344,15 +356,18 @@ EXPLODING: list[dict[str, Any]] = [
     {"enum": [str(number) for number in range(200_000)]},
     {"type": "string", "pattern": "(((a{1,200}){1,200}){1,200}){1,200}(b|c)*x"},
     {"type": "array", "items": {"type": "string", "maxLength": 10**9}, "minItems": 10**6},
+    reduce(lambda inner, _: {"type": "array", "items": inner}, range(600), {"type": "boolean"}),
+    reduce(lambda inner, _: {"anyOf": [inner, {"type": "array", "items": inner}]}, range(14), {"type": "null"}),
+    {"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]}}},
 ]
 
 
-@pytest.mark.parametrize("schema", EXPLODING, ids=["enum", "pattern", "items"])
+@pytest.mark.parametrize("schema", EXPLODING, ids=["enum", "pattern", "items", "deep", "branching", "recursion"])
 def test_a_schema_that_explodes_is_refused_or_harmless(schema: dict[str, Any]) -> None:
     try:
         made = grammars().matcher(Rules({}).schema(schema))
         made.fill(np.zeros(grammars().words, dtype=np.int32))
-        assert made.problem is None or "too" in made.problem
+        assert made.problem is None or "too" in made.problem or "NoExtension" in made.problem  # nothing can follow
     except Invalid as refused:
         assert "too" in refused.message
 
