@@ -5,12 +5,12 @@ that came before it; nothing is kept here between requests.
 """
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
 from haiga.core.edits import Compact
-from haiga.core.errors import Invalid
+from haiga.core.errors import Failed, Invalid
 from haiga.core.generation import (
     BlockStarted,
     BlockStopped,
@@ -24,7 +24,7 @@ from haiga.core.generation import (
     ThinkingRequest,
     Usage,
 )
-from haiga.core.messages import COMPACTION, Message, Opaque, Text, ToolChoice, text_of
+from haiga.core.messages import COMPACTION, Block, Message, Opaque, Text, ToolChoice, text_of
 from haiga.core.ports import Engine
 from haiga.services.packing import last_unit
 
@@ -99,6 +99,14 @@ async def answer(engine: Engine, request: TextRequest) -> AsyncGenerator[Event, 
         async for event in events:
             if not isinstance(event, Started):
                 yield _second(event, reply.usage)
+
+
+def summary_of(content: Sequence[Block]) -> str:
+    """The summary that an answer holds. Raises Failed for one without."""
+    for block in content:
+        if isinstance(block, Opaque) and block.type == COMPACTION and block.extra.get("content"):
+            return str(block.extra["content"])
+    raise Failed("the model wrote no summary of the conversation")
 
 
 def _to_summarise(request: TextRequest, compact: Compact, most: int) -> TextRequest:

@@ -182,7 +182,7 @@ LIST_MESSAGES = _operation(chats.KeptMessagesAnswer, {}, error=OpenAIErrorAnswer
 _RESPONSE = {"requestBody": _body(ResponseBody)}
 CREATE_RESPONSE = _operation(responses.ResponseAnswer, _RESPONSE, error=OpenAIErrorAnswer, streams=True)
 COUNT_INPUT = _operation(responses.InputTokensAnswer, _RESPONSE, error=OpenAIErrorAnswer)
-COMPACT_RESPONSE = _operation(OpenAIErrorAnswer, {}, error=OpenAIErrorAnswer)
+COMPACT_RESPONSE = _operation(responses.CompactionAnswer, _RESPONSE, error=OpenAIErrorAnswer)
 GET_RESPONSE = _operation(responses.ResponseAnswer, {}, error=OpenAIErrorAnswer, streams=True)
 CANCEL_RESPONSE = _operation(responses.ResponseAnswer, {}, error=OpenAIErrorAnswer)
 DELETE_KEPT = _operation(responses.DeletedAnswer, {}, error=OpenAIErrorAnswer)

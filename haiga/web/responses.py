@@ -10,16 +10,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from haiga.core.access import Caller
-from haiga.core.errors import HaigaError, Unsupported
+from haiga.core.edits import Compact
+from haiga.core.errors import HaigaError
 from haiga.core.generation import Dropped, Finished, Progress, Usage
 from haiga.core.responses import Item
+from haiga.services.compaction import summary_of
 from haiga.services.responses import Responses as Kept
 from haiga.services.responses import Run, Step
 from haiga.web.credentials import authenticate
 from haiga.web.families import request_id
 from haiga.web.polling import polled
 from haiga.web.services import Services
-from haiga.web.streaming import stream_reply, while_connected
+from haiga.web.streaming import stream_reply, while_connected, whole_reply
 from haiga.wire.openai_chat.stream import progress_comment
 from haiga.wire.openai_responses import write
 from haiga.wire.openai_responses.read import Prompt, ResponseRequest, read_response
@@ -117,9 +119,22 @@ class Responses:
         return _json(write.write_count(tokens))
 
     async def compact(self, request: Request) -> Response:
-        """Not offered: nothing here can sum a conversation up without loss, nor encrypt what it was."""
-        await self._caller(request)
-        raise Unsupported("Compaction is not supported by this server.", code="unsupported_endpoint")
+        """Sum a conversation up into one item that stands for it."""
+        created = int(self._clock())
+        caller = await self._caller(request)
+        asked = read_response(await request.body(), self._services.settings.new_id)
+        card = self._services.inference.model(caller, asked.body.model)
+        past = await self._kept.past(caller, asked.body.previous_response_id, asked.conversation)
+        own = await self._kept.resolved(caller, asked.items)
+        prompt = asked.prompt(past, own, card)
+        summing = replace(prompt.request, edits=(Compact(0, pause=True),))
+        try:
+            reply = await whole_reply(request, self._services.inference.generate(caller, summing))
+        except HaigaError as error:
+            raise prompt.placed(error) from None
+        new_id, used = self._services.settings.new_id, reply.compacted or reply.usage
+        id, item, summary = new_id("resp"), new_id("cmp"), summary_of(reply.content)
+        return _json(write.write_compaction([*past, *own], summary, used, id=id, item=item, created=created))
 
     # --- kept responses ---
 

@@ -1,7 +1,7 @@
 """The app that the examples of the documents are run on: over fake engines, so that answers can be foretold.
 
 Rule: nothing here is a mock. `echo` repeats what it is told, `failing` dies in the middle of an answer, `calling` calls
-a tool, `thinking` thinks first. Nobody works on batches, so that they stay as they were made.
+a tool, `thinking` thinks first, `summing` sums up. Nobody works on batches, so that they stay as they were made.
 """
 
 import time
@@ -58,7 +58,9 @@ def engines() -> dict[str, Engine]:
     thought = (BlockStarted(0, Thinking("")), ThinkingDelta(0, "Where is it?"), BlockStopped(0))
     thinking = (*thought, BlockStarted(1, Text("")), TextDelta(1, "Rainy."), BlockStopped(1))
     pensive = replace(ECHO, name="thinking", capabilities=Capabilities(thinking=True))
-    scripts = ((replace(ECHO, name="failing"), breaking), (able, calling), (pensive, thinking))
+    summary = (BlockStarted(0, Text("")), TextDelta(0, "<summary>The sea is blue.</summary>"), BlockStopped(0))
+    summing = replace(ECHO, name="summing")
+    scripts = ((replace(ECHO, name="failing"), breaking), (able, calling), (pensive, thinking), (summing, summary))
     made = (FakeEngine(ECHO), *(FakeEngine(card, script) for card, script in scripts))
     return {engine.card.name: engine for engine in made}
 

@@ -188,6 +188,24 @@ def test_a_pause_hands_the_summary_over(client: anthropic.Anthropic, engine: Rem
     ]
 
 
+def test_a_summary_on_demand_is_all_of_the_answer_and_opens_the_next_conversation(
+    client: anthropic.Anthropic, engine: Remembering
+) -> None:
+    wanted = {"type": "summarize", "instructions": "<summary>the sea is blue</summary>"}
+    message = talk(client, SAID, extra_body={"compaction": wanted})
+    assert ("compaction", ["the sea is blue"]) == (message.stop_reason, [block.content for block in message.content])
+    talk(client, [{"role": "assistant", "content": message.content}, {"role": "user", "content": "go on"}])
+    assert ["the sea is blue", "go on"] == [
+        text_of(each.content).split("\n\n")[-1] for each in engine.asked[-1].messages
+    ]
+    for more, words in (
+        ({"context_management": compact(2)}, "cannot be combined"),
+        ({"messages": [*SAID, {"role": "assistant", "content": "it"}]}, "not finished"),
+    ):
+        with pytest.raises(anthropic.BadRequestError, match=words):
+            talk(client, **{"messages": SAID, "extra_body": {"compaction": wanted}, **more})
+
+
 def test_what_is_wrong_is_refused_in_the_apis_words(client: anthropic.Anthropic) -> None:
     wanted: Any = {"edits": [{"type": "clear_thinking_20251015"}]}
     with pytest.raises(anthropic.BadRequestError) as caught:

@@ -13,8 +13,9 @@ from openai import AsyncOpenAI, OpenAI
 
 from haiga.core.errors import Failed
 from haiga.core.generation import BlockStarted, Event, TextDelta, TextRequest
-from haiga.core.messages import Text
+from haiga.core.messages import Message, Text, text_of
 from haiga.engines.fake import CARD, FakeEngine
+from haiga.services.compaction import INSTRUCTIONS
 from haiga.services.responses.service import STOPPED
 from tests.unit.wire.openai_responses.told import frames
 from tests.wire.openai_server import ABLE, serving
@@ -22,6 +23,16 @@ from tests.wire.responses_server import GatedEngine, keeping, serving_kept
 from tests.wire.test_openai_chat_sdk import CALLING
 
 TOOLS = [{"type": "function", "name": name, "parameters": {}, "strict": False} for name in ("get_weather", "now")]
+
+
+class Summing(FakeEngine):
+    """Echoes, but says what the sea is like when it is asked for a summary."""
+
+    async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
+        if INSTRUCTIONS in text_of(request.messages[-1].content):
+            request = replace(request, messages=(Message("user", (Text("the sea is blue"),)),))
+        async for event in super().generate(request):
+            yield event
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +45,8 @@ def gated() -> GatedEngine:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, gated: GatedEngine) -> Iterator[str]:
     broken = FakeEngine(replace(CARD, name="broken"), (BlockStarted(0, Text("")), TextDelta(0, "Hal"), Failed("broke")))
-    engines = [FakeEngine(), gated, broken, FakeEngine(ABLE, CALLING)]
+    summing = Summing(replace(CARD, name="summing"))
+    engines = [FakeEngine(), gated, broken, FakeEngine(ABLE, CALLING), summing]
     with serving_kept(tmp_path_factory.mktemp("kept") / "db", engines) as url:
         yield url
 
@@ -409,3 +421,53 @@ def test_a_response_of_a_conversation_is_continued_without_it(client: OpenAI) ->
     assert 5 == len(client.conversations.items.list(id).data)
     client.conversations.delete(id)
     assert 6 == client.responses.create(model="fake", input="x", previous_response_id=first.id).usage.input_tokens
+
+
+# --- compaction ---
+
+SEA = [{"role": "user", "content": "what is the sea like"}, {"role": "assistant", "content": "blue and deep"}]
+
+
+def test_a_compacted_conversation_goes_on_from_its_summary(client: OpenAI) -> None:
+    made = client.responses.compact(model="summing", input=SEA)
+    said, summary = made.output
+    assert ("response.compaction", "message", "compaction") == (made.object, said.type, summary.type)
+    assert made.usage.output_tokens > 0
+    given = [item.to_dict() for item in made.output]
+    answer = client.responses.create(model="summing", input=[*given, {"role": "user", "content": "go on"}])
+    assert "go on" == answer.output_text
+    alone = client.responses.create(model="summing", input=[*given[1:], {"role": "user", "content": "go on"}])
+    assert alone.usage.input_tokens == answer.usage.input_tokens  # what came before the summary is left out
+
+
+def test_a_kept_response_is_compacted(client: OpenAI) -> None:
+    first = client.responses.create(model="summing", input="what is the sea like")
+    made = client.responses.compact(model="summing", previous_response_id=first.id)
+    assert ["message", "compaction"] == [item.type for item in made.output]
+
+
+def test_a_long_prompt_is_compacted_before_it_is_answered(client: OpenAI) -> None:
+    managed = [{"type": "compaction", "compact_threshold": 2}]
+    answer = client.responses.create(model="summing", input=SEA[:1], context_management=managed)
+    assert ["compaction", "message"] == [item.type for item in answer.output]
+    with client.responses.stream(model="summing", input=SEA[:1], context_management=managed) as stream:
+        kinds = [event.type for event in stream]
+    assert "response.compaction.compacting" in kinds
+    again = client.responses.create(model="summing", input="go on", previous_response_id=answer.id)
+    assert "go on" == again.output_text
+    short = client.responses.create(model="summing", input=SEA[:1], context_management=[{"type": "compaction"}])
+    assert ["message"] == [item.type for item in short.output]
+
+
+def test_a_trigger_asks_for_a_summary_alone(client: OpenAI) -> None:
+    trigger = {"type": "compaction_trigger"}
+    answer = client.responses.create(model="summing", input=[*SEA, trigger])
+    assert (["compaction"], "completed") == ([item.type for item in answer.output], answer.status)
+    with pytest.raises(openai.BadRequestError, match="must be the last item"):
+        client.responses.create(model="summing", input=[trigger, *SEA])
+
+
+def test_a_summary_of_another_servers_is_refused(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.responses.create(model="summing", input=[{"type": "compaction", "encrypted_content": "gAAA"}, *SEA])
+    assert ("input[0].encrypted_content", "invalid_encrypted_content") == (raised.value.param, raised.value.code)

@@ -259,11 +259,6 @@ def test_truncation_drops_the_oldest_items_and_says_which(client: OpenAI) -> Non
     assert "context_length_exceeded" == raised.value.code
 
 
-def test_compaction_is_refused_by_name(client: OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="Compaction is not supported"):
-        client.responses.compact(model="fake", input="x")
-
-
 def test_the_raw_response_carries_the_request_id_and_the_time_taken(client: OpenAI) -> None:
     raw = client.responses.with_raw_response.create(model="fake", input="x")
     assert raw.headers["x-request-id"] == raw.parse()._request_id

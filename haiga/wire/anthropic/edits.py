@@ -80,6 +80,25 @@ class ContextManagement(Shape):
     edits: list[ContextEdit] | None = None
 
 
+class Compaction(Shape):
+    """Sums the whole conversation up, and says nothing else."""
+
+    type: Literal["summarize"]
+    instructions: str | None = None
+
+
+def check_compaction(wanted: Compaction | None, managed: ContextManagement | None, last: str) -> None:
+    """A summary on demand stands alone, and is of whole turns; `last` is the last message's role. Raises Invalid."""
+    if wanted is None:
+        return
+    if managed is not None:
+        raise Invalid("`compaction` cannot be combined with `context_management`", field="compaction")
+    if last == "assistant":
+        raise Invalid(
+            "the conversation ends on an `assistant` turn that is not finished", code="compaction_incomplete_turn"
+        )
+
+
 def check_edits(shape: ContextManagement | None, *, thinks: bool) -> None:
     """Each strategy is there once, that for thoughts first, and only where a model thinks. Raises Invalid."""
     given = [edit.type for edit in (shape.edits if shape else None) or ()]
@@ -95,6 +114,11 @@ def check_edits(shape: ContextManagement | None, *, thinks: bool) -> None:
 def read_edits(shape: ContextManagement | None) -> tuple[Edit, ...] | None:
     """The edits in their order; None where none are spoken of."""
     return None if shape is None else tuple(_edit(edit) for edit in shape.edits or ())
+
+
+def on_demand(shape: Compaction) -> tuple[Edit, ...]:
+    """Whatever the prompt's length, a summary and nothing after it."""
+    return (edits.Compact(0, (shape.instructions or "").strip() or None, pause=True),)
 
 
 def _edit(shape: ClearToolUses | ClearThinking | Compact) -> Edit:

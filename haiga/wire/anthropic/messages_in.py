@@ -5,7 +5,7 @@ that is for services/inference.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from haiga.core.generation import SamplingRequest, TextRequest, ThinkingRequest
@@ -37,7 +37,7 @@ from haiga.core.messages import (
 )
 from haiga.wire.anthropic import rules, shapes, tool_shapes
 from haiga.wire.anthropic.base import CacheControl
-from haiga.wire.anthropic.edits import read_edits
+from haiga.wire.anthropic.edits import on_demand, read_edits
 from haiga.wire.anthropic.mcp import read_toolsets
 from haiga.wire.body import read_object, read_shape
 
@@ -67,6 +67,8 @@ def read_message(body: bytes, version: str | None, betas: Sequence[str] = ()) ->
         overflow="stop" if checked == rules.NEWEST or OVERFLOW_BETA in betas else "refuse",
         user=shape.metadata.user_id if shape.metadata else None,
     )
+    if shape.compaction is not None:
+        request = replace(request, edits=on_demand(shape.compaction))
     return MessageRequest(request, bool(shape.stream))
 
 

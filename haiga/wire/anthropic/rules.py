@@ -9,7 +9,7 @@ from typing import TypeAlias
 from haiga.core.errors import Invalid, Unsupported
 from haiga.wire.anthropic import shapes
 from haiga.wire.anthropic.base import CacheControl
-from haiga.wire.anthropic.edits import check_edits
+from haiga.wire.anthropic.edits import check_compaction, check_edits
 from haiga.wire.anthropic.mcp import check_mcp_calls, check_mcp_servers
 from haiga.wire.anthropic.tools import check_output, check_tools
 
@@ -54,8 +54,7 @@ def _check_features(body: shapes.CountBody) -> None:
 
 
 def _check_generation(body: shapes.MessageBody, version: str) -> None:
-    if body.compaction is not None:
-        raise Unsupported("compaction on demand is not supported", field="compaction")
+    check_compaction(body.compaction, body.context_management, body.messages[-1].role)
     for name in ("temperature", "top_p", "top_k"):
         if version == NEWEST and getattr(body, name) is not None:
             raise Invalid(f"`{name}` is not supported in anthropic-version {NEWEST}", field=name)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field
 
 from haiga.wire.anthropic.base import CacheControl, Shape
-from haiga.wire.anthropic.edits import ContextManagement
+from haiga.wire.anthropic.edits import Compaction, ContextManagement
 from haiga.wire.anthropic.tool_shapes import AnyChoice, AutoChoice, McpServer, NamedChoice, NoChoice, ToolParam
 
 MAX_MESSAGES = 100_000
@@ -308,6 +308,4 @@ class MessageBody(CountBody):
     top_k: int | None = Field(default=None, ge=0, description="Version 2023-06-01 only.")
     inference_geo: str | None = Field(default=None, description="Accepted without effect: this server is where it is.")
     diagnostics: dict[str, Any] | None = Field(default=None, description="Accepted without effect.")
-    compaction: dict[str, Any] | None = Field(
-        default=None, description="Refused: ask for the `compact_20260112` edit instead."
-    )
+    compaction: Compaction | None = Field(default=None, description="Answers with a summary of the conversation alone.")

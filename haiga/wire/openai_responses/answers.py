@@ -61,8 +61,15 @@ class CustomCallAnswer(BaseModel):
     input: str
 
 
+class CompactionItemAnswer(BaseModel):
+    type: Literal["compaction"]
+    id: str
+    encrypted_content: str
+
+
 OutputItem: TypeAlias = Annotated[
-    MessageItemAnswer | ReasoningItemAnswer | FunctionCallAnswer | CustomCallAnswer, Field(discriminator="type")
+    MessageItemAnswer | ReasoningItemAnswer | FunctionCallAnswer | CustomCallAnswer | CompactionItemAnswer,
+    Field(discriminator="type"),
 ]
 
 
@@ -139,6 +146,16 @@ class ResponseAnswer(BaseModel):
     truncated: Truncated | None = None
     usage: ResponseUsage | None
     user: str | None
+
+
+class CompactionAnswer(BaseModel):
+    """The users' own messages as they were, and one item that stands for everything said."""
+
+    id: str
+    object: Literal["response.compaction"]
+    created_at: int
+    output: list[dict[str, Any]]
+    usage: ResponseUsage
 
 
 class InputTokensAnswer(BaseModel):

@@ -123,6 +123,21 @@ class ReasoningItem(Shape):
     status: Status | None = None
 
 
+class CompactionItem(Shape):
+    """A summary in place of all that comes before it, in this server's own code."""
+
+    type: Literal["compaction"]
+    encrypted_content: str
+    id: Id | None = None
+
+
+class CompactionTrigger(Shape):
+    """Asks for a summary of all that comes before it, and for nothing else."""
+
+    type: Literal["compaction_trigger"]
+    id: Id | None = None
+
+
 class ItemReference(Shape):
     """Stands for an item that is kept."""
 
@@ -138,8 +153,6 @@ class OtherItem(Shape):
         "apply_patch_call",
         "apply_patch_call_output",
         "code_interpreter_call",
-        "compaction",
-        "compaction_trigger",
         "computer_call",
         "computer_call_output",
         "configuration_update",
@@ -176,7 +189,15 @@ def _typed(value: Any) -> Any:
 
 
 Known: TypeAlias = (
-    MessageItem | FunctionCallItem | CustomCallItem | CallOutputItem | ReasoningItem | ItemReference | OtherItem
+    MessageItem
+    | FunctionCallItem
+    | CustomCallItem
+    | CallOutputItem
+    | ReasoningItem
+    | CompactionItem
+    | CompactionTrigger
+    | ItemReference
+    | OtherItem
 )
 AnyItem: TypeAlias = Annotated[Annotated[Known, Field(discriminator="type")], BeforeValidator(_typed)]
 

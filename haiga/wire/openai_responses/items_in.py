@@ -4,21 +4,20 @@ Rule: what an assistant thought, said and called in one go is one message, and s
 other item is a message of its own. System messages at the very beginning are the system prompt.
 """
 
-import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import TypeAlias
 
-import orjson
-
 from haiga.core.messages import (
+    COMPACTION,
     Base64Source,
     Block,
     Document,
     FileSource,
     Image,
     Message,
+    Opaque,
     RedactedThinking,
     Role,
     Text,
@@ -30,9 +29,9 @@ from haiga.core.messages import (
 from haiga.wire.openai_chat import shapes as chat
 from haiga.wire.openai_chat.messages_in import document, media_source, part_mark, read_arguments
 from haiga.wire.openai_responses import items
+from haiga.wire.openai_responses.codes import decode_summary, decode_thoughts
 
 Placed: TypeAlias = "tuple[str, Block]"  # where the block stands in the request, and the block
-CODE = "haiga1."  # before the thoughts that this server writes into `encrypted_content`
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +112,8 @@ def _blocks(item: items.Known, path: str) -> list[Placed]:
             return [(path, ToolResult(item.call_id, tuple(_part(part) for part in item.output)))]
         case items.ReasoningItem():
             return [(path, block) for block in _thoughts(item)]
+        case items.CompactionItem():
+            return [(path, Opaque(COMPACTION, extra={"content": decode_summary(item.encrypted_content)}))]
     raise TypeError(f"refused or resolved before: {item.type}")
 
 
@@ -148,22 +149,3 @@ def _thoughts(item: items.ReasoningItem) -> list[Block]:
     if text or signature:
         return [Thinking(text, signature)]
     return [RedactedThinking(code)] if code and own is None else []
-
-
-def encode_thoughts(text: str, signature: str) -> str:
-    """Thoughts as one opaque word, for clients that keep nothing else of them. It is a code and no secret: whoever
-    holds it was shown the thoughts."""
-    return CODE + base64.urlsafe_b64encode(orjson.dumps([text, signature])).decode()
-
-
-def decode_thoughts(code: str) -> tuple[str, str] | None:
-    """Thoughts and their signature from this server's code; None for anything else."""
-    if not code.startswith(CODE):
-        return None
-    try:
-        match orjson.loads(base64.urlsafe_b64decode(code.removeprefix(CODE))):
-            case [str(text), str(signature)]:
-                return text, signature
-    except ValueError:
-        pass
-    return None

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from haiga.core.generation import Delta, InputDelta, SignatureDelta, TextDelta, ThinkingDelta, TokenLogprob
-from haiga.core.messages import Block, Text, Thinking, ToolUse
+from haiga.core.messages import COMPACTION, Block, Opaque, Text, Thinking, ToolUse
 from haiga.wire.openai_chat.messages_in import read_arguments
 from haiga.wire.openai_chat.write import argument_text, free_text, logprobs_body
-from haiga.wire.openai_responses.items_in import encode_thoughts
+from haiga.wire.openai_responses.codes import encode_summary, encode_thoughts
 from haiga.wire.openai_responses.read import Form
 
 Json: TypeAlias = dict[str, Any]
@@ -45,6 +45,8 @@ def open_item(block: Block, form: Form, new_id: Callable[[str], str]) -> OpenIte
             return CustomCallItem(new_id("ctc"), block)
         case ToolUse():
             return CallItem(new_id("fc"), block)
+        case Opaque(type=kind, extra=extra) if kind == COMPACTION and extra["content"]:
+            return CompactionItem(new_id("cmp"), str(extra["content"]))
     return None
 
 
@@ -165,6 +167,26 @@ class SummaryItem(_Thoughts):
 
     def _part(self) -> Json:
         return {"type": "summary_text", "text": self._text}
+
+
+class CompactionItem:
+    """A summary of all that came before, whole from the start."""
+
+    def __init__(self, id: str, summary: str) -> None:
+        self.id = id
+        self._summary = summary
+
+    def body(self, status: str) -> Json:
+        return {"id": self.id, "type": "compaction", "encrypted_content": encode_summary(self._summary)}
+
+    def opening(self) -> list[Json]:
+        return [{"type": "response.compaction.compacting"}]
+
+    def grow(self, delta: Delta) -> list[Json]:
+        return []
+
+    def closing(self) -> list[Json]:
+        return []
 
 
 class CallItem:

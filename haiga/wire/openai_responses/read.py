@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from haiga.core.edits import Compact, Edit
 from haiga.core.errors import HaigaError
 from haiga.core.generation import SamplingRequest, TextRequest, ThinkingRequest
 from haiga.core.messages import Grammar, Text, Tool, ToolChoice
@@ -29,6 +30,7 @@ PREFIXES = {
     "custom_tool_call": "ctc",
     "custom_tool_call_output": "ctco",
     "reasoning": "rs",
+    "compaction": "cmp",
 }
 FINISHED = {"message", "function_call", "function_call_output"}  # items that are shown with a status
 FIELDS = {"max_tokens": "max_output_tokens", "output_config.format": "text.format"}  # as services/inference names them
@@ -114,9 +116,18 @@ class ResponseRequest:
             overflow="stop",
             user=self.body.safety_identifier or self.body.user,
             extra=self._extra(),
+            edits=self._edits(),
         )
         sources = tuple(tuple(given[i]["id"] for i in made_of) for made_of in conversation.sources)
         return Prompt(request, conversation.origins, sources)
+
+    def _edits(self) -> tuple[Edit, ...] | None:
+        """A summary: now, where the last item asks for it, or once the prompt is long enough."""
+        given = self.body.input or ()
+        if given and isinstance(given[-1], items.CompactionTrigger):
+            return (Compact(0, pause=True),)
+        managed = self.body.context_management
+        return tuple(Compact(each.compact_threshold or Compact().over) for each in managed) if managed else None
 
     @property
     def _effort(self) -> str | None:
@@ -146,8 +157,9 @@ def read_response(body: bytes, new_id: Callable[[str], str]) -> ResponseRequest:
 
 
 def kept_items(given: Sequence[Mapping[str, Any]], new_id: Callable[[str], str]) -> tuple[Item, ...]:
-    """Items as they are kept: each with an id, and a status where the API shows one."""
-    return tuple(_kept(item, new_id) for item in given)
+    """Items as they are kept: each with an id, and a status where the API shows one; a trigger is no part of what was
+    said."""
+    return tuple(_kept(item, new_id) for item in given if item["type"] != "compaction_trigger")
 
 
 def _kept(item: Mapping[str, Any], new_id: Callable[[str], str]) -> Item:

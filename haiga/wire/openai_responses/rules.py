@@ -9,6 +9,7 @@ from haiga.core.errors import Invalid, Unsupported
 from haiga.wire.openai_body import listed, missing, unsupported_values
 from haiga.wire.openai_chat.rules import check_data_url, check_grammar, unsupported
 from haiga.wire.openai_responses import items, shapes
+from haiga.wire.openai_responses.codes import decode_summary
 
 SAID = ("output_text", "refusal")
 GIVEN = ("input_text", "input_image", "input_file")
@@ -16,7 +17,7 @@ GIVEN = ("input_text", "input_image", "input_file")
 
 def check(body: shapes.ResponseBody) -> None:
     """Every rule but those on calls and their outputs, which may be kept ones. Raises Invalid or Unsupported."""
-    for name in ("prompt", "context_management", "moderation"):
+    for name in ("prompt", "moderation"):
         if getattr(body, name) is not None:
             raise unsupported(name)
     if body.background and body.store is False:
@@ -91,6 +92,14 @@ def _needs_tools() -> Invalid:
 def check_items(given: Sequence[items.Known], path: str) -> None:
     for i, item in enumerate(given):
         match item:
+            case items.CompactionTrigger() if i < len(given) - 1:
+                raise Invalid("A 'compaction_trigger' must be the last item.", field=f"{path}[{i}]")
+            case items.CompactionItem(encrypted_content=code) if decode_summary(code) is None:
+                raise Invalid(
+                    "The encrypted content of the compaction could not be verified: it is not of this server.",
+                    field=f"{path}[{i}].encrypted_content",
+                    code="invalid_encrypted_content",
+                )
             case items.OtherItem(type=name):
                 raise Unsupported(
                     f"Items of type '{name}' are not supported by this server.",

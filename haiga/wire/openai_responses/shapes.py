@@ -120,13 +120,18 @@ def _as_conversation(value: Any) -> Any:
     return {"id": value} if isinstance(value, str) else value
 
 
+class ContextManagement(Shape):
+    type: Literal["compaction"]
+    compact_threshold: int | None = Field(default=None, ge=1)
+
+
 class ResponseBody(Shape):
     """The body of POST /v1/responses, and of POST /v1/responses/input_tokens."""
 
     model: str = Field(min_length=1, max_length=256)
     input: InputItems | None = None
     background: bool | None = None
-    context_management: list[dict[str, Any]] | None = None
+    context_management: list[ContextManagement] | None = Field(default=None, max_length=1)
     conversation: (
         Annotated[ConversationName, BeforeValidator(_as_conversation, json_schema_input_type=str | ConversationName)]
         | None

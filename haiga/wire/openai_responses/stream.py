@@ -19,6 +19,7 @@ from haiga.core.generation import (
     Started,
     TextDelta,
     ThinkingDelta,
+    together,
 )
 from haiga.core.messages import Block, Text, Thinking
 from haiga.wire.openai_errors import envelope
@@ -119,7 +120,7 @@ class ResponseWriter:
         reason = CUT.get(end.stop)
         events = [*self._close("incomplete" if reason else "completed")]
         self.status = "incomplete" if reason else "completed"
-        self._outcome["usage"] = usage_body(end.usage)
+        self._outcome["usage"] = usage_body(together([end.usage, *([end.compacted] if end.compacted else [])], 1))
         if reason:
             self._outcome["incomplete_details"] = {"reason": reason}
         else:

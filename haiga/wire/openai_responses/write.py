@@ -12,6 +12,7 @@ from haiga.core.errors import HaigaError, Invalid
 from haiga.core.generation import StopReason, Usage
 from haiga.core.responses import Item, KeptConversation
 from haiga.wire.openai_errors import envelope, kind
+from haiga.wire.openai_responses.codes import encode_summary
 from haiga.wire.openai_responses.read import ResponseRequest
 
 Json: TypeAlias = dict[str, Any]
@@ -89,6 +90,14 @@ def write_body(body: Mapping[str, Any]) -> bytes:
 
 def write_count(tokens: int) -> bytes:
     return orjson.dumps({"object": "response.input_tokens", "input_tokens": tokens})
+
+
+def write_compaction(said: Sequence[Item], summary: str, usage: Usage, *, id: str, item: str, created: int) -> bytes:
+    """What users said, and one item, of that id, that stands for everything."""
+    users = [each for each in said if each["type"] == "message" and each.get("role") == "user"]
+    made = {"id": item, "type": "compaction", "encrypted_content": encode_summary(summary)}
+    body = {"id": id, "object": "response.compaction", "created_at": created, "output": [*users, made]}
+    return orjson.dumps(body | {"usage": usage_body(usage)})
 
 
 def write_deleted(id: str, what: str) -> bytes:

@@ -29,8 +29,8 @@ from haiga.core.messages import (
 from haiga.core.ports import ModelCard
 from haiga.wire.openai_chat.read import FREE_TEXT, NO_PARAMETERS, free_text_schema
 from haiga.wire.openai_errors import envelope
+from haiga.wire.openai_responses.codes import decode_thoughts, encode_thoughts
 from haiga.wire.openai_responses.conversations import read_change, read_conversation, read_items
-from haiga.wire.openai_responses.items_in import decode_thoughts, encode_thoughts
 from haiga.wire.openai_responses.read import Form, Prompt, ResponseRequest, read_response
 from tests.unit.wire.openai_responses.told import numbered
 
@@ -343,7 +343,7 @@ def test_a_reference_is_read_as_what_it_refers_to() -> None:
         ({"background": True, "store": False}, "background", "invalid_value"),
         ({"stream_options": {}}, "stream_options", None),
         ({"prompt": {"id": "p"}}, "prompt", "unsupported_parameter"),
-        ({"context_management": []}, "context_management", "unsupported_parameter"),
+        ({"context_management": [{"type": "x"}]}, "context_management[0].type", "invalid_value"),
         ({"moderation": {}}, "moderation", "unsupported_parameter"),
         ({"tools": [LOOK, LOOK]}, "tools", None),
         ({"tools": [{"type": "function"}]}, "tools[0].name", "missing_required_parameter"),

@@ -27,8 +27,9 @@ from haiga.core.responses import KeptConversation
 from haiga.wire.openai_body import read_shape
 from haiga.wire.openai_responses import write
 from haiga.wire.openai_responses.answers import ResponseAnswer
+from haiga.wire.openai_responses.codes import decode_thoughts
 from haiga.wire.openai_responses.items import Items
-from haiga.wire.openai_responses.items_in import decode_thoughts, read_conversation
+from haiga.wire.openai_responses.items_in import read_conversation
 from haiga.wire.openai_responses.read import Form, read_response
 from tests.unit.wire.openai.answers import answers
 from tests.unit.wire.openai_responses.told import FREE, folded, kinds, told, writer
