@@ -160,7 +160,7 @@ class Loop:
 
     def clear_cache(self) -> None:
         """Forget every KV block that no request is using, pinned ones too."""
-        self._commands.put(self._scheduler.pool.clear)
+        self._commands.put(self._scheduler.clear)
 
     def shutdown(self, drain: bool = True) -> None:
         """Take no more requests (they end with Busy), finish those under way or, without `drain`, end them with

@@ -19,10 +19,12 @@ Rules, in the order in which they are applied by `plan`:
 5.  The budget of tokens per step: first every decode (a gap of one token), then prefill chunks. At least half of what
     is left goes to the oldest prefill, the rest to the shortest ones. So a long prompt never blocks short ones that
     come later, they never stop it, and equal ones are served in order.
-6.  Each token of prefill delays the next token of every answer in the step. So while an interactive answer is being
+6.  Layers that see no further than a horizon have a pool of their own (batching/local.py). A sequence needs blocks in
+    both, those in the local one for what it sees and what a step writes alone; whichever is short, rule 3 holds.
+7.  Each token of prefill delays the next token of every answer in the step. So while an interactive answer is being
     generated, interactive prefill gets at most a quarter of the budget, and while interactive work runs at all, batch
     prefill at most an eighth.
-7.  Drafts (speculation.py) ride on decodes, in what decodes leave of the budget, an eighth of it at most. A prompt
+8.  Drafts (speculation.py) ride on decodes, in what decodes leave of the budget, an eighth of it at most. A prompt
     whose own tokens are to be scored is run few tokens at a time: a place's logits are as wide as the vocabulary.
 """
 
@@ -33,10 +35,11 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from haiga.batching.blocks import BlockPool
+from haiga.batching.local import LocalBlocks
 from haiga.batching.sequence import Request, Sequence, bill
 from haiga.core.errors import Invalid
 from haiga.core.generation import StopReason, Usage
-from haiga.core.ports import Row
+from haiga.core.ports import Horizon, Row
 
 _SHARE = {True: 4, False: 8}  # by urgency, the part of the budget that prefill gets beside work it would delay
 _SCORED = 64  # places of prompts whose logits one step gives
@@ -77,15 +80,26 @@ class Scheduler:
 
     budget: tokens per step. rows: sequences running at once, at most `budget`. context: tokens of prompt and output
     together; what the pool can hold limits it too. patience: plans that the oldest batch sequence may be left out of.
+    horizon, local: how far local layers see, and the pool of their blocks, where there are such.
     """
 
-    def __init__(self, pool: BlockPool, budget: int, rows: int, context: int, patience: int = 64) -> None:
+    def __init__(
+        self,
+        pool: BlockPool,
+        budget: int,
+        rows: int,
+        context: int,
+        patience: int = 64,
+        horizon: Horizon | None = None,
+        local: BlockPool | None = None,
+    ) -> None:
         if not 1 <= rows <= budget:
             raise Invalid(f"rows must be between 1 and the token budget of {budget}, not {rows}", field="rows")
         self.pool = pool
         self.budget = budget
         self.rows = rows
         self.context = min(context, pool.count * pool.block_size)
+        self.local = LocalBlocks(local or BlockPool(0, pool.block_size), horizon, budget, self.context)
         self.patience = patience
         self.preemptions = 0
         self._arrivals = 0
@@ -127,8 +141,14 @@ class Scheduler:
         return True
 
     def check_integrity(self) -> None:
-        """Raises AssertionError when a block leaked or anything in the pool disagrees."""
+        """Raises AssertionError when a block leaked or anything in the pools disagrees."""
         self.pool.check_integrity([sequence.blocks for sequence in self._sequences.values()])
+        self.local.pool.check_integrity([sequence.local for sequence in self._sequences.values()])
+
+    def clear(self) -> None:
+        """Forget the content of every block that no sequence holds, pinned or not."""
+        self.pool.clear()
+        self.local.pool.clear()
 
     # -- planning: who runs ------------------------------------------------------------------------------------------
 
@@ -146,17 +166,18 @@ class Scheduler:
     def _grow(self, urgent: bool, now: float) -> None:
         """Give running sequences the blocks that their known tokens need, oldest first."""
         for sequence in list(self._running[urgent]):
-            missing = self.pool.blocks_for(len(sequence.tokens)) - len(sequence.blocks)
-            if not missing or not sequence.blocks:  # without blocks: sent back just now, for an older one
+            if not sequence.blocks:  # sent back just now, for an older one
                 continue
-            if self._make_room(missing, sequence):
+            missing = self.pool.blocks_for(len(sequence.tokens)) - len(sequence.blocks)
+            if self._make_room(missing, self.local.missing(sequence), sequence):
                 sequence.blocks += self.pool.take(missing, now)
+                self.local.grow(sequence, now)
             else:
                 self._send_back(sequence)
 
-    def _make_room(self, count: int, sequence: Sequence) -> bool:
+    def _make_room(self, count: int, local: int, sequence: Sequence) -> bool:
         """Free blocks by sending back lower priorities, and of its own those that came after `sequence`."""
-        while self.pool.free_count < count:
+        while self.pool.free_count < count or self.local.pool.free_count < local:
             victim = self._victim(sequence)
             if victim is None:
                 return False
@@ -179,6 +200,7 @@ class Scheduler:
         queue = self._running if sequence.blocks else self._waiting
         queue[sequence.urgent].remove(sequence)
         self.pool.release(sequence.blocks)
+        self.local.leave(sequence)
         sequence.blocks, sequence.computed = [], 0
 
     def _admit(self, urgent: bool, now: float) -> bool:
@@ -187,14 +209,15 @@ class Scheduler:
         under_way = self._under_way(urgent)
         for sequence in self._waiting[urgent][: self.rows]:
             cached = self.pool.match(sequence.addresses(len(sequence.tokens) // self.pool.block_size))
-            reused = cached[: sequence.reusable]
+            reused = cached[: self.local.match(sequence, min(len(cached), sequence.reusable))]
             if len(reused) < sequence.reusable and sequence.address(len(reused)) in under_way:
                 continue
             if not self._make_way(sequence, reused):
                 return False
             self._waiting[urgent].remove(sequence)
             insort(self._running[urgent], sequence, key=_by_arrival)
-            self._start(sequence, reused, len(cached), now)
+            known = len(cached) if len(reused) == sequence.reusable else len(reused)
+            self._start(sequence, reused, known, now)
             under_way.update(self._computing(sequence))
         return True
 
@@ -210,18 +233,24 @@ class Scheduler:
 
     def _make_way(self, sequence: Sequence, reused: list[int]) -> bool:
         """A row and blocks for a sequence that waits; only lower priorities are sent back for it."""
-        wanted = self.pool.blocks_for(len(sequence.tokens)) - len(reused)
-        while self.running >= self.rows or self.pool.room_beside(reused) < wanted:
+        while self.running >= self.rows or not self._fits(sequence, reused):
             if not sequence.urgent or not self._running[False]:
                 return False
             self._send_back(self._running[False][-1])
         return True
+
+    def _fits(self, sequence: Sequence, reused: list[int]) -> bool:
+        """Whether both pools have what a sequence that waits needs beside what it takes over."""
+        wanted = self.pool.blocks_for(len(sequence.tokens)) - len(reused)
+        local, near = self.local.wanted(sequence, len(reused)), self.local.in_sight(sequence, len(reused))
+        return self.pool.room_beside(reused) >= wanted and self.local.pool.room_beside(near) >= local
 
     def _start(self, sequence: Sequence, reused: list[int], cached: int, now: float) -> None:
         size = self.pool.block_size
         self.pool.hold(reused, now)
         fresh = self.pool.blocks_for(len(sequence.tokens)) - len(reused)
         sequence.blocks = reused + self.pool.take(fresh, now)
+        self.local.start(sequence, self.local.in_sight(sequence, len(reused)), len(reused), now)
         sequence.computed = len(reused) * size
         if sequence.usage is None:
             sequence.usage = bill(sequence.request, sequence.computed, cached * size, size)
@@ -254,8 +283,9 @@ class Scheduler:
     def _row(self, sequence: Sequence, count: int, draft: tuple[int, ...]) -> Row:
         end = sequence.computed + count
         tokens = [*sequence.tokens[sequence.computed : end], *draft]
-        blocks = sequence.blocks[: self.pool.blocks_for(end + len(draft))]
-        return Row(tokens, sequence.computed, blocks, sequence.wanted(end) + len(draft))
+        reached, sampled = self.pool.blocks_for(end + len(draft)), sequence.wanted(end) + len(draft)
+        local = sequence.local[: reached - sequence.skipped]
+        return Row(tokens, sequence.computed, sequence.blocks[:reached], sampled, local, sequence.skipped)
 
     def _age(self, served: set[int]) -> None:
         """Rule 2: count the plans that left the oldest batch sequence out; promote it when they are too many."""
@@ -295,6 +325,7 @@ class Scheduler:
         last = sequence.computed // self.pool.block_size
         for index in range(first, last):
             sequence.blocks[index] = self.pool.store(sequence.blocks[index], sequence.address(index), now)
+        self.local.advance(sequence, first, last, now)
         self._pin(sequence, first, last, now)
         sequence.prefilled = max(sequence.prefilled, min(sequence.computed, len(sequence.request.prompt)))
         if sequence.stop:
@@ -308,6 +339,7 @@ class Scheduler:
             end = point.offset // self.pool.block_size
             if first < end <= last:
                 self.pool.pin(sequence.addresses(end), point.ttl, now)
+                self.local.pin(sequence, end, point.ttl, now)
 
 
 def share(gaps: Items[int], budget: int) -> list[int]:

@@ -49,7 +49,8 @@ class Request:
 @dataclass(slots=True, eq=False)
 class Sequence:
     """A request under way. `arrival` orders sequences by age, `context` is its limit in tokens. `scored`: for how many
-    of the prompt's places logits were had, where they are wanted for all but the last."""
+    of the prompt's places logits were had, where they are wanted for all but the last. `local` are
+    its blocks in the local layers' pool, the first being its block `skipped`."""
 
     request: Request
     arrival: int
@@ -59,6 +60,8 @@ class Sequence:
     tokens: list[int] = field(init=False)
     computed: int = 0
     blocks: list[int] = field(default_factory=list)
+    local: list[int] = field(default_factory=list)
+    skipped: int = 0
     usage: Usage | None = None
     stop: StopReason | None = None
     prefilled: int = 0

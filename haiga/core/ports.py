@@ -28,18 +28,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Horizon:
+    """How far back a model's local layers see: the last `reach` positions, a token's own included; or, `chunked`, back
+    to the start of the chunk of `reach` positions that it is in."""
+
+    reach: int
+    chunked: bool = False
+
+    def first(self, position: int) -> int:
+        """The first position that a token at `position` sees."""
+        return position // self.reach * self.reach if self.chunked else max(0, position - self.reach + 1)
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One sequence's share of a step.
 
     tokens: new token ids to run, at least one. past: how many tokens of this sequence already have their keys and
     values in its blocks. blocks: the block table, covering past + len(tokens). sampled: for how many of the last
-    positions logits are wanted (0: a chunk of prefill, 1: the next token).
+    positions logits are wanted (0: a chunk of prefill, 1: the next token). local: the table of the local layers, from
+    the sequence's block `skipped` on; None: the same numbers as `blocks`.
     """
 
     tokens: Sequence[int]
     past: int
     blocks: Sequence[int]
     sampled: int
+    local: Sequence[int] | None = None
+    skipped: int = 0
 
 
 class Runner(Protocol):
@@ -52,6 +68,14 @@ class Runner(Protocol):
     @property
     def blocks(self) -> int:
         """How many blocks the pool has."""
+
+    @property
+    def horizon(self) -> Horizon | None:
+        """How far its local layers see, whose keys and values are in a pool of their own; None: it has no such."""
+
+    @property
+    def local_blocks(self) -> int:
+        """How many blocks that pool has."""
 
     @property
     def vocabulary(self) -> int:

@@ -4,8 +4,10 @@ Rule: what the families differ in is a field of `Attention`; a family that does 
 own file.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from haiga.core.ports import Horizon
 from haiga.models.geometry import Heads
 from haiga.models.graph import Graph, Node, Norm, Reach
 from haiga.models.rope import Rope
@@ -33,13 +35,22 @@ class Attention:
     sinks: bool = False
 
 
+def local_layers(attentions: Sequence[Attention]) -> tuple[Horizon | None, tuple[bool, ...]]:
+    """How far the layers with a window see, and which they are. None where all layers have one, or none: keys and
+    values are kept apart only where some are needed longer than others."""
+    windows = {part.window for part in attentions} - {0}
+    if len(windows) != 1 or all(part.window for part in attentions):
+        return None, ()
+    return Horizon(windows.pop()), tuple(bool(part.window) for part in attentions)
+
+
 def attention(graph: Graph, part: Attention, at: str, layer: int, x: Node) -> Node:
     """x [T, hidden] mixed with what came before: [T, hidden]. `at`: what the tensors' names begin with."""
     wide, narrow = part.heads.query * part.heads.size, part.heads.key_value * part.heads.size
     q, k, v = _project(graph, part, at, x)
     q = _place(graph, part, at + "q_norm", q, part.heads.query)
     k = _place(graph, part, at + "k_norm", k, part.heads.key_value)
-    reach = Reach(part.heads, part.scale, part.window, at + "sinks" if part.sinks else None)
+    reach = Reach(part.heads, part.scale, part.window, sinks=at + "sinks" if part.sinks else None)
     mixed = graph.attend(layer, graph.join_heads(q, wide), graph.join_heads(k, narrow), v, reach)
     return graph.linear(mixed, at + "o_proj", wide, part.hidden, part.output_bias)
 

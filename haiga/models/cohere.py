@@ -6,7 +6,7 @@ three layers of four, and positions on those alone.
 
 import openvino.opset15 as op
 
-from haiga.models.attention import Attention, attention
+from haiga.models.attention import Attention, attention, local_layers
 from haiga.models.decoder import Decoder
 from haiga.models.fields import Fields
 from haiga.models.geometry import Geometry, read_geometry, read_windows
@@ -27,8 +27,8 @@ def read_cohere(config: Fields, architecture: str, context: int) -> Decoder:
         mixed = attention(graph, attentions[number], at + "self_attn.", number, normed)
         return op.add(op.add(x, mixed), gated(graph, mlp, at + "mlp.", normed))
 
-    scale = config.number("logit_scale", 0.0625)
-    return Decoder(geometry, layer, norm, tied=config.flag("tie_word_embeddings", True), logit_scale=scale)
+    tied, scale = config.flag("tie_word_embeddings", True), config.number("logit_scale", 0.0625)
+    return Decoder(geometry, layer, norm, tied, *local_layers(attentions), logit_scale=scale)
 
 
 def _attentions(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import openvino as ov
 
 from haiga.core.errors import Invalid
+from haiga.core.ports import Horizon
 from haiga.models.fields import Fields
 from haiga.models.geometry import Geometry
 from haiga.models.graph import Graph, Node, Norm, PagedGraph
@@ -23,6 +24,7 @@ class Decoder:
 
     layer: from a graph, what the layer's tensors' names begin with, its number and x [T, hidden] to [T, hidden].
     norm: before the head. tied: whether the head is the embedding's table; None: where the file has no other.
+    horizon: how far the layers that are `local` see, whose keys and values are kept apart; None: there are no such.
     embed_scale, logit_scale: what embeddings and logits are multiplied by; logit_cap: how far logits may go (0: ever).
     """
 
@@ -30,6 +32,8 @@ class Decoder:
     layer: Layer
     norm: Norm
     tied: bool | None = None
+    horizon: Horizon | None = None
+    local: tuple[bool, ...] = ()
     embed_scale: float = 1.0
     logit_scale: float = 1.0
     logit_cap: float = 0.0
@@ -40,7 +44,7 @@ Read = Callable[[Fields, str, int], Decoder]
 
 def build_decoder(weights: Weights, decoder: Decoder, name: str) -> ov.Model:
     """The paged graph of a checkpoint. Raises Invalid for what does not fit, naming the tensor."""
-    names, graph = find_names(weights.checkpoint), PagedGraph(weights)
+    names, graph = find_names(weights.checkpoint), PagedGraph(weights, decoder.local)
     x = _norm(graph, decoder, names, graph.sample(_layers(graph, decoder, names)))
     table, geometry = _head(weights.checkpoint, names, decoder), decoder.geometry
     logits = graph.scaled(graph.head(x, table, geometry.hidden, geometry.vocabulary), decoder.logit_scale)

@@ -47,9 +47,7 @@ class DenseGraph(Graph):
         query = self._by_head(q, heads.query, heads.size)
         key = self._repeat(self._by_head(k, heads.key_value, heads.size), heads)
         value = self._repeat(self._by_head(v, heads.key_value, heads.size), heads)
-        mixed = op.scaled_dot_product_attention(
-            query, key, value, self._mask(reach.window), constant(reach.scale, np.float32)
-        )
+        mixed = op.scaled_dot_product_attention(query, key, value, self._mask(reach), constant(reach.scale, np.float32))
         turned = op.transpose(mixed, constant([0, 2, 1, 3], np.int64))
         return op.reshape(turned, constant([-1, heads.query * heads.size], np.int64), False)
 
@@ -67,15 +65,18 @@ class DenseGraph(Graph):
             else op.gather(x, constant(np.arange(heads.query) // shared, np.int64), constant(1, np.int64))
         )
 
-    def _mask(self, window: int) -> Node:
+    def _mask(self, reach: Reach) -> Node:
         """Added to the scores: 0 where a token may look, [B, 1, 1, T] or [1, 1, T, T]."""
         if not self._causal:
             seen = op.greater(self.real, constant(0, np.float32))
             return self._scores(op.unsqueeze(seen, constant([1, 2], np.int64)))
         to, from_ = op.unsqueeze(self._places, constant(0, np.int64)), op.unsqueeze(self._places, constant(1, np.int64))
         seen = op.less_equal(to, from_)  # padding comes last, so that no token looks at it
-        if window:
-            seen = op.logical_and(seen, op.less(op.subtract(from_, to), constant(window, np.int64)))
+        if reach.window:
+            seen = op.logical_and(seen, op.less(op.subtract(from_, to), constant(reach.window, np.int64)))
+        if reach.chunk:
+            size = constant(reach.chunk, np.int64)
+            seen = op.logical_and(seen, op.equal(op.divide(from_, size), op.divide(to, size)))
         return self._scores(op.unsqueeze(seen, constant([0, 1], np.int64)))
 
     def _scores(self, seen: Node) -> Node:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from haiga.core.errors import Invalid
 from haiga.core.generation import Sampling
+from haiga.core.ports import Horizon
 from haiga.models.fields import Fields, read_fields
 from haiga.models.files import require_regular
 from haiga.models.geometry import read_geometry
 from haiga.models.gguf import GGUF
 from haiga.models.ir import ir_file, is_ir
 from haiga.models.load import BLOCK, CacheType
-from haiga.models.registry import find_architecture, unused_places
+from haiga.models.registry import DECODERS, find_architecture, unused_places
 from haiga.models.sources import open_tensors
 from haiga.models.weights import Packing, Tensors
 from haiga.models.weights.checkpoint import text_fields
@@ -36,7 +37,8 @@ class Description:
     context: tokens it was made for. hidden: width of a token's state. vocabulary: rows of its head. ends: ids that end
     an answer. begin: id that begins a text, if there is one. matrices, tables: shapes of what is packed, layers'
     matrices apart from embedding and head; none for an exported IR. parameters: how many numbers they are.
-    stored_bytes: what the weights take as the file has them, of an exported IR and of a GGUF file; else 0.
+    stored_bytes: what the weights take as the file has them, where that says how it is meant to run, and of an exported
+    IR; else 0. horizon, local_layers: how far local layers see, and how many of the layers they are.
     """
 
     architecture: str
@@ -52,6 +54,8 @@ class Description:
     matrices: tuple[Shape, ...]
     tables: tuple[Shape, ...]
     stored_bytes: int
+    horizon: Horizon | None = None
+    local_layers: int = 0
 
     @property
     def quantized(self) -> bool:
@@ -69,11 +73,18 @@ class Description:
         return sum(map(prod, (*self.matrices, *self.tables)))
 
     def kv_bytes(self, cache: CacheType) -> int:
-        """Bytes of keys and values per token, in the plugin's layout: u8 keeps a scale and a zero (f32 both) per
-        channel of a block's 32 keys and per token of its values."""
+        """Bytes of keys and values per token that are kept however long the text grows, in the plugin's layout: u8
+        keeps a scale and a zero (f32 both) per channel of a block's 32 keys and per token of its values."""
+        return self._kv_bytes(self.layers - self.local_layers, cache)
+
+    def local_kv_bytes(self, cache: CacheType) -> int:
+        """As `kv_bytes`, of local layers, which keep a bounded number of tokens."""
+        return self._kv_bytes(self.local_layers, cache)
+
+    def _kv_bytes(self, layers: int, cache: CacheType) -> int:
         width = {"f32": 4, "bf16": 2, "u8": 1}[cache]
         extra = 8 * (self.head_size + BLOCK) if cache == "u8" else 0
-        return self.layers * self.kv_heads * (2 * BLOCK * self.head_size * width + extra) // BLOCK
+        return layers * self.kv_heads * (2 * BLOCK * self.head_size * width + extra) // BLOCK
 
     def weight_bytes(self, packing: Packing) -> int:
         """Bytes of the packed weights (norms and biases left out); an exported IR is as big as its file."""
@@ -93,6 +104,7 @@ def describe(directory: Path) -> Description:
     config = tensors.config if tensors else text_fields(read_fields(directory / "config.json"))
     architecture = "OpenVINO IR" if exported else find_architecture(config)
     geometry = read_geometry(config, architecture)
+    decoder = DECODERS[architecture](config, architecture, 0) if architecture in DECODERS else None
     generation = tensors.generation if isinstance(tensors, GGUF) else _generation(directory)
     shapes = _shapes(tensors) if tensors else {}
     ends = tuple(end for each in (generation, config) for end in _ends(each, geometry.vocabulary))
@@ -111,6 +123,8 @@ def describe(directory: Path) -> Description:
         matrices=tuple(shape for name, shape in shapes.items() if not name.endswith(_TABLES)),
         tables=tuple(shape for name, shape in shapes.items() if name.endswith(_TABLES)),
         stored_bytes=_stored_bytes(directory, tensors),
+        horizon=decoder.horizon if decoder else None,
+        local_layers=sum(decoder.local) if decoder else 0,
     )
 
 

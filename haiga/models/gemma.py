@@ -6,7 +6,7 @@ has none (docs/models.md says what that costs). The cap on the logits is there.
 
 import openvino.opset15 as op
 
-from haiga.models.attention import Attention, attention
+from haiga.models.attention import Attention, attention, local_layers
 from haiga.models.decoder import Decoder, Layer, read_tied
 from haiga.models.fields import Fields
 from haiga.models.geometry import Geometry, read_geometry, read_windows
@@ -32,11 +32,14 @@ def read_gemma(config: Fields, architecture: str, context: int) -> Decoder:
     def feed(graph: Graph, at: str, _: int, x: Node) -> Node:
         return gated(graph, mlp, at + "mlp.", x)
 
+    horizon, local = local_layers(attentions)
     return Decoder(
         geometry=geometry,
         layer=normed_before(norm, attentions, feed) if first else _normed_around(norm, attentions, mlp),
         norm=norm,
         tied=read_tied(config),
+        horizon=horizon,
+        local=local,
         embed_scale=geometry.hidden**0.5,
         logit_cap=0.0 if config.get("final_logit_softcapping") is None else config.number("final_logit_softcapping"),
     )

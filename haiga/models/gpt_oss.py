@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import openvino.opset15 as op
 
-from haiga.models.attention import Attention
+from haiga.models.attention import Attention, local_layers
 from haiga.models.decoder import Decoder, read_tied
 from haiga.models.fields import Fields
 from haiga.models.geometry import Geometry, read_geometry, read_windows
@@ -45,8 +45,9 @@ def read_gpt_oss(config: Fields, architecture: str, context: int) -> Decoder:
     def feed(graph: Graph, at: str, _: int, x: Node) -> Node:
         return _experts(graph, part, at + "mlp.", x)
 
-    layer = normed_before(norm, _attentions(config, geometry, context), feed)
-    return Decoder(geometry, layer, norm, read_tied(config))
+    attentions = _attentions(config, geometry, context)
+    layer = normed_before(norm, attentions, feed)
+    return Decoder(geometry, layer, norm, read_tied(config), *local_layers(attentions))
 
 
 def _attentions(config: Fields, geometry: Geometry, context: int) -> tuple[Attention, ...]:

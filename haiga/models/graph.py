@@ -5,6 +5,7 @@ kernels (fused norm, rotary embedding and compressed matrix product) is said her
 Shapes: T tokens of all sequences of a step laid end to end, S sequences, R sampled positions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -43,13 +44,15 @@ class Norm:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What the queries of a layer look at. window: how many last positions a token sees, itself included; 0: all of
-    them. scale: what the products are multiplied by. sinks: name of a vector [query] with one more score per head,
-    which takes its share of the attention and gives nothing."""
+    """What the queries of a layer look at. window: how many last positions a token sees, itself included (0: all of
+    them); chunk: it sees its chunk of so many positions alone (0: all). scale: what the products are multiplied by.
+    sinks: name of a vector [query] with one more score per head, which takes its share of the attention and gives
+    nothing."""
 
     heads: Heads
     scale: float
     window: int = 0
+    chunk: int = 0
     sinks: str | None = None
 
 
@@ -194,36 +197,58 @@ class Graph:
         return node
 
 
-class PagedGraph(Graph):
-    """A decoder of text, over a pool of KV blocks.
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Where the keys and values of a step's sequences are: past [S] tokens already cached; begins [S + 1] each
+    sequence's first token; blocks: block tables end to end; block_begins [S + 1]; longest: the largest context."""
 
-    ids, positions [T]; past [S] tokens already cached; begins [S + 1] each sequence's first token; blocks: block
-    tables end to end; block_begins [S + 1]; longest: the largest context; sampled [R] indices into T.
+    past: Node
+    begins: Node
+    blocks: Node
+    block_begins: Node
+    longest: Node
+
+
+class PagedGraph(Graph):
+    """A decoder of text, over a pool of KV blocks, or two: the layers that are `local` have tables of their own, in
+    which a sequence begins where those layers begin to see.
+
+    ids, positions [T]; sampled [R] indices into T. The local tables' names begin with `local_`; where attention keeps
+    to chunks, a sequence that crosses from one to the next stands there as two.
     """
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, local: Sequence[bool] = ()) -> None:
         super().__init__(weights)
         self.ids = self._input("input_ids", [-1], ov.Type.i64)
         self.positions = self._input("position_ids", [-1], ov.Type.i64)
-        self.past = self._input("past_lens", [-1], ov.Type.i32)
-        self.begins = self._input("subsequence_begins", [-1], ov.Type.i32)
-        self.blocks = self._input("block_indices", [-1], ov.Type.i32)
-        self.block_begins = self._input("block_indices_begins", [-1], ov.Type.i32)
-        self.longest = self._input("max_context_len", [], ov.Type.i32)
+        self._tables = {"": self._make_tables("")}
+        self._local = local
+        if any(local):
+            self._tables["local_"] = self._make_tables("local_")
         self.sampled = self._input("sampled_tokens_indices", [-1], ov.Type.i64)
+
+    def _make_tables(self, kind: str) -> Tables:
+        return Tables(
+            past=self._input(kind + "past_lens", [-1], ov.Type.i32),
+            begins=self._input(kind + "subsequence_begins", [-1], ov.Type.i32),
+            blocks=self._input(kind + "block_indices", [-1], ov.Type.i32),
+            block_begins=self._input(kind + "block_indices_begins", [-1], ov.Type.i32),
+            longest=self._input(kind + "max_context_len", [], ov.Type.i32),
+        )
 
     def attend(self, layer: int, q: Node, k: Node, v: Node, reach: Reach) -> Node:
         """Causal attention over the cached and the new keys and values."""
-        heads = reach.heads
-        caches = [self._cache(f"key_cache.{layer}"), self._cache(f"value_cache.{layer}")]
+        heads, kind = reach.heads, "local_" if self._local and self._local[layer] else ""
+        tables = self._tables[kind]
+        caches = [self._cache(f"{kind}{name}_cache.{layer}") for name in ("key", "value")]
         indices, numbers = constant(np.zeros(0), np.int32), constant(np.zeros(0), np.float32)
         zero, octets = constant(0, np.int32), constant(np.zeros(0), np.uint8)
         sinks = constant(np.zeros((0, 0, 0, 0)), np.float32)
         if reach.sinks is not None:
             sinks = constant(self.weights.vector(reach.sinks, heads.query).reshape(1, -1, 1, 1), np.float32)
-        operands = [q, k, v, *caches, self.past, self.begins, self.blocks, self.block_begins]
+        operands = [q, k, v, *caches, tables.past, tables.begins, tables.blocks, tables.block_begins]
         operands += [constant(reach.scale, np.float32), constant(reach.window, np.int32)]
-        operands += [numbers, self.longest]  # alibi slopes, longest context
+        operands += [numbers, tables.longest]  # alibi slopes, longest context
         operands += [indices, indices, indices, numbers]  # score aggregation, cache rotation: unused
         operands += [numbers, zero, zero, sinks, zero]  # sparse attention, eviction: unused
         operands += [indices, indices, indices, indices, octets, indices]  # diversity, token types, updates: unused

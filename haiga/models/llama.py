@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import openvino.opset15 as op
 
-from haiga.models.attention import Attention, attention
+from haiga.models.attention import Attention, attention, local_layers
 from haiga.models.decoder import Decoder, Layer, read_tied
 from haiga.models.fields import Fields
 from haiga.models.geometry import Geometry, read_geometry
@@ -30,13 +30,13 @@ def read_llama(config: Fields, architecture: str, context: int) -> Decoder:
     Raises Invalid naming the field.
     """
     geometry, norm = read_geometry(config, architecture), read_norm(config)
-    mlp = read_mlp(config, geometry)
+    mlp, attentions = read_mlp(config, geometry), read_attentions(config, architecture, geometry, context)
 
     def feed(graph: Graph, at: str, _: int, x: Node) -> Node:
         return gated(graph, mlp, at + "mlp.", x)
 
-    layer = normed_before(norm, read_attentions(config, architecture, geometry, context), feed)
-    return Decoder(geometry, layer, norm, read_tied(config))
+    layer = normed_before(norm, attentions, feed)
+    return Decoder(geometry, layer, norm, read_tied(config), *local_layers(attentions))
 
 
 def normed_before(norm: Norm, attentions: tuple[Attention, ...], feed: Feed, residual: float = 1.0) -> Layer:

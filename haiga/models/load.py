@@ -15,11 +15,12 @@ from typing import get_args
 import openvino as ov
 
 from haiga.core.errors import Invalid
+from haiga.core.ports import Horizon
 from haiga.models.dense import DenseGraph
 from haiga.models.ir import is_ir, read_ir
 from haiga.models.plugin import BLOCK, CacheType, compile_model
 from haiga.models.pooling import Pooling, pool
-from haiga.models.registry import DECODERS, ENCODERS, build, find_architecture, states
+from haiga.models.registry import DECODERS, ENCODERS, build, find_architecture, read_decoder, states
 from haiga.models.sources import open_tensors, source_files
 from haiga.models.weights import (
     PACKINGS,
@@ -67,10 +68,12 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A compiled model and the weights that its memory lies in (None for an IR, which owns its memory)."""
+    """A compiled model and the weights that its memory lies in (None for an IR, which owns its memory). horizon: how
+    far its local layers see, None where it has none."""
 
     compiled: ov.CompiledModel
     weights: Weights | None
+    horizon: Horizon | None = None
 
 
 def load(directory: Path, settings: Settings, cache_dir: Path | None = None) -> Loaded:
@@ -82,7 +85,8 @@ def load(directory: Path, settings: Settings, cache_dir: Path | None = None) -> 
         return Loaded(compile_model(read_ir(directory), None, settings.cache, settings.threads), None)
     with _weights(directory, settings, cache_dir) as weights:
         model = build(weights, settings.context)
-    return Loaded(compile_model(model, weights, settings.cache, settings.threads), weights)
+    horizon = read_decoder(weights.checkpoint.config, settings.context).horizon
+    return Loaded(compile_model(model, weights, settings.cache, settings.threads), weights, horizon)
 
 
 def load_embedder(directory: Path, settings: Settings, pooling: Pooling, cache_dir: Path | None = None) -> Loaded:

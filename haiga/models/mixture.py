@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import openvino.opset15 as op
 
+from haiga.models.attention import local_layers
 from haiga.models.decoder import Decoder, read_tied
 from haiga.models.fields import Fields
 from haiga.models.geometry import read_geometry
@@ -35,6 +36,7 @@ def read_mixture(config: Fields, architecture: str, context: int) -> Decoder:
     field."""
     geometry, norm = read_geometry(config, architecture), read_norm(config)
     part = _read(config, architecture, geometry.hidden, geometry.layers)
+    attentions = read_attentions(config, architecture, geometry, context)
     mlp = None if all(part.sparse) else read_mlp(config, geometry)
 
     def feed(graph: Graph, at: str, number: int, x: Node) -> Node:
@@ -42,8 +44,8 @@ def read_mixture(config: Fields, architecture: str, context: int) -> Decoder:
             return gated(graph, mlp, at + "mlp.", x)
         return _experts(graph, part, at + part.at, x)
 
-    layer = normed_before(norm, read_attentions(config, architecture, geometry, context), feed)
-    return Decoder(geometry, layer, norm, read_tied(config))
+    layer = normed_before(norm, attentions, feed)
+    return Decoder(geometry, layer, norm, read_tied(config), *local_layers(attentions))
 
 
 def _experts(graph: Graph, part: Mixture, at: str, x: Node) -> Node:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import openvino.opset15 as op
 
-from haiga.models.attention import Attention, attention
+from haiga.models.attention import Attention, attention, local_layers
 from haiga.models.decoder import Decoder, read_tied
 from haiga.models.fields import Fields
 from haiga.models.geometry import Geometry, read_geometry, read_windows
@@ -34,7 +34,7 @@ def read_olmo(config: Fields, architecture: str, context: int) -> Decoder:
         fed = gated(graph, mlp, at + "mlp.", x)
         return op.add(x, graph.norm(fed, norm, at + "post_feedforward_layernorm", geometry.hidden))
 
-    return Decoder(geometry, layer, norm, read_tied(config))
+    return Decoder(geometry, layer, norm, read_tied(config), *local_layers(attentions))
 
 
 def _local(

@@ -11,7 +11,7 @@ import openvino as ov
 from haiga.core.errors import Invalid
 from haiga.models.bert import bert_states, first_place
 from haiga.models.cohere import read_cohere
-from haiga.models.decoder import Read, build_decoder, decoder_states
+from haiga.models.decoder import Decoder, Read, build_decoder, decoder_states
 from haiga.models.fields import Fields
 from haiga.models.gemma import read_gemma
 from haiga.models.glm import read_glm
@@ -19,6 +19,7 @@ from haiga.models.gpt_oss import read_gpt_oss
 from haiga.models.granite import read_granite
 from haiga.models.graph import Graph, Node
 from haiga.models.llama import read_llama
+from haiga.models.llama4 import read_llama4
 from haiga.models.mixture import read_mixture
 from haiga.models.olmo import read_olmo
 from haiga.models.phi import read_phi
@@ -48,6 +49,8 @@ DECODERS: dict[str, Read] = {
     "Olmo2ForCausalLM": read_olmo,
     "Olmo3ForCausalLM": read_olmo,
     "GptOssForCausalLM": read_gpt_oss,
+    "Llama4ForCausalLM": read_llama4,
+    "Llama4ForConditionalGeneration": read_llama4,
 }
 ENCODERS: dict[str, States] = {
     "BertModel": bert_states,
@@ -80,11 +83,15 @@ def find_architecture(config: Fields) -> str:
     raise Invalid(f"{config.source}: architectures: {asked} is not supported; supported: {', '.join(KNOWN)}")
 
 
-def build(weights: Weights, context: int) -> ov.Model:
-    """The checkpoint's paged graph, its rope computed for `context` tokens."""
-    config = weights.checkpoint.config
+def read_decoder(config: Fields, context: int) -> Decoder:
+    """The decoder that `config` describes, its rope computed for `context` tokens."""
     architecture = find_architecture(config)
-    return build_decoder(weights, DECODERS[architecture](config, architecture, context), architecture)
+    return DECODERS[architecture](config, architecture, context)
+
+
+def build(weights: Weights, context: int) -> ov.Model:
+    """The checkpoint's paged graph."""
+    return build_decoder(weights, read_decoder(weights.checkpoint.config, context), weights.checkpoint.directory.name)
 
 
 def unused_places(config: Fields, architecture: str) -> int:

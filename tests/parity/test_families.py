@@ -74,6 +74,17 @@ CASES = {
 
 EXPERTS = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
 
+LLAMA4 = {
+    "head_dim": 32,
+    "num_hidden_layers": 4,
+    "num_local_experts": 4,
+    "intermediate_size": 32,
+    "intermediate_size_mlp": 96,
+    "interleave_moe_layer_step": 2,
+    "attention_chunk_size": 64,
+    "floor_scale": 16,
+}
+
 CASES |= {
     "mixtral, sliding window": Case("mixtral", {"num_local_experts": 4, "sliding_window": 40}),
     "qwen 2 moe, shared expert, every second layer": Case(
@@ -151,6 +162,19 @@ CASES |= {
             "sliding_window": 40,
             "swiglu_limit": 0.8,
             **rope("yarn", factor=4.0, original_max_position_embeddings=32, truncate=False),
+        },
+    ),
+    "llama 4, chunks, experts on every second layer": Case("llama4_text", LLAMA4),
+    "llama 4, two experts, no norms, no temperature": Case(
+        "llama4_text",
+        {
+            **LLAMA4,
+            "num_experts_per_tok": 2,
+            "interleave_moe_layer_step": 1,
+            "use_qk_norm": False,
+            "attn_temperature_tuning": False,
+            "attention_bias": True,
+            "no_rope_layers": [0, 1, 1, 0],
         },
     ),
     "qwen 3 moe, shares out": Case("qwen3_moe", {**EXPERTS, "norm_topk_prob": True, "num_experts_per_tok": 3}),

@@ -14,7 +14,7 @@ from haiga.core.ports import Row
 from haiga.engines.native.runner import OpenVINORunner
 from haiga.models.description import describe
 from haiga.models.load import Loaded
-from haiga.models.registry import build
+from haiga.models.registry import build, read_decoder
 from haiga.models.weights import Checkpoint, Heap, Packing, Weights, dequantize, pack_int4, pack_int8
 from tests.checkpoints import load_reference, make_checkpoint, random_tokens, reference_logits
 
@@ -28,13 +28,16 @@ CASES: dict[str, dict[str, Any]] = {
     "mixtral": {"num_local_experts": 4},
     "phi3": {},
     "gpt_oss": OSS,
+    "llama4_text": {"num_local_experts": 4, "head_dim": 32, "intermediate_size_mlp": 64, "attention_chunk_size": 32},
 }
 
 
 def logits(directory: Path, packing: Packing) -> Any:
     """Of every position, activations and cache in f32."""
     weights = Weights(Checkpoint(directory), packing, Heap())
-    runner = OpenVINORunner(Loaded(ov.Core().compile_model(build(weights, 0), "CPU", EXACT), weights), 4, exact=False)
+    horizon = read_decoder(weights.checkpoint.config, 0).horizon
+    loaded = Loaded(ov.Core().compile_model(build(weights, 0), "CPU", EXACT), weights, horizon)
+    runner = OpenVINORunner(loaded, 4, exact=False)
     return runner.step([Row(TOKENS, 0, list(range(3)), len(TOKENS))]).copy()
 
 

@@ -42,7 +42,8 @@ def main() -> None:
     except HaigaError as error:
         link.send(protocol.refused(error))
         return
-    scheduler = Scheduler(BlockPool(runner.blocks, runner.block_size), plant.budget, plant.rows, plant.context)
+    pool, local = (BlockPool(count, runner.block_size) for count in (runner.blocks, runner.local_blocks))
+    scheduler = Scheduler(pool, plant.budget, plant.rows, plant.context, horizon=runner.horizon, local=local)
     loop = Loop(runner, scheduler, lambda outputs: link.send(_report(loop, outputs)))
     link.send(protocol.ready(Ready(runner.blocks, runner.block_size, resident_bytes())))
     desk = Desk(plant, runner.vocabulary, loop, link)
@@ -131,6 +132,7 @@ def _load(plant: Plant) -> OpenVINORunner:
         threads=plant.threads,
         cache_dir=Path(plant.cache_dir) if plant.cache_dir else None,
         context=plant.context,
+        local_blocks=plant.local_blocks,
     )
 
 

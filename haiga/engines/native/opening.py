@@ -10,12 +10,13 @@ from pathlib import Path
 
 import orjson
 
-from haiga.core.errors import Invalid, Unsupported
+from haiga.core.errors import Unsupported
 from haiga.core.ports import Capabilities, ModelCard
 from haiga.engines.native.embedder import NativeEmbedder, SentenceModel
 from haiga.engines.native.engine import Model, NativeEngine
+from haiga.engines.native.pools import plan_pools, pool_bytes
 from haiga.engines.native.process import child_command
-from haiga.engines.native.protocol import EmbeddingPlant, Plant
+from haiga.engines.native.protocol import BUDGET, EmbeddingPlant, Plant
 from haiga.engines.native.speech import Speech
 from haiga.engines.native.texts import load_template, load_tokenizer
 from haiga.models.description import Description, describe
@@ -33,7 +34,6 @@ OVERHEAD = 300 << 20  # bytes of an engine process besides weights and KV pool
 SMALL = 64 << 20  # weights up to this many bytes in f32 are run in f32, exactly
 SMALL_EMBEDDER = 512 << 20  # as SMALL, of a model that makes embeddings alone
 LONGEST_TEXT = 8192  # tokens of a text that a decoder embeds
-POOL_LIMIT = 2 << 30  # bytes of KV pool that are taken without being asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,8 @@ def open_engine(found: Found, options: NativeOptions) -> NativeEngine:
     """An engine for a model that writes text, not started yet. Raises Invalid and Unsupported naming the file."""
     description, tokenizer = found.description, found.tokenizer
     plant = _plan(found.directory, description, options)
-    memory = description.weight_bytes(plant.weights) + plant.blocks * BLOCK * description.kv_bytes(plant.cache)
+    pools = pool_bytes(description, plant.cache, plant.blocks, plant.local_blocks)
+    memory = description.weight_bytes(plant.weights) + pools
     context = min(plant.context, plant.blocks * BLOCK)
     template = load_template(found.directory)
     prompter = Prompter(tokenizer, template)
@@ -186,23 +187,15 @@ def _plan(directory: Path, description: Description, options: NativeOptions) -> 
     weights = _packing(directory, description, options)
     cache: CacheType = options.cache or ("f32" if weights == "f32" else "u8")
     context = min(options.context or description.context, description.context)
+    pools = plan_pools(description, cache, context, options.kv_memory, BUDGET)
     return Plant(
         directory=str(directory),
         weights=weights,
         cache=cache,
-        blocks=_blocks(description.kv_bytes(cache) * BLOCK, context, options.kv_memory),
+        blocks=pools.blocks,
         context=context,
         ends=description.ends,
         threads=options.threads,
+        local_blocks=pools.local,
         cache_dir=str(options.cache_dir) if options.cache_dir else None,
     )
-
-
-def _blocks(block_bytes: int, context: int, kv_memory: int | None) -> int:
-    """Blocks in the KV pool: what was asked for, else two full contexts as far as the limit goes."""
-    if kv_memory is not None:
-        blocks = kv_memory // block_bytes
-        if blocks < 2:
-            raise Invalid(f"{kv_memory} bytes hold no two blocks of {block_bytes} bytes", field="kv-memory")
-        return blocks
-    return max(2, min(2 * -(-context // BLOCK), POOL_LIMIT // block_bytes))

@@ -24,12 +24,16 @@ from haiga.models.weights import Packing
 HEADER = Struct(">I")
 
 
+BUDGET = 512  # tokens of a step
+
+
 @dataclass(frozen=True, slots=True)
 class Plant:
     """What an engine process is to run.
 
-    blocks: size of the KV pool. context: tokens. ends: ids that end an answer. budget: tokens per step. rows: sequences
-    per step. threads: 0 for all cores. cache_dir: where compiled models are kept, or none.
+    blocks: size of the KV pool; local_blocks: of that of the local layers, if there are such. context: tokens. ends:
+    ids that end an answer. budget: tokens per step. rows: sequences per step. threads: 0 for all cores. cache_dir:
+    where compiled models are kept, or none.
     """
 
     directory: str
@@ -38,10 +42,11 @@ class Plant:
     blocks: int
     context: int
     ends: Sequence[int] = ()
-    budget: int = 512
+    budget: int = BUDGET
     rows: int = 64
     threads: int = 0
     cache_dir: str | None = None
+    local_blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True)

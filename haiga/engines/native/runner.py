@@ -4,8 +4,8 @@ Rule: nothing is decided here. Rows come with their block tables; the runner lay
 graph and hands back the logits of the positions asked for.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from haiga.core.errors import Failed, Invalid
-from haiga.core.ports import Row
+from haiga.core.ports import Horizon, Row
 from haiga.models.load import BLOCK, CacheType, Loaded, Settings, load
 from haiga.models.plugin import explain
 from haiga.models.weights import Packing
@@ -45,15 +45,17 @@ class OpenVINORunner:
     attention over 16,000 tokens costs twice as much.
     """
 
-    def __init__(self, loaded: Loaded, blocks: int, exact: bool) -> None:
+    def __init__(self, loaded: Loaded, blocks: int, exact: bool, local_blocks: int = 0) -> None:
         self._loaded, self._blocks = loaded, blocks
+        self._local_blocks = local_blocks = (local_blocks or blocks) if loaded.horizon else 0
         compiled = loaded.compiled
         threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
-        self._filler = Row([0], 0, [blocks], 0)  # its keys and values go to a block that nobody else has
+        # its keys and values go to blocks that nobody else has
+        self._filler = Row([0], 0, [blocks], 0, [local_blocks])
         self._least = max(threads, 2) if exact else 0
         self._exact = exact
         self._request = compiled.create_infer_request()
-        self._allocate(compiled, blocks + exact)
+        self._allocate(compiled, blocks + exact, local_blocks + exact)
         self._vocabulary = int(compiled.output(0).get_partial_shape()[-1].get_length())
 
     @classmethod
@@ -67,16 +69,18 @@ class OpenVINORunner:
         cache_dir: Path | None = None,
         context: int = 0,
         exact: bool | None = None,
+        local_blocks: int = 0,
     ) -> "OpenVINORunner":
         """Load a checkpoint or IR directory and run one token, so that the first request meets no preparation.
 
-        blocks: the pool, in blocks of 32 tokens; context: tokens that the rope is computed for, 0 for the model's own;
-        exact: None for "when weights and cache are both f32". Raises Invalid naming the file, field or tensor.
+        blocks: the pool, in blocks of 32 tokens; local_blocks: that of local layers, 0 for as many; context: tokens
+        that the rope is computed for, 0 for the model's own; exact: None for "when weights and cache are both f32".
+        Raises Invalid naming the file, field or tensor.
         """
         if blocks < 1:
             raise Invalid(f"blocks: {blocks} is less than 1")
         loaded = load(directory, Settings(weights, cache, threads, context), cache_dir)
-        runner = cls(loaded, blocks, weights == cache == "f32" if exact is None else exact)
+        runner = cls(loaded, blocks, weights == cache == "f32" if exact is None else exact, local_blocks)
         runner.step([Row([0], 0, [0], 1)])  # the plugin lays out its weights at the first step
         if loaded.weights is not None:
             loaded.weights.release()
@@ -91,6 +95,16 @@ class OpenVINORunner:
     def blocks(self) -> int:
         """How many blocks the pool has."""
         return self._blocks
+
+    @property
+    def horizon(self) -> Horizon | None:
+        """How far the local layers see; None: there are no such."""
+        return self._loaded.horizon
+
+    @property
+    def local_blocks(self) -> int:
+        """How many blocks the local layers' pool has."""
+        return self._local_blocks
 
     @property
     def vocabulary(self) -> int:
@@ -108,12 +122,10 @@ class OpenVINORunner:
         layout = lay_out(rows)
         self._feed("input_ids", layout.ids, np.int64)
         self._feed("position_ids", layout.positions, np.int64)
-        self._feed("past_lens", layout.past, np.int32)
-        self._feed("subsequence_begins", layout.begins, np.int32)
-        self._feed("block_indices", layout.blocks, np.int32)
-        self._feed("block_indices_begins", layout.block_begins, np.int32)
-        self._feed("max_context_len", layout.longest, np.int32)
         self._feed("sampled_tokens_indices", layout.sampled, np.int64)
+        self._feed_tables("", layout)
+        if self._loaded.horizon is not None:
+            self._feed_tables("local_", lay_out(local_rows(rows, self._loaded.horizon)))
         try:
             self._request.infer()
         except RuntimeError as problem:
@@ -125,11 +137,19 @@ class OpenVINORunner:
         """Free the model and its pool."""
         del self._request, self._loaded
 
-    def _allocate(self, compiled: ov.CompiledModel, blocks: int) -> None:
+    def _feed_tables(self, kind: str, layout: Layout) -> None:
+        self._feed(kind + "past_lens", layout.past, np.int32)
+        self._feed(kind + "subsequence_begins", layout.begins, np.int32)
+        self._feed(kind + "block_indices", layout.blocks, np.int32)
+        self._feed(kind + "block_indices_begins", layout.block_begins, np.int32)
+        self._feed(kind + "max_context_len", layout.longest, np.int32)
+
+    def _allocate(self, compiled: ov.CompiledModel, blocks: int, local_blocks: int) -> None:
         """Give every layer its cache in the precision and layout that the plugin reports."""
         for port in compiled.inputs:
             if "_cache." in (name := port.get_any_name()):
-                shape = [blocks, *(size.get_length() for size in list(port.get_partial_shape())[1:])]
+                count = local_blocks if name.startswith("local_") else blocks
+                shape = [count, *(size.get_length() for size in list(port.get_partial_shape())[1:])]
                 self._request.set_tensor(name, ov.Tensor(port.get_element_type(), ov.Shape(shape)))
 
     def _feed(self, name: str, values: Sequence[int] | int, dtype: type) -> None:
@@ -153,7 +173,27 @@ def lay_out(rows: Sequence[Row]) -> Layout:
     )
 
 
+def local_rows(rows: Sequence[Row], horizon: Horizon) -> list[Row]:
+    """The rows as local layers see them: each begins with the first block that it still sees, and positions count from
+    there; one that crosses a chunk's border becomes several."""
+    return [piece for row in rows for piece in _pieces(row, horizon)]
+
+
+def _pieces(row: Row, horizon: Horizon) -> Iterator[Row]:
+    table, skipped = (row.blocks, 0) if row.local is None else (row.local, row.skipped)
+    at, end = 0, len(row.tokens)
+    while at < end:
+        position = row.past + at
+        first = horizon.first(position) // BLOCK
+        until = min(end, at + horizon.reach - position % horizon.reach) if horizon.chunked else end
+        yield Row(row.tokens[at:until], position - first * BLOCK, table[first - skipped :], 0)
+        at = until
+
+
 def _singles(row: Row) -> list[Row]:
     """The row as one-token rows. They may run in one step: the op writes all keys before it reads any."""
     first = len(row.tokens) - row.sampled
-    return [Row(row.tokens[at : at + 1], row.past + at, row.blocks, int(at >= first)) for at in range(len(row.tokens))]
+    return [
+        replace(row, tokens=row.tokens[at : at + 1], past=row.past + at, sampled=int(at >= first))
+        for at in range(len(row.tokens))
+    ]

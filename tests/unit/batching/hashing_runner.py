@@ -2,7 +2,8 @@
 
 What it keeps for a token is a hash of that token and of what is kept for the token before it, read back from the
 block table, just as real keys and values depend on all that came before. The logits follow from the last hash, so a
-block reused for the wrong content, or written while somebody else reads it, changes every later token.
+block reused for the wrong content, or written while somebody else reads it, changes every later token. With a horizon
+they follow from the hashes of all tokens in sight, read back from the local table.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,14 +11,23 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from haiga.core.ports import Row
+from haiga.core.ports import Horizon, Row
 
 Logits = NDArray[np.float32]
 
 
 class HashingRunner:
-    def __init__(self, blocks: int = 16, block_size: int = 4, vocabulary: int = 50) -> None:
+    def __init__(
+        self,
+        blocks: int = 16,
+        block_size: int = 4,
+        vocabulary: int = 50,
+        horizon: Horizon | None = None,
+        local_blocks: int = 0,
+    ) -> None:
         self.blocks = blocks
+        self.horizon, self.local_blocks = horizon, local_blocks
+        self._near: list[list[int]] = [[0] * block_size for _ in range(local_blocks)]
         self.block_size = block_size
         self.vocabulary = vocabulary
         self.tokens: list[list[int | None]] = [[None] * block_size for _ in range(blocks)]
@@ -34,7 +44,20 @@ class HashingRunner:
         assert len(row.tokens) >= 1
         assert -(-(row.past + len(row.tokens)) // self.block_size) == len(row.blocks)
         states = [self._write(row, row.past + offset, token) for offset, token in enumerate(row.tokens)]
+        if self.horizon:
+            states = [self._seen(row, row.past + offset, state) for offset, state in enumerate(states)]
         return [self.logits(state) for state in states[len(states) - row.sampled :]]
+
+    def _seen(self, row: Row, position: int, state: int) -> int:
+        """Keep `state` for the token at `position`, and read what it sees."""
+        assert self.horizon and row.local is not None
+        block, slot = divmod(position, self.block_size)
+        if slot == 0:
+            self._near[row.local[block - row.skipped]] = [-1] * self.block_size
+        self._near[row.local[block - row.skipped]][slot] = state
+        spots = [divmod(at, self.block_size) for at in range(self.horizon.first(position), position + 1)]
+        assert all(block >= row.skipped for block, _ in spots), "a block in sight was given back"
+        return hash(tuple(self._near[row.local[block - row.skipped]][slot] for block, slot in spots))
 
     def _write(self, row: Row, position: int, token: int) -> int:
         block, slot = row.blocks[position // self.block_size], position % self.block_size
@@ -59,13 +82,18 @@ class HashingRunner:
     def alone(self, prompt: Sequence[int], count: int, choose: Callable[[int, Logits], int] | None = None) -> list[int]:
         """What decoding gives for this prompt with nothing else around; `choose` gets position and logits."""
         pick = choose or (lambda position, logits: int(logits.argmax()))
-        state, tokens = 0, []
+        states, tokens = [0], []
         for token in prompt:
-            state = hash((state, token))
+            states.append(hash((states[-1], token)))
         for position in range(count):
-            tokens.append(pick(position, self.logits(state)))
-            state = hash((state, tokens[-1]))
+            tokens.append(pick(position, self.logits(self._last(states[1:]))))
+            states.append(hash((states[-1], tokens[-1])))
         return tokens
+
+    def _last(self, states: list[int]) -> int:
+        if not self.horizon:
+            return states[-1]
+        return hash(tuple(states[self.horizon.first(len(states) - 1) :]))
 
     def close(self) -> None:
         self.closed = True

@@ -7,6 +7,7 @@ from haiga.batching.blocks import BlockPool
 from haiga.batching.scheduler import Advance, Plan, Scheduler
 from haiga.batching.sequence import Request
 from haiga.core.generation import Usage
+from haiga.core.ports import Horizon
 from tests.unit.batching.hashing_runner import HashingRunner, Logits
 
 
@@ -26,11 +27,19 @@ class Record:
 
 class Simulation:
     def __init__(
-        self, blocks: int = 16, budget: int = 16, rows: int = 4, context: int = 1000, patience: int = 8
+        self,
+        blocks: int = 16,
+        budget: int = 16,
+        rows: int = 4,
+        context: int = 1000,
+        patience: int = 8,
+        horizon: Horizon | None = None,
+        local_blocks: int = 0,
     ) -> None:
-        self.runner = HashingRunner(blocks)
+        self.runner = HashingRunner(blocks, horizon=horizon, local_blocks=local_blocks)
         self.pool = BlockPool(blocks, self.runner.block_size)
-        self.scheduler = Scheduler(self.pool, budget, rows, context, patience)
+        self.local = BlockPool(local_blocks, self.runner.block_size)
+        self.scheduler = Scheduler(self.pool, budget, rows, context, patience, horizon, self.local)
         self.records: dict[str, Record] = {}
         self.steps = 0
         self.now = 0.0
@@ -83,11 +92,15 @@ class Simulation:
         assert sum(len(row.tokens) for row in plan.rows) <= self.scheduler.budget
         assert len(plan.rows) <= self.scheduler.rows
         written: list[int] = []
+        size = self.runner.block_size
         for row, sequence in zip(plan.rows, plan.sequences, strict=True):
             assert sequence.tokens[: row.past] == self.runner.content(row)
-            written += row.blocks[row.past // self.runner.block_size :]
+            written += row.blocks[row.past // size :]
         assert len(written) == len(set(written)), "two sequences write to one block"
         assert not set(written) & set(self.pool._known.values()), "a block that others may read is written to"
+        near = [block for row in plan.rows for block in (row.local or ())[row.past // size - row.skipped :]]
+        assert len(near) == len(set(near)), "two sequences write to one local block"
+        assert not set(near) & set(self.local._known.values()), "a local block that others may read is written to"
 
     def _record(self, computed: int, advance: Advance) -> None:
         record = self.records[advance.id]

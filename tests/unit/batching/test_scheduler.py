@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from haiga.batching.local import least_blocks
 from haiga.batching.scheduler import share
 from haiga.batching.sequence import Breakpoint, Request, bill
 from haiga.core.errors import Invalid
 from haiga.core.generation import Usage
+from haiga.core.ports import Horizon
 from tests.unit.batching.simulation import Simulation
 
 FIVE_MINUTES, ONE_HOUR = 300.0, 3600.0
@@ -55,7 +57,10 @@ arrivals = st.tuples(
 GUESSES = st.lists(st.integers(0, 60), max_size=8)
 
 
-@settings(max_examples=150, deadline=None)
+horizons = st.builds(Horizon, st.integers(1, 14)) | st.builds(Horizon, st.sampled_from([4, 8, 12]), st.just(True))
+
+
+@settings(max_examples=200, deadline=None)
 @given(
     load=st.lists(arrivals, min_size=1, max_size=10),
     blocks=st.integers(9, 24),
@@ -63,6 +68,8 @@ GUESSES = st.lists(st.integers(0, 60), max_size=8)
     rows=st.integers(1, 4),
     aborts=st.sets(st.tuples(st.integers(0, 40), st.integers(0, 9)), max_size=3),
     guesses=st.lists(GUESSES, min_size=10, max_size=10),
+    horizon=st.none() | horizons,
+    spare=st.integers(0, 12),
 )
 def test_any_load_gives_the_answers_of_each_alone_and_leaks_nothing(
     load: list[tuple[int, Request]],
@@ -71,8 +78,11 @@ def test_any_load_gives_the_answers_of_each_alone_and_leaks_nothing(
     rows: int,
     aborts: set[tuple[int, int]],
     guesses: list[list[int]],
+    horizon: Horizon | None,
+    spare: int,
 ) -> None:
-    simulation = Simulation(blocks, budget, rows)
+    near = least_blocks(horizon, budget, 4) + spare if horizon else 0
+    simulation = Simulation(blocks, budget, rows, horizon=horizon, local_blocks=near)
     queued = [
         (pause, predicted(simulation, replace(each, id=str(index), prompt=each.prompt[:32]), guesses[index]))
         for index, (pause, each) in enumerate(load)
@@ -92,7 +102,7 @@ def test_any_load_gives_the_answers_of_each_alone_and_leaks_nothing(
             simulation.step()
         wait += 1
         simulation.now += 40
-    assert blocks == simulation.pool.free_count
+    assert (blocks, near) == (simulation.pool.free_count, simulation.local.free_count)
     for record in simulation.records.values():
         assert simulation.alone(record.request) == record.tokens
         assert record.usage and len(record.request.prompt) == record.usage.prompt
@@ -146,10 +156,12 @@ def test_prompts_are_scored_few_places_at_a_time() -> None:
     simulation.drain(20)
 
 
-@settings(max_examples=60, deadline=None)
-@given(load=st.lists(arrivals, min_size=1, max_size=6), budget=st.integers(6, 24))
-def test_what_is_reported_as_read_was_not_computed(load: list[tuple[int, Request]], budget: int) -> None:
-    simulation = Simulation(blocks=100, budget=budget, rows=6)
+@settings(max_examples=80, deadline=None)
+@given(load=st.lists(arrivals, min_size=1, max_size=6), budget=st.integers(6, 24), horizon=st.none() | horizons)
+def test_what_is_reported_as_read_was_not_computed(
+    load: list[tuple[int, Request]], budget: int, horizon: Horizon | None
+) -> None:
+    simulation = Simulation(blocks=100, budget=budget, rows=6, horizon=horizon, local_blocks=90)
     for index, (_, each) in enumerate(load):
         simulation.add(replace(each, id=str(index)))
     simulation.drain(500)
@@ -157,6 +169,53 @@ def test_what_is_reported_as_read_was_not_computed(load: list[tuple[int, Request
         assert record.usage
         known = len(record.request.prompt) + max(0, len(record.tokens) - 1)
         assert known - record.usage.cache_read == record.computed
+
+
+# -- layers that see no further than a horizon -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("horizon", [Horizon(8), Horizon(8, chunked=True)], ids=["window", "chunks"])
+def test_local_layers_hold_what_they_see_however_long_the_text(horizon: Horizon) -> None:
+    least = least_blocks(horizon, 8, 4)
+    simulation = Simulation(blocks=100, budget=8, horizon=horizon, local_blocks=least)
+    simulation.add(request("long", 300, 60))
+    held = []
+    while simulation.busy:
+        simulation.step()
+        held.append(least - simulation.local.free_count)
+    assert least >= max(held)
+    assert simulation.alone(simulation.records["long"].request) == simulation.records["long"].tokens
+
+
+@pytest.mark.parametrize("horizon", [Horizon(8), Horizon(8, chunked=True)], ids=["window", "chunks"])
+def test_the_next_turn_is_reused_where_the_blocks_in_sight_at_its_start_are_still_known(horizon: Horizon) -> None:
+    simulation = Simulation(blocks=100, budget=8, horizon=horizon, local_blocks=12)
+    simulation.add(request("first", 80, 0))
+    simulation.drain(50)
+    simulation.add(request("second", 90, 1))
+    simulation.drain(50)
+    first, second = (simulation.records[name].usage for name in ("first", "second"))
+    assert first and second
+    assert (0, 80) == (first.cache_read, second.cache_read)
+
+
+def test_a_prefix_whose_blocks_in_sight_are_gone_is_computed_again_up_to_where_they_are_known() -> None:
+    simulation = Simulation(blocks=100, budget=8, horizon=Horizon(8), local_blocks=8)
+    simulation.add(request("first", 40, 0))
+    simulation.drain(50)
+    simulation.add(request("other", 40, 0, start=1000))
+    simulation.drain(50)
+    simulation.add(request("again", 60, 2))
+    simulation.drain(50)
+    record = simulation.records["again"]
+    assert record.usage
+    assert 0 == record.usage.cache_read
+    assert simulation.alone(record.request) == record.tokens
+
+
+def test_a_pool_too_small_for_one_sequence_is_refused() -> None:
+    with pytest.raises(Invalid, match="the pool of local layers has 5 blocks, 6 are needed"):
+        Simulation(budget=8, horizon=Horizon(8), local_blocks=5)
 
 
 # -- sharing -----------------------------------------------------------------------------------------------------------

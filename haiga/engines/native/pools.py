@@ -1,0 +1,51 @@
+"""How many KV blocks a model gets.
+
+Rule: pure. What was asked for, else two full contexts as far as a limit goes. Where some layers are local, whose blocks
+are given back as a text grows, their pool holds several sequences of any length, and the rest goes to the other one.
+"""
+
+from dataclasses import dataclass
+
+from haiga.batching.local import least_blocks
+from haiga.core.errors import Invalid
+from haiga.models.description import Description
+from haiga.models.load import BLOCK, CacheType
+
+POOL_LIMIT = 2 << 30  # bytes of KV pool that are taken without being asked for
+_SEQUENCES = 16  # of any length, for whom the local pool has room
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """Blocks of the pool, and of that of the local layers (0: there are none)."""
+
+    blocks: int
+    local: int
+
+
+def plan_pools(description: Description, cache: CacheType, context: int, kv_memory: int | None, budget: int) -> Pools:
+    """budget: tokens of a step. Raises Invalid when `kv_memory` holds no two blocks."""
+    whole, near = description.kv_bytes(cache) * BLOCK, description.local_kv_bytes(cache) * BLOCK
+    memory = POOL_LIMIT if kv_memory is None else kv_memory
+    alike = memory // (whole + near)  # blocks, were there as many of either kind
+    if alike < 2:
+        if kv_memory is not None:
+            raise Invalid(f"{kv_memory} bytes hold no two blocks of {whole + near} bytes", field="kv-memory")
+        alike, memory = 2, 2 * (whole + near)
+    local = min(alike, _local_limit(description, budget))
+    blocks = (memory - local * near) // whole
+    if kv_memory is None:
+        enough = max(2, 2 * -(-context // BLOCK))
+        blocks, local = min(blocks, enough), min(local, enough)
+    return Pools(blocks, local)
+
+
+def _local_limit(description: Description, budget: int) -> int:
+    if description.horizon is None:
+        return 0
+    return _SEQUENCES * least_blocks(description.horizon, budget, BLOCK)
+
+
+def pool_bytes(description: Description, cache: CacheType, blocks: int, local: int) -> int:
+    """What pools of so many blocks take."""
+    return BLOCK * (blocks * description.kv_bytes(cache) + local * description.local_kv_bytes(cache))
