@@ -19,7 +19,7 @@ from haiga.cli.metering import metering
 from haiga.cli.tools import read_tools
 from haiga.config import Settings
 from haiga.services.access import Access
-from haiga.services.batches import Batches, Worker
+from haiga.services.batches import Batches, Clerk, Form, Worker
 from haiga.services.fetch import Fetch, Hosts
 from haiga.services.files import Files
 from haiga.services.inference import Inference
@@ -37,6 +37,8 @@ from haiga.stores.webhooks import DatabaseWebhooks
 from haiga.web.app import Services, WebSettings, create_app
 from haiga.web.connection import Connection
 from haiga.wire.anthropic.batches import ENDPOINT, MessageLines
+from haiga.wire.openai_batches.lines import openai_lines
+from haiga.wire.openai_batches.paper import BatchPaper
 
 LAST_WORDS = 1.0  # seconds for the errors of requests that were cut to reach their clients
 
@@ -59,11 +61,13 @@ def build_server(
     inference = Inference(models, key, [*metered.stages, tools], metered.stages, tools.prompted)
     kept = Responses(inference, DatabaseResponses(database))
     lines = DatabaseBatches(database)
-    worker = Worker(inference, lines, {ENDPOINT: MessageLines()}, web.new_id, holder=access.holder)
-    batches = Batches(lines, worker.wake)
+    forms: dict[str, Form] = {ENDPOINT: MessageLines(), **openai_lines(web.new_id)}
+    worker = Worker(inference, lines, forms, web.new_id, holder=access.holder)
     chats = DatabaseChats(database)
     blobs = DiskBlobs(settings.data_dir / "blobs")
     files = Files(DatabaseFiles(database), blobs, quota=settings.file_quota, storage=settings.file_storage)
+    clerk = Clerk(lines, files, BatchPaper(), worker.wake)
+    batches = Batches(lines, worker.wake, clerk.wake)
     outbox, sender = DatabaseWebhooks(database), Sender(fetch, key, time.time)
     webhooks = Webhooks(outbox, sender)
     services = Services(
@@ -83,7 +87,8 @@ def build_server(
     config = uvicorn.Config(
         app, http=Connection, ws="none", lifespan="off", log_level="warning", access_log=False, server_header=False
     )
-    return Server(config, models, kept, [worker, files, Deliverer(outbox, sender)], [metered.ledger], settings.drain)
+    background: list[Background] = [worker, clerk, files, Deliverer(outbox, sender)]
+    return Server(config, models, kept, background, [metered.ledger], settings.drain)
 
 
 class Background(Protocol):

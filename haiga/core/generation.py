@@ -12,7 +12,7 @@ An error is raised from the iterator; blocks left open then are for the wire to 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeAlias
 
@@ -42,6 +42,9 @@ StopReason: TypeAlias = Literal[
     "model_context_window_exceeded",
     "compaction",
 ]
+
+
+PARTIAL = "_partial_json"  # the key of what was to become a call's arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,6 +381,26 @@ def fold(events: Iterable[Event]) -> Reply:
     return folder.reply()
 
 
+def replay(reply: Reply) -> Iterator[Event]:
+    """A stream that adds up to a whole answer; log probabilities come with its first text."""
+    yield Started(replace(reply.usage, output=0, thinking=0))
+    logprobs = reply.logprobs
+    for i, block in enumerate(reply.content):
+        deltas: list[Delta] = []
+        match block:
+            case Text(text=text):
+                block, deltas, logprobs = replace(block, text=""), [TextDelta(i, text, logprobs)], ()
+            case Thinking(thinking=thinking, signature=signature):
+                block = replace(block, thinking="", signature="")
+                deltas = [ThinkingDelta(i, thinking), *([SignatureDelta(i, signature)] if signature else [])]
+            case ToolUse(input=arguments):
+                block, deltas = replace(block, input={}), [InputDelta(i, _write_arguments(arguments))]
+        yield BlockStarted(i, block)
+        yield from deltas
+        yield BlockStopped(i)
+    yield Finished(reply.stop, reply.usage, reply.sequence, reply.cleared, reply.compacted)
+
+
 def together(usages: Sequence[Usage], each: int) -> Usage:
     """What several answers used, `each` of them to one prompt: every prompt once, as its first answer met it, and
     every output."""
@@ -406,6 +429,10 @@ def _parse_arguments(text: str) -> Mapping[str, Any]:
     except json.JSONDecodeError:
         return {PARTIAL: text}
     return value if isinstance(value, dict) else {"_value": value}
+
+
+def _write_arguments(arguments: Mapping[str, Any]) -> str:
+    return str(arguments[PARTIAL]) if arguments.keys() == {PARTIAL} else json.dumps(arguments)
 
 
 def resolve(asked: SamplingRequest, default: Sampling) -> Sampling:

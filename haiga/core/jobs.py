@@ -5,14 +5,16 @@ Rule: pure values; a line that has its result never changes again, a batch that 
     line   new ──────┬─> waiting <─────> running ──> succeeded | errored | canceled | expired
                      ├─> following ──> waiting, or succeeded with the answer of the line that it follows
                      └─> succeeded (an earlier answer), errored (its params are wrong), canceled, expired
-    batch  receiving ──> in_progress ──> canceling ──> ended
+    batch  receiving ──> in_progress ──> canceling ──> ended             one whose lines came with the request
+    batch  validating ──> in_progress ──> canceling ──> finalizing ──> ended    one whose lines are in a file,
+           validating ──> failed, or ended when it is canceled                  and whose results go to files
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-BatchStatus: TypeAlias = Literal["receiving", "in_progress", "canceling", "ended"]
+BatchStatus: TypeAlias = Literal["receiving", "validating", "in_progress", "canceling", "finalizing", "ended", "failed"]
 LineState: TypeAlias = Literal["new", "waiting", "following", "running", "succeeded", "errored", "canceled", "expired"]
 Dedupe: TypeAlias = Literal["all", "deterministic", "off"]
 
@@ -44,13 +46,17 @@ def before(state: LineState) -> tuple[LineState, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Lines with a result, by its kind, and the tokens that were generated for them (reused ones not counted)."""
+    """Lines with a result, by its kind, and the tokens that were read and generated for them (reused ones not
+    counted): `cached_tokens` are a part of the input, `reasoning_tokens` of the output."""
 
     succeeded: int = 0
     errored: int = 0
     canceled: int = 0
     expired: int = 0
     output_tokens: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
     @property
     def done(self) -> int:
@@ -65,6 +71,32 @@ class Rules:
     version: str | None = None
     betas: tuple[str, ...] = ()
     dedupe: Dedupe = "deterministic"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with an input file, at a line of it, counted from 1."""
+
+    code: str
+    message: str
+    line: int | None = None
+    param: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """The files of a batch, by their ids: its lines come from `input`; the results of those that succeeded go to
+    `output`, those of others to `errors`, both kept for `lifetime` seconds. `problems` are why it failed."""
+
+    input: str
+    lifetime: int
+    metadata: Mapping[str, str] | None = None
+    model: str | None = None
+    begun_at: int | None = None
+    finalizing_at: int | None = None
+    output: str | None = None
+    errors: str | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +117,17 @@ class Batch:
     ended_at: int | None = None
     archived_at: int | None = None
     key: str | None = None
+    papers: Papers | None = None
 
     @property
     def live(self) -> bool:
         """Whether it still wants results."""
         return self.status in ("in_progress", "canceling")
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing about it changes any more."""
+        return self.status in ("ended", "failed")
 
     @property
     def readable(self) -> bool:
@@ -98,16 +136,20 @@ class Batch:
 
 
 def cancel(batch: Batch, now: int) -> Batch:
-    """The batch once somebody asked to cancel it: one that is canceling or has ended stays as it is."""
+    """The batch once somebody asked to cancel it: one that is canceling or has its results stays as it is."""
+    if batch.status == "validating":
+        return replace(batch, status="ended", cancel_initiated_at=now, ended_at=now)
     if batch.status != "in_progress":
         return batch
     return replace(batch, status="canceling", cancel_initiated_at=now)
 
 
 def settle(batch: Batch, now: int) -> Batch:
-    """The batch ended, if it is live and every line has its result."""
+    """The batch ended, if it is live and every line has its result; one with papers has those to be written."""
     if not batch.live or batch.counts.done < batch.total:
         return batch
+    if batch.papers is not None:
+        return replace(batch, status="finalizing", papers=replace(batch.papers, finalizing_at=now))
     return replace(batch, status="ended", ended_at=now)
 
 
@@ -151,6 +193,9 @@ class Outcome:
     result: bytes | None = None
     output_tokens: int = 0
     counted: bool = True
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +215,8 @@ class Result:
     custom_id: str
     result: bytes
     reused: bool = False
+    position: int = 0
+    state: LineState = "succeeded"
 
 
 @dataclass(frozen=True, slots=True)

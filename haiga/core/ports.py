@@ -354,8 +354,11 @@ class BatchStore(Protocol):
     async def get(self, workspace: str, id: str) -> Batch | None:
         """A batch of the workspace by its id."""
 
-    async def page(self, workspace: str, limit: int, after: str | None = None, before: str | None = None) -> Page:
-        """The newest ones, or those right after (older than) or right before (newer than) the one with an id."""
+    async def page(
+        self, workspace: str, limit: int, after: str | None = None, before: str | None = None, filed: bool = False
+    ) -> Page:
+        """The newest ones, or those right after (older than) or right before (newer than) the one with an id: of those
+        that have their lines in a file, or of the others."""
 
     async def cancel(self, workspace: str, id: str, now: int) -> Batch | None:
         """Ask for it to be canceled; as it is then, None when there is none."""
@@ -381,6 +384,19 @@ class BatchStore(Protocol):
 
     async def release(self, worker: str) -> None:
         """Give back what the worker holds, as if it had never taken it."""
+
+    async def take_papers(self, clerk: str, now: int, until: int) -> Batch | None:
+        """A batch whose file is to be read, or whose results are to be written, now the clerk's until `until`."""
+
+    async def hold_papers(self, clerk: str, id: str, until: int) -> bool:
+        """Go on holding a batch; False when it is not the clerk's any more."""
+
+    async def clear(self, clerk: str, id: str) -> None:
+        """Forget the lines of a batch that the clerk reads, or that was canceled while it did."""
+
+    async def conclude(self, clerk: str, batch: Batch, files: Sequence[KeptFile] = ()) -> bool:
+        """The clerk's work is done: the batch is as it is given, and the files are there; False when it was not the
+        clerk's any more."""
 
     async def sweep(self, now: int) -> None:
         """What time brings: lines whose worker is gone wait again, batches are canceled, expire, end, are archived."""

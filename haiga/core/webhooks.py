@@ -98,6 +98,8 @@ def batch_event(batch: Batch) -> WebhookEvent:
 def _batch_type(batch: Batch) -> str:
     if batch.id.startswith("msgbatch_"):
         return "message_batch.ended"
+    if batch.status == "failed":
+        return "batch.failed"
     if batch.cancel_initiated_at is not None:
         return "batch.cancelled"
     return "batch.expired" if batch.counts.expired else "batch.completed"

@@ -155,6 +155,7 @@ CHATS = Table(
     Column("messages", Text, nullable=False),
 )
 
+# `papers` are those of a batch with files, which a `clerk` reads and writes until `clerk_until` at least.
 BATCHES = Table(
     "batches",
     METADATA,
@@ -175,6 +176,12 @@ BATCHES = Table(
     Column("ended_at", BigInteger),
     Column("archived_at", BigInteger),
     Column("key", String(64)),
+    Column("papers", Text),
+    Column("clerk", String(64)),
+    Column("clerk_until", BigInteger),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
     Index("ix_batches_workspace", "workspace", "id"),
 )
 
@@ -184,7 +191,7 @@ LINES = Table(
     METADATA,
     Column("batch", String(64), primary_key=True),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("custom_id", String(64), nullable=False),
+    Column("custom_id", String(512), nullable=False),
     Column("state", String(16), nullable=False),
     Column("sort", String(64), nullable=False),
     Column("digest", String(64)),

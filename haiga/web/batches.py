@@ -37,7 +37,7 @@ class Batches:
     async def create(self, request: Request) -> Response:
         """Create a batch of messages, which are answered in the background."""
         caller = await self._caller(request)
-        rules = Rules(check_version(request.headers.get("anthropic-version")), tuple(betas(request)), _dedupe(request))
+        rules = Rules(check_version(request.headers.get("anthropic-version")), tuple(betas(request)), dedupe(request))
         try:
             batch = await self._kept.create(caller, "msgbatch", ENDPOINT, rules, request.stream(), BatchReader())
         except ClientDisconnect:
@@ -79,7 +79,8 @@ class Batches:
         return await authenticate(self._services.access, request)
 
 
-def _dedupe(request: Request) -> Dedupe:
+def dedupe(request: Request) -> Dedupe:
+    """Which lines may share one answer, by the header. Raises Invalid."""
     wanted = request.headers.get(DEDUPE, "deterministic")
     if wanted not in get_args(Dedupe):
         raise Invalid(f"Input should be {', '.join(map(repr, get_args(Dedupe)))}", field=DEDUPE)

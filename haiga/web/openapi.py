@@ -29,6 +29,8 @@ from haiga.wire.anthropic.batches import BatchBody
 from haiga.wire.anthropic.files import FileForm
 from haiga.wire.anthropic.rules import VERSIONS
 from haiga.wire.anthropic.shapes import CountBody, MessageBody
+from haiga.wire.openai_batches.answers import OpenAIBatchAnswer, OpenAIBatchesAnswer
+from haiga.wire.openai_batches.batches import OpenAIBatchBody
 from haiga.wire.openai_chat import answers as chats
 from haiga.wire.openai_chat.shapes import ChatBody
 from haiga.wire.openai_chat.stored import ChatUpdateBody
@@ -66,6 +68,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     RouterBody,
     FileForm,
     OpenAIFileForm,
+    OpenAIBatchBody,
     UploadBody,
     PartForm,
     CompletionOfUpload,
@@ -165,6 +168,11 @@ GET_FILE = _operation(FileAnswer | OpenAIFileAnswer, _EITHER, error=EITHER_ERROR
 DELETE_FILE = _operation(FileDeletedAnswer | OpenAIFileDeletedAnswer, _EITHER, error=EITHER_ERROR)
 FILE_CONTENT = _operation(None, _EITHER, error=EITHER_ERROR)
 FILE_CONTENT["responses"][200]["content"] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+CREATE_FILED_BATCH = _operation(
+    OpenAIBatchAnswer, {"requestBody": _body(OpenAIBatchBody), "parameters": [DEDUPE]}, error=OpenAIErrorAnswer
+)
+LIST_FILED_BATCHES = _operation(OpenAIBatchesAnswer, {}, error=OpenAIErrorAnswer)
+GET_FILED_BATCH = _operation(OpenAIBatchAnswer, {}, error=OpenAIErrorAnswer)
 CREATE_UPLOAD = _operation(UploadAnswer, {"requestBody": _body(UploadBody)}, error=OpenAIErrorAnswer)
 ADD_PART = _operation(UploadPartAnswer, {"requestBody": _form(PartForm)}, error=OpenAIErrorAnswer)
 COMPLETE_UPLOAD = _operation(UploadAnswer, {"requestBody": _body(CompletionOfUpload)}, error=OpenAIErrorAnswer)

@@ -12,6 +12,7 @@ from haiga.web.files import Files
 from haiga.web.messages import Messages
 from haiga.web.models import Models
 from haiga.web.openai import OpenAI
+from haiga.web.openai_batches import OpenAIBatches
 from haiga.web.openrouter import LIST, OpenRouter
 from haiga.web.responses import Responses
 from haiga.web.services import Services
@@ -55,6 +56,13 @@ def router(services: Services) -> APIRouter:
         add(f"{BATCHES}/{{id}}", batches.delete, methods=["DELETE"], **openapi.DELETE_BATCH)
         add(f"{BATCHES}/{{id}}/cancel", batches.cancel, methods=["POST"], **openapi.GET_BATCH)
         add(f"{BATCHES}/{{id}}/results", batches.results, methods=["GET"], **openapi.BATCH_RESULTS)
+
+    if services.batches is not None and services.files is not None:
+        filed = OpenAIBatches(services, services.batches, services.files)
+        add("/v1/batches", filed.create, methods=["POST"], **openapi.CREATE_FILED_BATCH)
+        add("/v1/batches", filed.list, methods=["GET"], **openapi.LIST_FILED_BATCHES)
+        add("/v1/batches/{id}", filed.get, methods=["GET"], **openapi.GET_FILED_BATCH)
+        add("/v1/batches/{id}/cancel", filed.cancel, methods=["POST"], **openapi.GET_FILED_BATCH)
 
     if services.files is not None:
         files, uploads = Files(services, services.files), Uploads(services, KeptUploads(services.files))

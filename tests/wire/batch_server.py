@@ -13,8 +13,8 @@ import uvicorn
 from haiga.core.generation import Event, TextRequest
 from haiga.core.messages import text_of
 from haiga.core.ports import Engine
-from haiga.engines.fake import FakeEngine
-from haiga.services.batches import Batches, Worker
+from haiga.engines.fake import FakeEmbedder, FakeEngine
+from haiga.services.batches import Batches, Clerk, Worker
 from haiga.services.files import Files
 from haiga.services.files.service import QUOTA
 from haiga.services.inference import Inference
@@ -25,6 +25,8 @@ from haiga.stores.connect import connect
 from haiga.stores.files import DatabaseFiles
 from haiga.web.app import Services, WebSettings, create_app
 from haiga.wire.anthropic.batches import ENDPOINT, MessageLines
+from haiga.wire.openai_batches.lines import openai_lines
+from haiga.wire.openai_batches.paper import BatchPaper
 from tests.wire.responses_server import Workspaces
 
 
@@ -62,19 +64,25 @@ def serving_batches(
     servers: list[uvicorn.Server] = []
 
     async def serve() -> None:
-        inference = Inference(Models({engine.card.name: engine for engine in engines}))
+        inference = Inference(
+            Models({engine.card.name: engine for engine in engines}, embedders={"fake": FakeEmbedder()})
+        )
         web = settings or WebSettings(open=False)
         async with connect(file) as database:
             store = DatabaseBatches(database)
-            worker = Worker(inference, store, {ENDPOINT: MessageLines()}, web.new_id, lease=1, clock=clock)
-            batches = Batches(store, worker.wake, clock=clock)
+            forms = {ENDPOINT: MessageLines(), **openai_lines(web.new_id)}
+            worker = Worker(inference, store, forms, web.new_id, lease=1, clock=clock)
             files = Files(DatabaseFiles(database), DiskBlobs(file.parent / "blobs"), quota=quota, clock=clock)
+            clerk = Clerk(store, files, BatchPaper(), worker.wake, clock=clock)
+            batches = Batches(store, worker.wake, clerk.wake, clock=clock)
             app = create_app(Services(Workspaces(), inference, web, batches=batches, files=files))
             server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
             worker.start()
+            clerk.start()
             servers.append(server)
             await server.serve()
             await worker.close()
+            await clerk.close()
 
     thread = Thread(target=asyncio.run, args=(serve(),))
     thread.start()

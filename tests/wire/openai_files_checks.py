@@ -7,6 +7,7 @@ has a workspace of its own.
 import hashlib
 import json
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -141,6 +142,46 @@ def check_a_file_cut_by_the_sdk(api: openai.OpenAI) -> None:
 def check_an_upload_that_is_too_large(api: openai.OpenAI) -> None:
     error = raised(openai.APIStatusError, upload, api, (8 << 30) + 1)
     assert error.status_code == 413
+
+
+def check_a_batch_from_a_file_to_files(api: openai.OpenAI) -> None:
+    def line(name: str, model: str) -> dict[str, Any]:
+        body = {"model": model, "messages": [{"role": "user", "content": f"hello {name}"}]}
+        return {"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body}
+
+    lines = [line("a", "fake"), line("b", "fake"), line("bad", "unknown")]
+    data = "\n".join(map(json.dumps, lines)).encode()
+    file = api.files.create(file=("in.jsonl", data), purpose="batch")
+    made = api.batches.create(
+        input_file_id=file.id,
+        endpoint="/v1/chat/completions",
+        completion_window="24h",
+        metadata={"name": "mine"},
+    )
+    assert made.status == "validating", made
+    assert (made.input_file_id, made.metadata, made.expires_at) == (
+        file.id,
+        {"name": "mine"},
+        made.created_at + 24 * 3600,
+    )
+    for _ in range(500):
+        batch = api.batches.retrieve(made.id)
+        if batch.status not in ("validating", "in_progress", "finalizing"):
+            break
+        time.sleep(0.02)
+    assert batch.status == "completed", batch
+    assert batch.request_counts is not None
+    assert batch.request_counts.to_dict() == {"total": 3, "completed": 2, "failed": 1}
+    assert batch.output_file_id and batch.error_file_id
+    answers = [json.loads(line) for line in api.files.content(batch.output_file_id).text.splitlines()]
+    said = {answer["custom_id"]: answer["response"]["body"]["choices"][0]["message"]["content"] for answer in answers}
+    assert said == {"a": "hello a", "b": "hello b"}, said
+    (failed,) = [json.loads(line) for line in api.files.content(batch.error_file_id).text.splitlines()]
+    assert failed["custom_id"] == "bad" and failed["error"] is None
+    assert failed["response"]["status_code"] == 404
+    assert failed["response"]["body"]["error"]["code"] == "model_not_found"
+    assert [each.id for each in api.batches.list()] == [made.id]
+    assert api.files.retrieve(batch.output_file_id).purpose == "batch_output"
 
 
 CHECKS = {name: check for name, check in list(globals().items()) if name.startswith("check_")}

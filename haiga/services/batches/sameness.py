@@ -3,22 +3,37 @@
 from dataclasses import replace
 from hashlib import sha256
 
+from haiga.core.embedding import EmbeddingRequest
 from haiga.core.generation import TextRequest
 from haiga.core.jobs import Dedupe
 from haiga.core.ports import ModelCard
+from haiga.services.batches.forms import Work
 
 FIRST, LEVELS = 128, 10  # characters of the shortest prefix; each next one is twice as long
 
 
-def digest_of(request: TextRequest, card: ModelCard, endpoint: str, workspace: str, dedupe: Dedupe) -> str | None:
+def digest_of(work: Work, card: ModelCard, endpoint: str, workspace: str, dedupe: Dedupe) -> str | None:
     """Equal for requests that may share one answer; None for one that may not.
 
     Compared is what the request means, not its JSON; `user` has no part in the answer.
     """
-    if dedupe == "off" or (dedupe == "deterministic" and not is_deterministic(request)):
+    if dedupe == "off" or (dedupe == "deterministic" and not _is_deterministic(work)):
         return None
-    meant = replace(request, model=card.name, workspace=workspace, priority="batch", user=None)
+    meant = _meant(work, card.name, workspace)
     return sha256(_bytes(repr((endpoint, card, meant)))).hexdigest()
+
+
+def _is_deterministic(work: Work) -> bool:
+    """Vectors are the same every time."""
+    return isinstance(work, EmbeddingRequest) or all(is_deterministic(request) for request in work)
+
+
+def _meant(work: Work, model: str, workspace: str) -> object:
+    if isinstance(work, EmbeddingRequest):
+        return replace(work, model=model, workspace=workspace, user=None)
+    meant = {"model": model, "workspace": workspace, "priority": "batch", "user": None}
+    asked = [replace(request, **meant) for request in work]  # type: ignore[arg-type]
+    return asked[0] if len(asked) == 1 else asked
 
 
 def is_deterministic(request: TextRequest) -> bool:
@@ -27,10 +42,10 @@ def is_deterministic(request: TextRequest) -> bool:
     return sampling.temperature == 0 or sampling.top_k == 1 or sampling.seed is not None
 
 
-def order_of(request: TextRequest, model: str) -> str:
+def order_of(work: Work, model: str) -> str:
     """At most 64 characters that sort requests to one model with a common beginning next to each other: digests of
-    prefixes of the prompt, each twice as long as the one before."""
-    prompt = _bytes(repr((request.tools, request.system, request.raw or request.messages)))
+    prefixes of the (first) prompt, each twice as long as the one before."""
+    prompt = _bytes(repr(_prompt(work)))
     digest, order = sha256(), [sha256(_bytes(model)).hexdigest()[:8]]
     start = 0
     for level in range(LEVELS):
@@ -41,6 +56,13 @@ def order_of(request: TextRequest, model: str) -> str:
             break
         start = end
     return "".join(order)
+
+
+def _prompt(work: Work) -> object:
+    if isinstance(work, EmbeddingRequest):
+        return work.inputs
+    request = work[0]
+    return request.tools, request.system, request.raw or request.messages
 
 
 def _bytes(text: str) -> bytes:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from haiga.core.access import Caller
 from haiga.core.errors import Failed, Invalid, NotFound
-from haiga.core.jobs import LIFETIME, Batch, Line, Page, Result, Rules
+from haiga.core.jobs import LIFETIME, Batch, Line, Page, Papers, Result, Rules
 from haiga.core.ports import BatchStore
 
 CHUNK = 1 << 20  # bytes of params kept at a time
@@ -29,19 +29,21 @@ class Reader(Protocol):
 
 
 class Batches:
-    """Batches in `store`; `wake` tells whoever runs them that there is something new. `clock` gives unix seconds,
-    `lifetime` is how long a batch has until it expires."""
+    """Batches in `store`; `wake` tells whoever runs their lines that there is something new, `file` whoever reads and
+    writes their files. `clock` gives unix seconds, `lifetime` is how long a batch has until it expires."""
 
     def __init__(
         self,
         store: BatchStore,
         wake: Callable[[], None],
+        file: Callable[[], None] = lambda: None,
         *,
         clock: Callable[[], float] = time.time,
         lifetime: int = LIFETIME,
     ) -> None:
         self._store = store
         self._wake = wake
+        self._file = file
         self._clock = clock
         self._lifetime = lifetime
         self._last = 0
@@ -66,6 +68,18 @@ class Batches:
         self._wake()
         return sealed
 
+    async def create_filed(self, caller: Caller, prefix: str, endpoint: str, rules: Rules, papers: Papers) -> Batch:
+        """The batch whose lines are in a file: whoever does its paperwork reads them."""
+        now = int(self._clock())
+        lives = (now, now + self._lifetime)
+        id = self._new_id(prefix)
+        batch = Batch(
+            id, caller.workspace, endpoint, *lives, status="validating", rules=rules, papers=papers, key=caller.key
+        )
+        await self._store.open(batch)
+        self._file()
+        return batch
+
     async def _receive(self, batch: Batch, pieces: AsyncIterable[bytes], reader: Reader) -> None:
         held: list[Line] = []
         size = count = 0
@@ -79,19 +93,24 @@ class Batches:
         if held:
             await self._store.fill(held)
 
-    async def get(self, caller: Caller, id: str) -> Batch:
-        """Raises NotFound, also for a batch of another workspace."""
-        return _found(await self._store.get(caller.workspace, id), id)
+    async def get(self, caller: Caller, id: str, filed: bool = False) -> Batch:
+        """A batch of those that have their lines in a file, or of the others. Raises NotFound, also for a batch of
+        another workspace."""
+        batch = _found(await self._store.get(caller.workspace, id), id)
+        return _found(batch if (batch.papers is not None) == filed else None, id)
 
-    async def list(self, caller: Caller, limit: int, after: str | None = None, before: str | None = None) -> Page:
+    async def list(
+        self, caller: Caller, limit: int, after: str | None = None, before: str | None = None, filed: bool = False
+    ) -> Page:
         """A page, newest first. Raises Invalid when a cursor names no batch."""
-        for field, id in (("after_id", after), ("before_id", before)):
+        for field, id in (("after" if filed else "after_id", after), ("before_id", before)):
             if id is not None and await self._store.get(caller.workspace, id) is None:
                 raise Invalid("no batch has this id", field=field)
-        return await self._store.page(caller.workspace, limit, after, before)
+        return await self._store.page(caller.workspace, limit, after, before, filed)
 
-    async def cancel(self, caller: Caller, id: str) -> Batch:
+    async def cancel(self, caller: Caller, id: str, filed: bool = False) -> Batch:
         """Give up what has no result yet; a batch that has ended stays as it is. Raises NotFound."""
+        await self.get(caller, id, filed)
         batch = _found(await self._store.cancel(caller.workspace, id, int(self._clock())), id)
         self._wake()
         return batch

@@ -9,15 +9,15 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import replace
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from haiga.core.access import Caller, Origin
+from haiga.core.embedding import EmbeddingRequest
 from haiga.core.errors import Busy, Cancelled, Dead, Failed, HaigaError, Limited
-from haiga.core.generation import Folder, Reply, TextRequest
 from haiga.core.jobs import SUSPECT, TRIES, Line, Outcome, Prepared
 from haiga.core.ports import BatchStore
+from haiga.services.batches.forms import Form, Work, make
 from haiga.services.batches.sameness import digest_of, order_of
 from haiga.services.inference import Inference
 
@@ -36,19 +36,6 @@ Holder: TypeAlias = Callable[[str | None, str], Awaitable[Caller]]
 async def nobody(key: str | None, workspace: str) -> Caller:
     """A caller of the workspace, without limits."""
     return Caller(key, workspace)
-
-
-class Form(Protocol):
-    """How an endpoint's lines are read, and their results written as JSON."""
-
-    def read(self, line: Line) -> TextRequest:
-        """Raises Invalid and Unsupported."""
-
-    def succeeded(self, reply: Reply, request: TextRequest, *, id: str, model: str) -> bytes:
-        """The result of a line that was answered."""
-
-    def failed(self, error: HaigaError, *, id: str) -> bytes:
-        """The result of a line that was not; `id` is the request's."""
 
 
 class Worker:
@@ -171,15 +158,16 @@ class Worker:
     def _read(self, line: Line) -> Prepared:
         form = self._forms[line.endpoint]
         try:
-            request = form.read(line)
-            card = self._inference.model(_caller(line), request.model)
+            asked = form.read(line)
+            card = self._inference.model(_caller(line), asked.model)
+            work = asked.work(card)
         except HaigaError as error:
             return Prepared(line, error=form.failed(error, id=self._new_id("req")))
         except Exception:
             log.exception("unexpected error in line %s of batch %s", line.custom_id, line.batch)
             return Prepared(line, error=form.failed(Failed("Internal server error"), id=self._new_id("req")))
-        digest = digest_of(request, card, line.endpoint, line.workspace, line.rules.dedupe)
-        return Prepared(line, order_of(request, card.name), digest)
+        digest = digest_of(work, card, line.endpoint, line.workspace, line.rules.dedupe)
+        return Prepared(line, order_of(work, card.name), digest)
 
     # --- running ---
 
@@ -229,16 +217,23 @@ class Worker:
         self._outcomes.append(outcome)
 
     async def _answer(self, line: Line) -> Outcome:
-        form = self._forms[line.endpoint]
-        request = replace(form.read(line), priority="batch")
+        asked = self._forms[line.endpoint].read(line)
         caller = replace(await self._holder(line.key, line.workspace), origin=Origin(endpoint=line.endpoint))
-        folder = Folder()
-        async with aclosing(self._inference.generate(caller, request)) as events:
-            async for event in events:
-                folder.add(event)
-        reply, model = folder.reply(), self._inference.model(caller, request.model).name
-        result = form.succeeded(reply, request, id=self._new_id("msg"), model=model)
-        return Outcome(line, "succeeded", result, reply.usage.output)
+        card = self._inference.model(caller, asked.model)
+        try:
+            made, usage = await make(self._inference, caller, _at_low_priority(asked.work(card)), asked.each)
+        except HaigaError as error:
+            raise asked.placed(error) from None
+        result = asked.succeeded(made, model=card.name, created=self._now(), new_id=self._new_id)
+        return Outcome(
+            line,
+            "succeeded",
+            result,
+            usage.output,
+            input_tokens=usage.prompt,
+            cached_tokens=usage.cache_read,
+            reasoning_tokens=usage.thinking,
+        )
 
     def _failure(self, line: Line, error: HaigaError) -> Outcome:
         return Outcome(line, "errored", self._forms[line.endpoint].failed(error, id=self._new_id("req")))
@@ -248,6 +243,12 @@ class Worker:
 
     def _until(self) -> int:
         return int(self._clock() + self._lease) + 1
+
+
+def _at_low_priority(work: Work) -> Work:
+    if isinstance(work, EmbeddingRequest):
+        return work
+    return [replace(request, priority="batch") for request in work]
 
 
 def _caller(line: Line) -> Caller:

@@ -27,7 +27,7 @@ from haiga.core.jobs import (
     settle,
 )
 from haiga.core.webhooks import batch_event
-from haiga.stores.batches.rows import read_batch
+from haiga.stores.batches.rows import TOKENS, papers_text, read_batch
 from haiga.stores.tables import BATCHES, LINES
 from haiga.stores.webhooks import tell
 
@@ -51,10 +51,13 @@ def _place(line: Line) -> dict[str, Any]:
     return {"of": line.batch, "at": line.position}
 
 
-async def count(connection: AsyncConnection, batch: str, state: str, lines: int, tokens: int = 0) -> None:
-    """Lines of a batch came to a final state."""
-    column, told = BATCHES.c[state], BATCHES.c.output_tokens
-    values = {column: column + lines, told: told + tokens}
+async def count(
+    connection: AsyncConnection, batch: str, state: str, lines: int, outcomes: Sequence[Outcome] = ()
+) -> None:
+    """Lines of a batch came to a final state; `outcomes` are those of lines that were computed."""
+    tokens = {BATCHES.c[name]: sum(getattr(outcome, name) for outcome in outcomes) for name in TOKENS}
+    added = {BATCHES.c[state]: lines} | tokens
+    values = {column: column + more for column, more in added.items()}
     await connection.execute(update(BATCHES).where(BATCHES.c.id == batch).values(values))
 
 
@@ -66,7 +69,8 @@ async def end(connection: AsyncConnection, ids: Collection[str], now: int) -> No
         change = update(BATCHES).where(BATCHES.c.id == batch.id, BATCHES.c.status == batch.status)
         if ended == batch:
             continue
-        if (await connection.execute(change.values(status=ended.status, ended_at=ended.ended_at))).rowcount:
+        values = {"status": ended.status, "ended_at": ended.ended_at, "papers": papers_text(ended)}
+        if (await connection.execute(change.values(values))).rowcount and ended.over:
             await tell(connection, batch_event(ended))
 
 
@@ -190,8 +194,7 @@ async def _keep(connection: AsyncConnection, state: LineState, outcomes: Sequenc
     await connection.execute(each("running", state, result=bindparam("told"), **FREE), rows)
     lines = Counter(outcome.line.batch for outcome in outcomes)
     for batch, number in lines.items():
-        tokens = sum(outcome.output_tokens for outcome in outcomes if outcome.line.batch == batch)
-        await count(connection, batch, state, number, tokens)
+        await count(connection, batch, state, number, [each for each in outcomes if each.line.batch == batch])
     results = {outcome.line.digest: outcome.result for outcome in outcomes if outcome.line.digest is not None}
     return {*lines, *await _lead(connection, state, results)}
 

@@ -6,21 +6,36 @@ from typing import Any
 import orjson
 from sqlalchemy import RowMapping
 
-from haiga.core.jobs import Batch, Counts, Line, Rules
+from haiga.core.jobs import Batch, Counts, Line, Papers, Problem, Rules
 
-COUNTED = ("succeeded", "errored", "canceled", "expired", "output_tokens")
+TOKENS = ("output_tokens", "input_tokens", "cached_tokens", "reasoning_tokens")
+COUNTED = ("succeeded", "errored", "canceled", "expired", *TOKENS)
+HELD = ("clerk", "clerk_until")  # columns that are no part of a batch
 
 
 def batch_row(batch: Batch) -> dict[str, Any]:
     row: dict[str, Any] = asdict(batch)
     counts: dict[str, int] = row.pop("counts")
-    return row | counts | {"rules": orjson.dumps(row["rules"]).decode()}
+    return row | counts | {"rules": orjson.dumps(row["rules"]).decode(), "papers": papers_text(batch)}
 
 
 def read_batch(row: RowMapping) -> Batch:
-    fields = dict(row)
+    fields = {name: value for name, value in row.items() if name not in HELD}
     counts = Counts(**{name: fields.pop(name) for name in COUNTED})
-    return Batch(**fields | {"counts": counts, "rules": read_rules(fields["rules"])})
+    return Batch(
+        **fields | {"counts": counts, "rules": read_rules(fields["rules"]), "papers": _papers(fields["papers"])}
+    )
+
+
+def papers_text(batch: Batch) -> str | None:
+    return None if batch.papers is None else orjson.dumps(asdict(batch.papers)).decode()
+
+
+def _papers(text: str | None) -> Papers | None:
+    if text is None:
+        return None
+    fields = orjson.loads(text)
+    return Papers(**fields | {"problems": tuple(Problem(**problem) for problem in fields["problems"])})
 
 
 def read_rules(text: str) -> Rules:

@@ -8,8 +8,9 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from haiga.core.jobs import Batch, Line, Outcome, Page, Prepared, Result, cancel, verdict
-from haiga.stores.batches import changes
+from haiga.core.files import KeptFile
+from haiga.core.jobs import Batch, Line, Outcome, Page, Prepared, Result, verdict
+from haiga.stores.batches import changes, papers
 from haiga.stores.batches.rows import batch_row, line_row, read_batch, read_line
 from haiga.stores.locks import BATCHES as LOCK
 from haiga.stores.locks import lock
@@ -49,10 +50,13 @@ class DatabaseBatches:
         async with self._engine.connect() as connection:
             return await _one(connection, workspace, id)
 
-    async def page(self, workspace: str, limit: int, after: str | None = None, before: str | None = None) -> Page:
+    async def page(
+        self, workspace: str, limit: int, after: str | None = None, before: str | None = None, filed: bool = False
+    ) -> Page:
         """The newest ones, or those right after (older than) or right before (newer than) one."""
         id = BATCHES.c.id
         query = select(BATCHES).where(BATCHES.c.workspace == workspace, BATCHES.c.status != "receiving")
+        query = query.where(BATCHES.c.papers.is_not(None) if filed else BATCHES.c.papers.is_(None))
         query = query if after is None else query.where(id < after)
         query = query if before is None else query.where(id > before)
         upwards = before is not None and after is None
@@ -64,15 +68,10 @@ class DatabaseBatches:
 
     async def cancel(self, workspace: str, id: str, now: int) -> Batch | None:
         """Ask for the batch to be canceled; see core.jobs.cancel."""
-        change = update(BATCHES).where(BATCHES.c.id == id, BATCHES.c.status == "in_progress")
-        async with self._engine.begin() as connection:
+        async with self._alone() as connection:
             batch = await _one(connection, workspace, id)
-            if batch is None:
-                return None
-            wanted = cancel(batch, now)
-            await connection.execute(
-                change.values(status=wanted.status, cancel_initiated_at=wanted.cancel_initiated_at)
-            )
+            if batch is not None and batch.status in ("validating", "in_progress"):
+                await papers.cancel(connection, batch, now)
             return await _one(connection, workspace, id)
 
     async def results(self, id: str) -> AsyncIterator[Result]:
@@ -87,8 +86,32 @@ class DatabaseBatches:
                 return
             for row in rows:
                 # what was canceled or expired has nothing to say but that
-                yield Result(row.custom_id, row.result or b'{"type":"%b"}' % row.state.encode(), row.reused)
+                told = row.result or b'{"type":"%b"}' % row.state.encode()
+                yield Result(row.custom_id, told, row.reused, row.position, row.state)
             last = rows[-1].position
+
+    # --- the clerk ---
+
+    async def take_papers(self, clerk: str, now: int, until: int) -> Batch | None:
+        """See BatchStore."""
+        async with self._engine.begin() as connection:
+            row = (await connection.execute(papers.take(clerk, now, until))).mappings().one_or_none()
+        return None if row is None else read_batch(row)
+
+    async def hold_papers(self, clerk: str, id: str, until: int) -> bool:
+        """See BatchStore."""
+        async with self._engine.begin() as connection:
+            return (await connection.execute(papers.held(clerk, id).values(clerk_until=until))).rowcount == 1
+
+    async def clear(self, clerk: str, id: str) -> None:
+        """See BatchStore."""
+        async with self._engine.begin() as connection:
+            await connection.execute(papers.clear(clerk, id))
+
+    async def conclude(self, clerk: str, batch: Batch, files: Sequence[KeptFile] = ()) -> bool:
+        """See BatchStore."""
+        async with self._alone() as connection:
+            return await papers.conclude(connection, clerk, batch, files)
 
     # --- the worker ---
 

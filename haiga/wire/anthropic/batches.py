@@ -3,16 +3,19 @@
 Rule: what is wrong with a batch is refused when it is made; what is wrong with one line's params is that line's result.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from pydantic import Field
 
+from haiga.core.embedding import Embeddings
 from haiga.core.errors import HaigaError, Invalid
 from haiga.core.generation import Reply, TextRequest
 from haiga.core.jobs import Batch, Counts, Line, Page, Result
+from haiga.core.ports import ModelCard
 from haiga.wire.anthropic.base import Shape
 from haiga.wire.anthropic.errors import envelope
 from haiga.wire.anthropic.messages_in import read_message
@@ -70,10 +73,39 @@ class BatchReader:
         return request.custom_id, orjson.dumps(request.params)
 
 
+@dataclass(frozen=True, slots=True)
+class MessageLine:
+    """A line that was read: one answer is wanted."""
+
+    request: TextRequest
+    each: int = 1
+
+    @property
+    def model(self) -> str:
+        return self.request.model
+
+    def work(self, card: ModelCard) -> Sequence[TextRequest]:
+        """The request as it is."""
+        return (self.request,)
+
+    def placed(self, error: HaigaError) -> HaigaError:
+        """Core errors name fields as this API does."""
+        return error
+
+    def succeeded(
+        self, made: Sequence[Reply] | Embeddings, *, model: str, created: int, new_id: Callable[[str], str]
+    ) -> bytes:
+        """The message that came of it."""
+        assert not isinstance(made, Embeddings)
+        message = orjson.loads(write_message(made[0], id=new_id("msg"), model=model))
+        message["usage"]["service_tier"] = "batch"
+        return orjson.dumps({"type": "succeeded", "message": message})
+
+
 class MessageLines:
     """Lines that are messages, read by the rules of the request that made their batch."""
 
-    def read(self, line: Line) -> TextRequest:
+    def read(self, line: Line) -> MessageLine:
         """Raises Invalid and Unsupported."""
         params = orjson.loads(line.params)
         if params.get("stream"):
@@ -83,12 +115,7 @@ class MessageLines:
         asked = read_message(line.params, line.rules.version, line.rules.betas)
         if asked.request.max_tokens == 0:
             raise Invalid("Input should be greater than or equal to 1", field="max_tokens")
-        return asked.request
-
-    def succeeded(self, reply: Reply, request: TextRequest, *, id: str, model: str) -> bytes:
-        message = orjson.loads(write_message(reply, id=id, model=model))
-        message["usage"]["service_tier"] = "batch"
-        return orjson.dumps({"type": "succeeded", "message": message})
+        return MessageLine(asked.request)
 
     def failed(self, error: HaigaError, *, id: str) -> bytes:
         return orjson.dumps({"type": "errored", "error": envelope(error, id)})

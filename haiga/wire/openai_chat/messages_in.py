@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, TypeAlias
 
+from haiga.core.generation import PARTIAL
 from haiga.core.messages import (
     Base64Source,
     Block,
@@ -30,7 +31,6 @@ from haiga.core.messages import (
 from haiga.wire.openai_chat import shapes
 
 Placed: TypeAlias = tuple[str, Block]  # where the block stands in the request, and the block
-PARTIAL = "_partial_json"  # under which core/generation.py keeps arguments that are no JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,8 @@ from typing import Any
 
 import orjson
 
-from haiga.core.generation import Reply, StopReason, TokenLogprob, Usage, together
+from haiga.core.generation import PARTIAL, Reply, StopReason, TokenLogprob, Usage, together
 from haiga.core.messages import Thinking, ToolUse, text_of
-from haiga.wire.openai_chat.messages_in import PARTIAL
 from haiga.wire.openai_chat.read import Form
 
 BEGUN = re.compile(r'\s*\{\s*"input"\s*:\s*"')

@@ -1,0 +1,58 @@
+"""What an endpoint's lines are to a worker: the seam between batches and the APIs whose requests they hold."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+from haiga.core.access import Caller
+from haiga.core.embedding import EmbeddingRequest, Embeddings
+from haiga.core.errors import HaigaError
+from haiga.core.generation import Reply, TextRequest, Usage, together
+from haiga.core.jobs import Line
+from haiga.core.ports import ModelCard
+from haiga.services.choices import asked_by, interleave, replies
+from haiga.services.inference import Inference
+
+Work: TypeAlias = Sequence[TextRequest] | EmbeddingRequest
+Made: TypeAlias = Sequence[Reply] | Embeddings
+
+
+class Asked(Protocol):
+    """A line that was read."""
+
+    @property
+    def model(self) -> str:
+        """The model that it names."""
+
+    @property
+    def each(self) -> int:
+        """How many answers it wants to one prompt."""
+
+    def work(self, card: ModelCard) -> Work:
+        """What the model is asked: for several answers, or for vectors. Raises Invalid."""
+
+    def placed(self, error: HaigaError) -> HaigaError:
+        """The error with its field named as the line names it."""
+
+    def succeeded(self, made: Made, *, model: str, created: int, new_id: Callable[[str], str]) -> bytes:
+        """The result as JSON."""
+
+
+class Form(Protocol):
+    """How an endpoint's lines are read, and their failures written as JSON."""
+
+    def read(self, line: Line) -> Asked:
+        """Raises Invalid and Unsupported."""
+
+    def failed(self, error: HaigaError, *, id: str) -> bytes:
+        """The result of a line that was not answered; `id` is the request's."""
+
+
+async def make(inference: Inference, caller: Caller, work: Work, each: int) -> tuple[Made, Usage]:
+    """The answers, and what they used. Raises core errors."""
+    if isinstance(work, EmbeddingRequest):
+        vectors = await inference.embed(caller, work)
+        return vectors, Usage(input=vectors.tokens)
+    callers = asked_by(caller, work, each)
+    events = [inference.generate(by, request) for by, request in zip(callers, work, strict=True)]
+    made = await replies(interleave(events, each))
+    return made, together([reply.usage for reply in made], each)

@@ -1,0 +1,1 @@
+"""The OpenAI Batch API: bodies, input files, lines, results."""
