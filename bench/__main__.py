@@ -1,4 +1,4 @@
-"""`python -m bench [engine|process|sampling|streams …]`: print figures as tables, all of them by default."""
+"""`python -m bench [engine|process|sampling|grammar|streams …]`: print figures as tables, all of them by default."""
 
 import argparse
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import kernels, process, sampling, shapes, streams
+from bench import grammar, kernels, process, sampling, shapes, streams
 
 CONSOLE = Console(width=110)
 
@@ -38,6 +38,20 @@ def sampler(options: argparse.Namespace) -> None:
     CONSOLE.print(table)
 
 
+def grammars(options: argparse.Namespace) -> None:
+    f = grammar.run(_checkpoint(options), _cache(options), options.rounds)
+    table = Table("figure", "value", title=f"Grammars, vocabulary of {sampling.VOCABULARY:,}")
+    table.add_row(f"{grammar.TOOLS} tools: checked on arrival", f"{f.checked * 1000:.1f} ms")
+    table.add_row("compiled in the engine", f"{f.compiled * 1000:.1f} ms")
+    table.add_row("the same request again", f"{f.kept * 1e6:.0f} microseconds")
+    table.add_row(f"what masks add to a step of {grammar.BATCH} answers", f"{f.masks * 1e6:.0f} microseconds")
+    table.add_row("that step, Llama-3.2-1B shape", f"{f.step * 1000:.1f} ms")
+    table.add_row("masks / step", f"{f.masks / f.step:.4f}")
+    for name, seconds in f.hostile.items():
+        table.add_row(f"a schema of {name}", f"{seconds * 1000:.0f} ms")
+    CONSOLE.print(table)
+
+
 def streaming(options: argparse.Namespace) -> None:
     columns = ("route", "wire, microseconds an event", "events/s of one core", "litellm's proxy")
     table = Table(*columns, title=f"A stream of {streams.EVENTS:,} events")
@@ -53,6 +67,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "engine": engine,
     "process": whole_process,
     "sampling": sampler,
+    "grammar": grammars,
     "streams": streaming,
 }
 

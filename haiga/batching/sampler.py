@@ -118,9 +118,10 @@ class Sampler:
         penalised = s.repetition_penalty != 1 or s.frequency_penalty != 0 or s.presence_penalty != 0
         if draw.mask is None and not penalised and not s.logit_bias:
             return logits
-        np.copyto(self._adjusted, logits)
-        if draw.mask is not None:
-            np.minimum(self._adjusted, self._ceiling(draw.mask), out=self._adjusted)
+        if draw.mask is None:
+            np.copyto(self._adjusted, logits)
+        else:
+            np.minimum(logits, self._ceiling(draw.mask), out=self._adjusted)
         if penalised:
             _penalise(self._adjusted, draw)
         for token, bias in s.logit_bias.items():
