@@ -17,7 +17,7 @@ FLAGS = {
     "concurrent": "concurrent",
     "budget": "budget",
 }
-MOST = 10**10  # of anything a minute, which a database's meter holds in 64 bits
+MOST = 10**9  # of anything a minute, which a database's meter holds in 64 bits
 MOST_DOLLARS = 10**9
 NONE = "none"
 

@@ -8,11 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from haiga.config import Settings
 from haiga.core.access import Caller
 from haiga.core.generation import TextRequest
+from haiga.core.ports import Meters
 from haiga.core.records import Price
 from haiga.services.inference import Inference
 from haiga.services.limits import Limiter, LocalMeters
 from haiga.services.prices import Prices, read_prices
 from haiga.services.usage import Ledger, Recorder
+from haiga.stores.meters import DatabaseMeters
 from haiga.stores.usage import DatabaseUsage
 
 FREE = Price()
@@ -45,5 +47,6 @@ def metering(settings: Settings, database: AsyncEngine, inference: Callable[[], 
     async def count(caller: Caller, request: TextRequest) -> int:
         return await inference().count(caller, request)
 
-    limiter = Limiter(LocalMeters(), count, lambda caller, name: named(caller, name)[1], ledger.spent_by)
+    meters: Meters = DatabaseMeters(database) if database.dialect.name == "postgresql" else LocalMeters()
+    limiter = Limiter(meters, count, lambda caller, name: named(caller, name)[1], ledger.spent_by)
     return Metering(prices, ledger, Recorder(ledger.add, named), limiter)

@@ -44,7 +44,7 @@ class Want:
     """`amount` of what the meter with this name counts, of which `limit` may be in use.
 
     `drains`: the meter empties at `limit` a minute; otherwise only what is given back leaves it. `start` is what a
-    meter holds that nobody has seen before.
+    meter holds that nobody has seen before. `shared`: servers over one database count together, if they can.
     """
 
     meter: str
@@ -52,6 +52,7 @@ class Want:
     amount: int
     drains: bool = True
     start: int = 0
+    shared: bool = True
 
     @property
     def unit(self) -> int:

@@ -76,6 +76,15 @@ MODELS = Table(
     Column("added_at", BigInteger, nullable=False),
 )
 
+# What is in use of limits that several servers share, in core.limits' units; `at` is a microsecond of unix time.
+METERS = Table(
+    "meters",
+    METADATA,
+    Column("name", String(255), primary_key=True),
+    Column("used", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
 # What requests used and cost, never what was said. Costs are billionths of a US dollar.
 USAGE = Table(
     "usage",
