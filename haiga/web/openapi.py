@@ -48,7 +48,13 @@ from haiga.wire.openai_files.uploads import CompletionOfUpload, PartForm, Upload
 from haiga.wire.openai_models import OpenAIErrorAnswer, OpenAIModel, OpenAIModels
 from haiga.wire.openai_responses import answers as responses
 from haiga.wire.openai_responses.shapes import ConversationBody, ConversationChange, ConversationItems, ResponseBody
-from haiga.wire.openrouter.answers import RouterChatAnswer, RouterDataAnswer, RouterErrorAnswer, RouterModelsAnswer
+from haiga.wire.openrouter.answers import (
+    RouterChatAnswer,
+    RouterDataAnswer,
+    RouterErrorAnswer,
+    RouterListAnswer,
+    RouterModelsAnswer,
+)
 from haiga.wire.openrouter.shapes import RouterBody
 from haiga.wire.webhooks import answers as webhooks
 from haiga.wire.webhooks.messages import WebhookBody, WebhookChange, WebhookRotation, WebhookTest
@@ -223,6 +229,8 @@ GET_DELIVERY = _webhook(webhooks.DeliveryAnswer)
 ROUTER_CHAT = _operation(RouterChatAnswer, {"requestBody": _body(RouterBody)}, error=RouterErrorAnswer, streams=True)
 ROUTER_EMBEDDING = _operation(EmbeddingAnswer, {"requestBody": _body(EmbeddingBody)}, error=RouterErrorAnswer)
 ROUTER_MESSAGE = _operation(MessageAnswer, {"requestBody": _body(MessageBody)}, streams=True)
+ROUTER_RESPONSE = _operation(responses.ResponseAnswer, _RESPONSE, error=RouterErrorAnswer, streams=True)
+ROUTER_LIST = _operation(RouterListAnswer, {}, error=RouterErrorAnswer)
 ROUTER_MODELS = _operation(RouterModelsAnswer, {}, error=RouterErrorAnswer)
 ROUTER_DATA = _operation(RouterDataAnswer, {}, error=RouterErrorAnswer)
 

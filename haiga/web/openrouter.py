@@ -21,17 +21,15 @@ from haiga.services.packing import fits, middle_out
 from haiga.services.routing import Answers, first_that_answers, routed_replies
 from haiga.web.credentials import authenticate
 from haiga.web.families import request_id
-from haiga.web.messages import Messages
 from haiga.web.services import Services
 from haiga.web.streaming import stream_reply, while_connected
 from haiga.wire.openrouter import models
-from haiga.wire.openrouter.generation import periods, write_generation, write_key
+from haiga.wire.openrouter.generation import periods, write_credits, write_generation, write_key, write_providers
 from haiga.wire.openrouter.read import RouterRequest, read_router_chat
 from haiga.wire.openrouter.stream import RouterStream
 from haiga.wire.openrouter.write import write_router_chat
 
 LIST = "/api/v1/models"
-OLDEST_VERSION = (b"anthropic-version", b"2023-06-01")
 
 
 class OpenRouter:
@@ -39,7 +37,6 @@ class OpenRouter:
 
     def __init__(self, services: Services, clock: Callable[[], float] = time.time) -> None:
         self._services = services
-        self._messages = Messages(services)
         self._clock = clock
 
     async def chat(self, request: Request) -> Response:
@@ -95,14 +92,6 @@ class OpenRouter:
     def _price(self, model: str) -> Price:
         return self._services.prices.get(model, Price())
 
-    async def messages(self, request: Request) -> Response:
-        """Create a message in Anthropic's form. The version header, which that API demands, may be left out."""
-        if "anthropic-version" not in request.headers:
-            request = Request(
-                {**request.scope, "headers": [*request.scope["headers"], OLDEST_VERSION]}, request.receive
-            )
-        return await self._messages.create(request)
-
     # --- models ---
 
     async def models(
@@ -151,16 +140,48 @@ class OpenRouter:
     async def key(self, request: Request) -> Response:
         """The caller's own key."""
         caller = await authenticate(self._services.access, request)
-        own = {"key": caller.key} if caller.key else {"workspace": caller.workspace}
+        own = self._own(caller)
         spent = {name: await self._spent(own, since) for name, since in periods(self._clock()).items()}
-        limits = next((owner.limits for owner in caller.owners if owner.id == caller.key), Limits())
-        budget = None if limits.budget is None else Decimal(limits.budget) / DOLLAR
-        return _json(write_key(caller.key or "no key", spent, budget, admin=caller.admin, requests=limits.requests))
+        limits = _limits(caller)
+        return _json(
+            write_key(caller.key or "no key", spent, _budget(caller), admin=caller.admin, requests=limits.requests)
+        )
+
+    async def credits(self, request: Request) -> Response:
+        """What the caller's key may spend, and what it has spent."""
+        caller = await authenticate(self._services.access, request)
+        own, budget = self._own(caller), _budget(caller)
+        left = (
+            None
+            if budget is None
+            else max(Decimal(0), budget - await self._spent(own, periods(self._clock())["usage_monthly"]))
+        )
+        return _json(write_credits(await self._spent(own, 0), left))
+
+    async def providers(self, request: Request) -> Response:
+        """Who serves models here: this server alone."""
+        await authenticate(self._services.access, request)
+        return _json(write_providers())
+
+    def _own(self, caller: Caller) -> Mapping[str, str]:
+        """By what the caller's own spending is told from that of others."""
+        return {"key": caller.key} if caller.key else {"workspace": caller.workspace}
 
     async def _spent(self, own: Mapping[str, str], since: float) -> Decimal:
         """US dollars since a unix second."""
         ledger = self._services.ledger
         return Decimal(await ledger.spent(own, since) if ledger else 0) / DOLLAR
+
+
+def _limits(caller: Caller) -> Limits:
+    """Those of the caller's own key."""
+    return next((owner.limits for owner in caller.owners if owner.id == caller.key), Limits())
+
+
+def _budget(caller: Caller) -> Decimal | None:
+    """US dollars a month."""
+    budget = _limits(caller).budget
+    return None if budget is None else Decimal(budget) / DOLLAR
 
 
 def _asked_about(origin: Origin, asked: RouterRequest, id: str) -> Origin:

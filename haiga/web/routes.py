@@ -15,6 +15,7 @@ from haiga.web.openai import OpenAI
 from haiga.web.openai_batches import OpenAIBatches
 from haiga.web.openrouter import LIST, OpenRouter
 from haiga.web.responses import Responses
+from haiga.web.routed import RoutedForms
 from haiga.web.services import Services
 from haiga.web.status import Status
 from haiga.web.uploads import Uploads
@@ -117,8 +118,10 @@ def router(services: Services) -> APIRouter:
 
     openrouter = OpenRouter(services)
     add("/api/v1/chat/completions", openrouter.chat, methods=["POST"], **openapi.ROUTER_CHAT)
-    add("/api/v1/embeddings", embeddings.create, methods=["POST"], **openapi.ROUTER_EMBEDDING)
-    add("/api/v1/messages", openrouter.messages, methods=["POST"], **openapi.ROUTER_MESSAGE)
+    add("/api/v1/embeddings", embeddings.priced, methods=["POST"], **openapi.ROUTER_EMBEDDING)
+    routed = RoutedForms(services)
+    add("/api/v1/messages", routed.messages, methods=["POST"], **openapi.ROUTER_MESSAGE)
+    add("/api/v1/responses", routed.responses, methods=["POST"], **openapi.ROUTER_RESPONSE)
     add(LIST, openrouter.models, methods=["GET"], **openapi.ROUTER_MODELS)
     add(f"{LIST}/user", openrouter.models, methods=["GET"], **openapi.ROUTER_MODELS)
     add(f"{LIST}/count", openrouter.count_models, methods=["GET"], **openapi.ROUTER_DATA)
@@ -126,6 +129,8 @@ def router(services: Services) -> APIRouter:
     add("/api/v1/model/{id:path}", openrouter.model, methods=["GET"], **openapi.ROUTER_DATA)
     add("/api/v1/generation", openrouter.generation, methods=["GET"], **openapi.ROUTER_DATA)
     add("/api/v1/key", openrouter.key, methods=["GET"], **openapi.ROUTER_DATA)
+    add("/api/v1/credits", openrouter.credits, methods=["GET"], **openapi.ROUTER_DATA)
+    add("/api/v1/providers", openrouter.providers, methods=["GET"], **openapi.ROUTER_LIST)
 
     for path, handler in {"/": status.hello, "/health": status.health, "/ready": status.ready}.items():
         add(path, handler, methods=["GET"])

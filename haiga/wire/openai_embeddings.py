@@ -48,6 +48,7 @@ class EmbeddingBody(Shape):
 class EmbeddingUsage(BaseModel):
     prompt_tokens: int
     total_tokens: int
+    cost: float | None = None
 
 
 class EmbeddingItem(BaseModel):
@@ -71,11 +72,11 @@ def read_embedding(body: bytes) -> tuple[EmbeddingRequest, Encoding]:
     return request, shape.encoding_format or "float"
 
 
-def write_embeddings(made: Embeddings, encoding: Encoding, model: str) -> bytes:
-    """The answer under the name `model`."""
+def write_embeddings(made: Embeddings, encoding: Encoding, model: str, cost: float | None = None) -> bytes:
+    """The answer under the name `model`, with its `cost` in US dollars where that is told."""
     write = _base64 if encoding == "base64" else array.tolist
     data = [{"object": "embedding", "index": i, "embedding": write(vector)} for i, vector in enumerate(made.vectors)]
-    usage = {"prompt_tokens": made.tokens, "total_tokens": made.tokens}
+    usage = {"prompt_tokens": made.tokens, "total_tokens": made.tokens, **({} if cost is None else {"cost": cost})}
     return orjson.dumps({"object": "list", "data": data, "model": model, "usage": usage})
 
 

@@ -58,3 +58,7 @@ class RouterModelsAnswer(BaseModel):
 
 class RouterDataAnswer(BaseModel):
     data: dict[str, Any]
+
+
+class RouterListAnswer(BaseModel):
+    data: list[dict[str, Any]]

@@ -11,7 +11,7 @@ import orjson
 from haiga.core.records import Generation
 from haiga.wire.openai_chat.write import FINISH
 from haiga.wire.openrouter import PROVIDER
-from haiga.wire.openrouter.read import AUTO
+from haiga.wire.openrouter.routing import AUTO
 
 # What does not exist here: searches, media, presets, other providers.
 ABSENT: dict[str, Any] = {
@@ -110,3 +110,14 @@ def write_key(
             }
         }
     )
+
+
+def write_credits(spent: Decimal, left: Decimal | None) -> bytes:
+    """US dollars spent ever, and as many as may be spent in all: null without a budget, since nothing is prepaid."""
+    total = None if left is None else float(spent + left)
+    return orjson.dumps({"data": {"total_credits": total, "total_usage": float(spent)}})
+
+
+def write_providers() -> bytes:
+    links = dict.fromkeys(("privacy_policy_url", "terms_of_service_url", "status_page_url"))
+    return orjson.dumps({"data": [{"name": PROVIDER, "slug": PROVIDER.lower(), **links}]})

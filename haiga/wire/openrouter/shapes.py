@@ -53,8 +53,9 @@ def _default_model(value: Any) -> Any:
     return "" if value is None else value
 
 
-class RouterBody(ChatBody):
-    """`model` may be left out when `models` names some."""
+class RoutedBody(Shape):
+    """The fields that say who may answer, in whatever form the rest of the body is. `model` may be left out when
+    `models` names some."""
 
     model: Annotated[str, Field(max_length=256), BeforeValidator(_default_model)] = ""
     models: list[Annotated[str, Field(min_length=1, max_length=256)]] | None = Field(
@@ -64,10 +65,26 @@ class RouterBody(ChatBody):
     route: str | None = None
     plugins: list[Plugin] | None = Field(default=None, fail_fast=True)
     transforms: list[str] | None = None
+    session_id: str | None = Field(default=None, max_length=256)
+
+
+class Fallback(Shape):
+    model: str = Field(min_length=1, max_length=256)
+
+
+class FallbacksBody(RoutedBody):
+    """As Messages and Responses have them: `fallbacks` names further models in another way than `models`."""
+
+    fallbacks: list[Fallback] | None = Field(default=None, max_length=3, fail_fast=True)
+
+
+class RouterBody(RoutedBody, ChatBody):
+    """The body of POST /api/v1/chat/completions."""
+
+    model: Annotated[str, Field(max_length=256), BeforeValidator(_default_model)] = ""
     reasoning: Reasoning | None = None
     include_reasoning: bool | None = None
     top_a: float | None = Field(default=None, ge=0, le=1)
     cache_control: CacheControlMark | None = None
-    session_id: str | None = Field(default=None, max_length=256)
     trace: dict[str, Any] | None = None
     usage: dict[str, Any] | None = None

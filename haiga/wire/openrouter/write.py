@@ -71,23 +71,33 @@ def reasoning_detail(block: Block) -> dict[str, Any] | None:
     return None
 
 
+def costs(usage: Usage, price: Price) -> dict[str, Any]:
+    """What an answer cost, in US dollars."""
+    return {
+        "cost": float(price.of(usage)),
+        "is_byok": False,
+        "cost_details": {
+            "upstream_inference_cost": None,
+            "upstream_inference_prompt_cost": float(price.of_prompt(usage)),
+            "upstream_inference_completions_cost": float(price.of_completion(usage)),
+        },
+    }
+
+
 def router_usage(usage: Usage, price: Price) -> dict[str, Any]:
+    cost = costs(usage, price)
     return {
         "prompt_tokens": usage.prompt,
         "completion_tokens": usage.output,
         "total_tokens": usage.prompt + usage.output,
-        "cost": float(price.of(usage)),
-        "is_byok": False,
+        "cost": cost["cost"],
+        "is_byok": cost["is_byok"],
         "prompt_tokens_details": {
             "cached_tokens": usage.cache_read,
             "cache_write_tokens": usage.creation,
             "audio_tokens": 0,
             "video_tokens": 0,
         },
-        "cost_details": {
-            "upstream_inference_cost": None,
-            "upstream_inference_prompt_cost": float(price.of_prompt(usage)),
-            "upstream_inference_completions_cost": float(price.of_completion(usage)),
-        },
+        "cost_details": cost["cost_details"],
         "completion_tokens_details": {"reasoning_tokens": usage.thinking, "image_tokens": 0},
     }
