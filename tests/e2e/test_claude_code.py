@@ -1,4 +1,4 @@
-"""Claude Code's command line holds a turn with its full list of tools against a served model.
+"""Claude Code's command line holds a turn with its full list of tools against a served model, and runs one of them.
 
 The model's weights are written so that it greets and ends, whatever it is asked: one that says random words until
 max_tokens is an error to Claude Code. Its tokenizer is the starter's, so that a prompt of 90 KB is read in seconds.
@@ -8,9 +8,9 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -19,11 +19,20 @@ from typing import Any
 import httpx
 import pytest
 
+from haiga.core.generation import Event, TextRequest
+from haiga.core.messages import ToolResult, text_of
+from haiga.engines.fake import CARD, FakeEngine
+from haiga.services.inference import Inference
+from haiga.services.models import Models
 from haiga.starter import text_path
 from haiga.text.tokenizer import Tokenizer
+from haiga.web.app import Services
 from tests.chains import link
 from tests.checkpoints import make_checkpoint
 from tests.e2e.test_serve import serving
+from tests.wire.openai_server import EVERYTHING, OneKey
+from tests.wire.openai_server import serving as serving_in_process
+from tests.wire.tools_server import calls, part, says
 
 CLAUDE = Path(__file__).with_name("claude_code") / "node_modules" / ".bin" / "claude"
 GREETING = "Hello there!"
@@ -122,6 +131,40 @@ def test_claude_code_holds_a_conversation_with_its_full_list_of_tools(tmp_path: 
     assert all(whole == without for whole, without in counts)
     read, whole = second["usage"]["cache_read_input_tokens"], counts[-1][0]
     assert 0.9 < read / whole < 1
+
+
+class Reader(FakeEngine):
+    """Asks for a file to be read, and says what the result was."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(replace(CARD, name="reader", capabilities=EVERYTHING, context=200_000, max_output=64_000))
+        self._path = str(path)
+        self.results: list[ToolResult] = []
+
+    async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
+        results = [b for message in request.messages for b in message.content if isinstance(b, ToolResult)]
+        self.results = results or self.results
+        can = any(tool.name == "Read" for tool in request.tools)
+        script = part(says("nothing to read"), stop="end_turn")
+        if results:
+            script = part(says(f"It says: {text_of(results[-1].content)}"), stop="end_turn")
+        elif can:
+            script = part(says("I will look."), calls("Read", {"file_path": self._path}))
+        async for event in FakeEngine(self.card, script).generate(request):
+            yield event
+
+
+def test_claude_code_runs_a_tool_that_the_model_asks_for_and_the_model_is_told_its_result(tmp_path: Path) -> None:
+    note = tmp_path / "note.txt"
+    note.write_text("seven herons at dusk")
+    engine = Reader(note)
+    services = Services(OneKey(), Inference(Models({"reader": engine}, [("claude-*", "reader")])))
+    with serving_in_process(services) as url:
+        told = say(url, tmp_path, "What does the note say?")
+    assert (False, 2) == (told["is_error"], told["num_turns"])
+    assert "It says:" in told["result"] and "seven herons at dusk" in told["result"]
+    (result,) = engine.results
+    assert not result.is_error and "seven herons at dusk" in text_of(result.content)
 
 
 def count(url: str, body: dict[str, Any]) -> tuple[int, int]:
