@@ -37,6 +37,9 @@ class Settings:
     allow_host: tuple[str, ...]
     allow_fetch: tuple[str, ...]
     tools: Path | None
+    result_cache: bool
+    result_cache_size: int
+    result_cache_age: float
     drain: float
     file_quota: int
     file_storage: int
@@ -276,6 +279,31 @@ TABLE: Mapping[str, Setting] = {
         "HAIGA_TOOLS",
         "A TOML or JSON file of tools that the server itself runs for models.",
         metavar="FILE",
+    ),
+    "result_cache": Setting(
+        "--result-cache",
+        parse_switch,
+        "no",
+        "HAIGA_RESULT_CACHE",
+        "Answer what was asked before from the store, unless a request says `haiga-cache: off`; without this, lines of"
+        " batches and requests that say `haiga-cache: on`.",
+        switch="yes",
+    ),
+    "result_cache_size": Setting(
+        "--result-cache-size",
+        parse_bytes,
+        "256MB",
+        "HAIGA_RESULT_CACHE_SIZE",
+        "Answers that are kept to be given again, in all; 0 for none.",
+        metavar="SIZE",
+    ),
+    "result_cache_age": Setting(
+        "--result-cache-age",
+        parse_seconds,
+        "7d",
+        "HAIGA_RESULT_CACHE_AGE",
+        "How long an answer is kept to be given again.",
+        metavar="TIME",
     ),
     "drain": Setting(
         "--drain",

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Protocol
 
 import typer
@@ -25,6 +26,7 @@ from haiga.services.files import Files
 from haiga.services.inference import Inference
 from haiga.services.models import Models
 from haiga.services.responses import Responses
+from haiga.services.results import ResultCache
 from haiga.services.tools import Connector, ServerTools
 from haiga.services.webhooks import Deliverer, Sender, Webhooks
 from haiga.stores.batches import DatabaseBatches
@@ -32,6 +34,7 @@ from haiga.stores.blobs import DiskBlobs
 from haiga.stores.chats import DatabaseChats
 from haiga.stores.files import DatabaseFiles
 from haiga.stores.responses import DatabaseResponses
+from haiga.stores.results import DatabaseResults
 from haiga.stores.secret import kept_secret
 from haiga.stores.webhooks import DatabaseWebhooks
 from haiga.web.app import Services, WebSettings, create_app
@@ -58,7 +61,15 @@ def build_server(
     tools = ServerTools(configured.registry, Connector(fetch), models.take_tools, configured.rounds)
 
     metered = metering(settings, database, lambda: inference)
-    inference = Inference(models, key, [*metered.stages, tools], metered.stages, tools.prompted)
+    cache = ResultCache(
+        DatabaseResults(database),
+        lambda caller, name: inference.model(caller, name),
+        limit=settings.result_cache_size,
+        age=settings.result_cache_age,
+        unasked=settings.result_cache,
+        release=version("haiga") + ("" if settings.tools is None else settings.tools.read_text()),
+    )
+    inference = Inference(models, key, [*metered.stages, cache, tools], metered.stages, tools.prompted)
     kept = Responses(inference, DatabaseResponses(database))
     lines = DatabaseBatches(database)
     forms: dict[str, Form] = {ENDPOINT: MessageLines(), **openai_lines(web.new_id)}

@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 from haiga.core.limits import Limits, Owner
+from haiga.core.results import Reuse
 
 Family: TypeAlias = Literal["anthropic", "openai", "openrouter"]
 Role: TypeAlias = Literal["admin", "developer", "readonly"]
@@ -28,8 +29,9 @@ class Scope:
 @dataclass(frozen=True, slots=True)
 class Origin:
     """The HTTP request behind a question. `answer` is the id of the answer where the API can be asked about it
-    afterwards, `asked_for` the model as it was named; the rest is how a client says who it is. `answers` are wanted to
-    one prompt; `again` marks those but the first, with which the prompt is counted."""
+    afterwards, `asked_for` the model as it was named, `reuse` what is said of kept answers; the rest is how a client
+    says who it is. `answers` are wanted to one prompt; `again` marks those but the first, with which the prompt is
+    counted."""
 
     request_id: str = ""
     family: Family = "anthropic"
@@ -42,6 +44,7 @@ class Origin:
     session: str | None = None
     referer: str | None = None
     agent: str | None = None
+    reuse: Reuse = field(default_factory=Reuse, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,8 @@ class Usage:
 
     `cache_read` counts tokens whose keys and values were really reused; the creations count tokens newly
     computed and pinned for that lifetime. Of a prediction's tokens `accepted` were tried and came true, and are part
-    of `output`; `rejected` were tried in vain, and are part of nothing.
+    of `output`; `rejected` were tried in vain, and are part of nothing. `reused`: nothing was computed, the counters
+    are those of the answer that was kept.
     """
 
     input: int = 0
@@ -147,6 +148,7 @@ class Usage:
     thinking: int = 0
     accepted: int = 0
     rejected: int = 0
+    reused: bool = False
 
     @property
     def prompt(self) -> int:
@@ -159,7 +161,7 @@ class Usage:
     @property
     def answer_only(self) -> "Usage":
         """Without the prompt: what another answer to one that was counted before used."""
-        return Usage(output=self.output, thinking=self.thinking)
+        return Usage(output=self.output, thinking=self.thinking, reused=self.reused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,6 +416,7 @@ def together(usages: Sequence[Usage], each: int) -> Usage:
         thinking=sum(used.thinking for used in usages),
         accepted=sum(used.accepted for used in usages),
         rejected=sum(used.rejected for used in usages),
+        reused=all(used.reused for used in usages),
     )
 
 

@@ -511,3 +511,16 @@ class FileStore(Protocol):
 
     async def cancel_upload(self, upload: KeptUpload) -> bool:
         """A pending upload is given up, its parts are forgotten; False when it is pending no more."""
+
+
+class ResultStore(Protocol):
+    """Where answers are kept to be given again; times are unix seconds."""
+
+    async def find(self, workspace: str, digest: str, since: int, now: int) -> bytes | None:
+        """The workspace's answer with this digest, unless it is older than `since`; it was used `now`."""
+
+    async def keep(self, workspace: str, digest: str, body: bytes, now: int) -> None:
+        """Keep an answer; one with the same digest is replaced."""
+
+    async def trim(self, limit: int, since: int) -> None:
+        """Forget answers older than `since`, and of the others those used longest ago until `limit` bytes are left."""

@@ -16,7 +16,7 @@ SUCCEEDED = "succeeded"
 @dataclass(frozen=True, slots=True)
 class Price:
     """US dollars per token. A price of None for cached tokens is that of the prompt; `batch` is the share of it all
-    that a batch pays."""
+    that a batch pays. What was not computed costs nothing."""
 
     prompt: Decimal = NOTHING
     completion: Decimal = NOTHING
@@ -30,6 +30,8 @@ class Price:
         return not any((self.prompt, self.completion, self.cache_read, self.cache_write, self.cache_write_1h))
 
     def of_prompt(self, usage: Usage) -> Decimal:
+        if usage.reused:
+            return NOTHING
         read, write, hour = (
             self.prompt if price is None else price
             for price in (self.cache_read, self.cache_write, self.cache_write_1h)
@@ -38,7 +40,7 @@ class Price:
         return usage.input * self.prompt + cached
 
     def of_completion(self, usage: Usage) -> Decimal:
-        return usage.output * self.completion
+        return NOTHING if usage.reused else usage.output * self.completion
 
     def discount(self, usage: Usage) -> Decimal:
         """What caching saved; below zero where writing cost more than reading saved."""
@@ -48,6 +50,8 @@ class Price:
         return self.of_prompt(usage) + self.of_completion(usage)
 
     def costs(self, usage: Usage, batch: bool = False) -> "Cost":
+        if usage.reused:
+            return Cost()
         share = DOLLAR * (self.batch if batch else 1)
         read, write, hour = (
             self.prompt if price is None else price

@@ -296,3 +296,16 @@ UPLOAD_PARTS = Table(
     Column("digest", String(64), nullable=False, index=True),
     Column("created_at", BigInteger, nullable=False),
 )
+
+# Answers to be given again; `size` is that of the body in bytes.
+RESULTS = Table(
+    "results",
+    METADATA,
+    Column("digest", String(64), primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    Column("used_at", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("ix_results_used_at", "used_at", "digest", "size"),
+)

@@ -72,5 +72,5 @@ def _record(row: RowMapping) -> Record:
 def _total(row: Row[Any], groups: int) -> Total:
     start, *rest = tuple(row)
     requests, *counts = (int(count) for count in rest[groups:])
-    usage, cost = counts[: len(TOKENS)], counts[len(TOKENS) :]
-    return Total(int(start), tuple(rest[:groups]), requests, Usage(*usage), Cost(*cost))
+    used: dict[str, Any] = dict(zip(TOKENS, counts, strict=False))
+    return Total(int(start), tuple(rest[:groups]), requests, Usage(**used), Cost(*counts[len(TOKENS) :]))

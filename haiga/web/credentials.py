@@ -6,10 +6,12 @@ from dataclasses import replace
 from starlette.requests import Request
 
 from haiga.core.access import Caller, Origin
-from haiga.core.errors import Denied
+from haiga.core.errors import Denied, Invalid
+from haiga.core.results import Reuse
 from haiga.web.families import family, request_id
 from haiga.web.services import Access
 
+CACHE = "haiga-cache"
 READING = ("GET", "HEAD")
 CALLED = {"anthropic": "Anthropic", "openai": "OpenAI", "openrouter": "OpenRouter"}
 
@@ -27,6 +29,7 @@ async def authenticate(access: Access, request: Request) -> Caller:
         request.scope["path"],
         referer=headers.get("http-referer"),
         agent=headers.get("user-agent"),
+        reuse=Reuse(_wants_kept(request)),
     )
     caller = replace(caller, origin=origin)
     request.scope["state"]["caller"] = caller
@@ -39,6 +42,14 @@ async def authenticate_admin(access: Access, request: Request) -> Caller:
     if not caller.admin:
         raise Denied("this API key may not administer the server: it takes one made with --role admin")
     return caller
+
+
+def _wants_kept(request: Request) -> bool | None:
+    """Whether an answer that was given before will do; None where nothing is said."""
+    wanted = request.headers.get(CACHE)
+    if wanted not in (None, "on", "off"):
+        raise Invalid("Input should be 'on' or 'off'", field=CACHE)
+    return None if wanted is None else wanted == "on"
 
 
 async def _holder(access: Access, request: Request) -> Caller:

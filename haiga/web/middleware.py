@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from haiga.core.errors import Cancelled, Denied, Failed, HaigaError, Invalid, TooLarge
+from haiga.web.credentials import CACHE
 from haiga.web.families import error_response
 from haiga.web.limits import Stands, limit_headers
 
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 class RequestIds:
     """Gives every request an id, and every answer the header that tells it, errors included, and those that tell its
-    caller where it stands."""
+    caller where it stands and whether the answer was kept from before."""
 
     def __init__(self, app: ASGIApp, new_id: Callable[[str], str], stands: Stands) -> None:
         self._app = app
@@ -41,9 +42,17 @@ class RequestIds:
                 headers = MutableHeaders(scope=message)
                 headers["request-id"] = headers["x-request-id"] = id
                 headers.update(limit_headers(self._stands, scope, message["status"]))
+                headers.update(_kept_header(scope))
             await send(message)
 
         return await self._app(scope, receive, send_with_id)
+
+
+def _kept_header(scope: Scope) -> dict[str, str]:
+    """Whether the answer was kept from before, where it was looked for."""
+    caller = scope["state"].get("caller")
+    told = caller.origin.reuse.told if caller else None
+    return {} if told is None else {CACHE: told}
 
 
 class ErrorAnswers:

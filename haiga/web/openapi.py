@@ -111,6 +111,13 @@ BETA = {
     "description": "Comma-separated names; unknown ones are tolerated.",
     "schema": {"type": "string"},
 }
+CACHE = {
+    "name": "haiga-cache",
+    "in": "header",
+    "required": False,
+    "description": "Whether a kept answer to the same deterministic request will do.",
+    "schema": {"type": "string", "enum": ["on", "off"]},
+}
 SECURITY: dict[str, dict[str, Any]] = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -147,7 +154,7 @@ def _body(shape: type[BaseModel]) -> dict[str, Any]:
 
 
 CREATE_MESSAGE = _operation(
-    MessageAnswer, {"requestBody": _body(MessageBody), "parameters": [VERSION, BETA]}, streams=True
+    MessageAnswer, {"requestBody": _body(MessageBody), "parameters": [VERSION, BETA, CACHE]}, streams=True
 )
 COUNT_TOKENS = _operation(CountAnswer, {"requestBody": _body(CountBody), "parameters": [VERSION, BETA]})
 DEDUPE = {
@@ -183,9 +190,14 @@ CREATE_UPLOAD = _operation(UploadAnswer, {"requestBody": _body(UploadBody)}, err
 ADD_PART = _operation(UploadPartAnswer, {"requestBody": _form(PartForm)}, error=OpenAIErrorAnswer)
 COMPLETE_UPLOAD = _operation(UploadAnswer, {"requestBody": _body(CompletionOfUpload)}, error=OpenAIErrorAnswer)
 CANCEL_UPLOAD = _operation(UploadAnswer, {}, error=OpenAIErrorAnswer)
-CREATE_CHAT = _operation(chats.ChatAnswer, {"requestBody": _body(ChatBody)}, error=OpenAIErrorAnswer, streams=True)
+CREATE_CHAT = _operation(
+    chats.ChatAnswer, {"requestBody": _body(ChatBody), "parameters": [CACHE]}, error=OpenAIErrorAnswer, streams=True
+)
 CREATE_COMPLETION = _operation(
-    chats.CompletionAnswer, {"requestBody": _body(CompletionBody)}, error=OpenAIErrorAnswer, streams=True
+    chats.CompletionAnswer,
+    {"requestBody": _body(CompletionBody), "parameters": [CACHE]},
+    error=OpenAIErrorAnswer,
+    streams=True,
 )
 CREATE_EMBEDDING = _operation(EmbeddingAnswer, {"requestBody": _body(EmbeddingBody)}, error=OpenAIErrorAnswer)
 LIST_CHATS = _operation(chats.KeptChatsAnswer, {}, error=OpenAIErrorAnswer)
@@ -194,7 +206,9 @@ UPDATE_CHAT = _operation(chats.KeptChatAnswer, {"requestBody": _body(ChatUpdateB
 DELETE_CHAT = _operation(chats.DeletedChatAnswer, {}, error=OpenAIErrorAnswer)
 LIST_MESSAGES = _operation(chats.KeptMessagesAnswer, {}, error=OpenAIErrorAnswer)
 _RESPONSE = {"requestBody": _body(ResponseBody)}
-CREATE_RESPONSE = _operation(responses.ResponseAnswer, _RESPONSE, error=OpenAIErrorAnswer, streams=True)
+CREATE_RESPONSE = _operation(
+    responses.ResponseAnswer, _RESPONSE | {"parameters": [CACHE]}, error=OpenAIErrorAnswer, streams=True
+)
 COUNT_INPUT = _operation(responses.InputTokensAnswer, _RESPONSE, error=OpenAIErrorAnswer)
 COMPACT_RESPONSE = _operation(responses.CompactionAnswer, _RESPONSE, error=OpenAIErrorAnswer)
 GET_RESPONSE = _operation(responses.ResponseAnswer, {}, error=OpenAIErrorAnswer, streams=True)
@@ -226,7 +240,9 @@ TEST_WEBHOOK = _webhook(webhooks.TestedWebhookAnswer, WebhookTest)
 WEBHOOK_TYPES = _webhook(webhooks.EventTypesAnswer)
 LIST_DELIVERIES = _webhook(webhooks.DeliveriesAnswer)
 GET_DELIVERY = _webhook(webhooks.DeliveryAnswer)
-ROUTER_CHAT = _operation(RouterChatAnswer, {"requestBody": _body(RouterBody)}, error=RouterErrorAnswer, streams=True)
+ROUTER_CHAT = _operation(
+    RouterChatAnswer, {"requestBody": _body(RouterBody), "parameters": [CACHE]}, error=RouterErrorAnswer, streams=True
+)
 ROUTER_EMBEDDING = _operation(EmbeddingAnswer, {"requestBody": _body(EmbeddingBody)}, error=RouterErrorAnswer)
 ROUTER_MESSAGE = _operation(MessageAnswer, {"requestBody": _body(MessageBody)}, streams=True)
 ROUTER_RESPONSE = _operation(responses.ResponseAnswer, _RESPONSE, error=RouterErrorAnswer, streams=True)

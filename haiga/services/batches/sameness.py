@@ -6,6 +6,7 @@ from hashlib import sha256
 from haiga.core.embedding import EmbeddingRequest
 from haiga.core.generation import TextRequest
 from haiga.core.jobs import Dedupe
+from haiga.core.messages import Block, BlocksSource, Document, Image, ToolResult, UrlSource
 from haiga.core.ports import ModelCard
 from haiga.services.batches.forms import Work
 
@@ -37,9 +38,21 @@ def _meant(work: Work, model: str, workspace: str) -> object:
 
 
 def is_deterministic(request: TextRequest) -> bool:
-    """Whether the same request again is to give the same answer."""
+    """Whether the same request again is to give the same answer: chance has no part in it, nor has what a URL holds
+    by then."""
     sampling = request.sampling
-    return sampling.temperature == 0 or sampling.top_k == 1 or sampling.seed is not None
+    fixed = sampling.temperature == 0 or sampling.top_k == 1 or sampling.seed is not None
+    return fixed and not any(_fetched(block) for message in request.messages for block in message.content)
+
+
+def _fetched(block: Block) -> bool:
+    """Whether a part of the block is behind a URL."""
+    match block:
+        case ToolResult(content=inner) | Document(source=BlocksSource(content=inner)):
+            return any(map(_fetched, inner))
+        case Image(source=UrlSource()) | Document(source=UrlSource()):
+            return True
+    return False
 
 
 def order_of(work: Work, model: str) -> str:

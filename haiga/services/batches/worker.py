@@ -15,8 +15,10 @@ from typing import TypeAlias
 from haiga.core.access import Caller, Origin
 from haiga.core.embedding import EmbeddingRequest
 from haiga.core.errors import Busy, Cancelled, Dead, Failed, HaigaError, Limited
+from haiga.core.generation import Usage
 from haiga.core.jobs import SUSPECT, TRIES, Line, Outcome, Prepared
 from haiga.core.ports import BatchStore
+from haiga.core.results import Reuse
 from haiga.services.batches.forms import Form, Work, make
 from haiga.services.batches.sameness import digest_of, order_of
 from haiga.services.inference import Inference
@@ -218,21 +220,23 @@ class Worker:
 
     async def _answer(self, line: Line) -> Outcome:
         asked = self._forms[line.endpoint].read(line)
-        caller = replace(await self._holder(line.key, line.workspace), origin=Origin(endpoint=line.endpoint))
+        origin = Origin(endpoint=line.endpoint, reuse=Reuse(line.rules.dedupe != "off"))
+        caller = replace(await self._holder(line.key, line.workspace), origin=origin)
         card = self._inference.model(caller, asked.model)
         try:
             made, usage = await make(self._inference, caller, _at_low_priority(asked.work(card)), asked.each)
         except HaigaError as error:
             raise asked.placed(error) from None
         result = asked.succeeded(made, model=card.name, created=self._now(), new_id=self._new_id)
+        computed = Usage() if usage.reused else usage
         return Outcome(
             line,
             "succeeded",
             result,
-            usage.output,
-            input_tokens=usage.prompt,
-            cached_tokens=usage.cache_read,
-            reasoning_tokens=usage.thinking,
+            computed.output,
+            input_tokens=computed.prompt,
+            cached_tokens=computed.cache_read,
+            reasoning_tokens=computed.thinking,
         )
 
     def _failure(self, line: Line, error: HaigaError) -> Outcome:

@@ -45,6 +45,8 @@ class _Hold:
 
     def used(self) -> Need:
         """A stream that was closed early used what it had sent: a token for each event at least."""
+        if self.usage.reused:
+            return Need()
         usage = self.usage if self.ended else replace(self.usage, output=self.pieces)
         cost = self.price.cost(usage, self.batch)
         if self.batch:

@@ -38,6 +38,7 @@ from haiga.core.messages import (
 )
 from haiga.wire.anthropic import errors
 from haiga.wire.sse import comment, frame
+from haiga.wire.usage import reused
 
 PING = frame({"type": "ping"})
 EDITS = {"tool_uses": "clear_tool_uses_20250919", "thinking_turns": "clear_thinking_20251015"}
@@ -151,6 +152,7 @@ def _counters(usage: Usage) -> dict[str, Any]:
         "cache_read_input_tokens": usage.cache_read,
         "output_tokens": usage.output,
         "output_tokens_details": {"thinking_tokens": usage.thinking},
+        **reused(usage),
     }
 
 

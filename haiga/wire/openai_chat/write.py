@@ -14,6 +14,7 @@ import orjson
 from haiga.core.generation import PARTIAL, Reply, StopReason, TokenLogprob, Usage, together
 from haiga.core.messages import Thinking, ToolUse, text_of
 from haiga.wire.openai_chat.read import Form
+from haiga.wire.usage import reused
 
 BEGUN = re.compile(r'\s*\{\s*"input"\s*:\s*"')
 LEAST = -9999.0  # the API's stand-in for a log probability of minus infinity
@@ -145,4 +146,5 @@ def usage_body(usage: Usage) -> dict[str, Any]:
             "accepted_prediction_tokens": usage.accepted,
             "rejected_prediction_tokens": usage.rejected,
         },
+        **reused(usage),
     }

@@ -14,6 +14,7 @@ from haiga.core.responses import Item, KeptConversation
 from haiga.wire.openai_errors import envelope, kind
 from haiga.wire.openai_responses.codes import encode_summary
 from haiga.wire.openai_responses.read import ResponseRequest
+from haiga.wire.usage import reused
 
 Json: TypeAlias = dict[str, Any]
 CUT: Mapping[StopReason, str] = {
@@ -72,6 +73,7 @@ def usage_body(usage: Usage) -> Json:
         "output_tokens": usage.output,
         "output_tokens_details": {"reasoning_tokens": usage.thinking},
         "total_tokens": usage.prompt + usage.output,
+        **reused(usage),
     }
 
 

@@ -14,6 +14,7 @@ from haiga.core.records import Price
 from haiga.wire.openai_chat.read import Form
 from haiga.wire.openai_chat.write import finish_reason, logprobs_body, message_body, tier
 from haiga.wire.openrouter import PROVIDER
+from haiga.wire.usage import reused
 
 
 def write_router_chat(
@@ -100,4 +101,5 @@ def router_usage(usage: Usage, price: Price) -> dict[str, Any]:
         },
         "cost_details": cost["cost_details"],
         "completion_tokens_details": {"reasoning_tokens": usage.thinking, "image_tokens": 0},
+        **reused(usage),
     }
