@@ -1,4 +1,4 @@
-"""`python -m bench [engine|process|sampling|grammar|streams …]`: print figures as tables, all of them by default."""
+"""`python -m bench [engine|process|sampling|grammar|streams|experts …]`: print figures as tables, all of them by default."""
 
 import argparse
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import grammar, kernels, process, sampling, shapes, streams
+from bench import experts, grammar, kernels, process, sampling, shapes, streams
 
 CONSOLE = Console(width=110)
 
@@ -63,12 +63,21 @@ def streaming(options: argparse.Namespace) -> None:
         CONSOLE.print("litellm's proxy was not measured: scripts/bench-env builds it")
 
 
+def mixtures(options: argparse.Namespace) -> None:
+    columns = (f"{experts.FEW} experts, tokens/s", f"{experts.MANY} experts", "times slower")
+    table = Table("4 layers, 4 experts of 2048 x 768 a token, int4", *columns, title="Mixtures of experts")
+    for row in experts.compare(options.folder, options.rounds):
+        table.add_row(row.name, f"{row.few:.1f}", f"{row.many:.1f}", f"{row.slower:.2f}")
+    CONSOLE.print(table)
+
+
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "engine": engine,
     "process": whole_process,
     "sampling": sampler,
     "grammar": grammars,
     "streams": streaming,
+    "experts": mixtures,
 }
 
 

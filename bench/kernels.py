@@ -132,6 +132,7 @@ class _Kept:
     def __init__(self, runner: OpenVINORunner) -> None:
         self.step = runner.step
         self.block_size, self.blocks, self.vocabulary = runner.block_size, runner.blocks, runner.vocabulary
+        self.horizon, self.local_blocks = runner.horizon, runner.local_blocks
 
     def close(self) -> None:
         pass

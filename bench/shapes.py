@@ -30,6 +30,19 @@ class Shape:
     max_position_embeddings: int = 131_072
 
 
+@dataclass(frozen=True, slots=True)
+class Mixture(Shape):
+    """A Qwen3-MoE's: four layers with experts of the size that Qwen3-30B-A3B has."""
+
+    vocab_size: int = 8192
+    num_hidden_layers: int = 4
+    num_key_value_heads: int = 4
+    moe_intermediate_size: int = 768
+    num_experts: int = 64
+    num_experts_per_tok: int = 4
+    norm_topk_prob: bool = True
+
+
 LLAMA_1B = Shape()
 
 
@@ -45,8 +58,10 @@ def write(shape: Shape, directory: Path) -> Path:
         index |= dict.fromkeys(shard, name)
     (directory / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
     _write_tokenizer(shape.vocab_size, directory)
+    mixed = isinstance(shape, Mixture)
     config = {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "rms_norm_eps": 1e-5, "rope_theta": 500_000.0,
+        "architectures": ["Qwen3MoeForCausalLM" if mixed else "LlamaForCausalLM"],
+        "model_type": "qwen3_moe" if mixed else "llama", "rms_norm_eps": 1e-5, "rope_theta": 500_000.0,
         "hidden_act": "silu", "tie_word_embeddings": True, "bos_token_id": 0, "eos_token_id": 1, **asdict(shape),
     }  # fmt: skip
     (directory / "config.json").write_text(json.dumps(config))
@@ -86,9 +101,24 @@ def _tensors(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield at + "self_attn.k_proj.weight", (keys, hidden)
         yield at + "self_attn.v_proj.weight", (keys, hidden)
         yield at + "self_attn.o_proj.weight", (hidden, query)
-        yield at + "mlp.gate_proj.weight", (inner, hidden)
-        yield at + "mlp.up_proj.weight", (inner, hidden)
-        yield at + "mlp.down_proj.weight", (hidden, inner)
+        if isinstance(shape, Mixture):
+            yield from _experts(shape, at)
+        else:
+            yield from _mlp(at + "mlp.", hidden, inner)
+
+
+def _mlp(at: str, hidden: int, inner: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield at + "gate_proj.weight", (inner, hidden)
+    yield at + "up_proj.weight", (inner, hidden)
+    yield at + "down_proj.weight", (hidden, inner)
+
+
+def _experts(shape: Mixture, at: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield at + "self_attn.q_norm.weight", (shape.head_dim,)
+    yield at + "self_attn.k_norm.weight", (shape.head_dim,)
+    yield at + "mlp.gate.weight", (shape.num_experts, shape.hidden_size)
+    for number in range(shape.num_experts):
+        yield from _mlp(f"{at}mlp.experts.{number}.", shape.hidden_size, shape.moe_intermediate_size)
 
 
 def _write_tokenizer(vocabulary: int, directory: Path) -> None:

@@ -19,6 +19,7 @@ from haiga.services.models import Models
 from haiga.starter import text_path
 
 if TYPE_CHECKING:
+    from haiga.engines.native.portrait import Portrait
     from haiga.models.load import CacheType
     from haiga.models.weights import Packing
 
@@ -114,6 +115,13 @@ def _starter(settings: Settings) -> NativeEngine:
     """It is run exactly, whatever precisions the settings name for other models."""
     exact = replace(_options(settings, None), weights="f32", cache="f32")
     return open_engine(Found.at(STARTER, text_path(), STARTER_CREATED), exact)
+
+
+def portray_model(path: Path, weights: str | None, settings: Settings) -> "Portrait":
+    """What can be said of a model without loading it. Raises Invalid naming the file."""
+    from haiga.engines.native.portrait import portray
+
+    return portray(path, _options(settings, weights))
 
 
 def forget_packed(directory: Path, settings: Settings) -> None:

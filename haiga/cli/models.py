@@ -58,8 +58,9 @@ def list_models(context: typer.Context, data_dir: DataDir = None, database: Data
 
 @models.command()
 def show(context: typer.Context, name: Name, data_dir: DataDir = None, database: Database = None) -> None:
-    """Show one model."""
-    model = _with_library(settings_from(context), lambda library: library.show(name))
+    """Show one model: what it is made of, and what it takes to run it with the settings that hold."""
+    settings = settings_from(context)
+    model = _with_library(settings, lambda library: library.show(name))
     for label, value in (
         ("name", model.name),
         ("source", model.source),
@@ -67,8 +68,9 @@ def show(context: typer.Context, name: Name, data_dir: DataDir = None, database:
         ("weights", model.weights or "auto"),
         ("size", _size(model)),
         ("added", _day(model)),
+        *_portrait(model, settings),
     ):
-        typer.echo(f"{label:8} {value}")
+        typer.echo(f"{label:20} {value}")
 
 
 @models.command()
@@ -132,7 +134,41 @@ def _size(model: AddedModel) -> str:
         return "missing"
     files = part_files(path) if is_gguf(path) else path.iterdir()
     size = sum(file.stat().st_size for file in files if file.is_file())
+    return _bytes(size)
+
+
+def _bytes(size: int) -> str:
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+
+
+def _portrait(model: AddedModel, settings: Settings) -> "Iterator[tuple[str, str]]":
+    """What the model's files say; nothing where they are gone."""
+    from haiga.cli.engines import portray_model
+
+    if not Path(model.path).exists():
+        return
+    found = portray_model(Path(model.path), model.weights, settings)
+    yield "family", found.family
+    if found.parts:
+        active = f", {_count(found.active)} active" if found.experts else ""
+        yield "parameters", _count(found.parameters) + active
+    if found.experts:
+        yield "experts", f"{found.chosen} of {found.experts} in a layer"
+    yield "runs as", f"{found.weights}, cache {found.cache}" if found.kv_bytes else found.weights
+    for part in found.parts:
+        yield part.name, f"{_bytes(part.size)} ({_count(part.parameters)})"
+    if found.kv_bytes:
+        yield "cache", f"{found.kv_bytes:,} bytes a token"
+    if found.local_kv_bytes:
+        yield "cache, local layers", f"{found.local_kv_bytes:,} bytes a token, of the last ones alone"
+    yield "context", f"{found.context:,} tokens of {found.trained:,}"
+
+
+def _count(parameters: int) -> str:
+    for unit, letter in ((10**9, "B"), (10**6, "M")):
+        if parameters >= unit:
+            return f"{parameters / unit:.1f} {letter}"
+    return f"{parameters:,}"
 
 
 def _day(model: AddedModel) -> str:

@@ -1,6 +1,7 @@
 """A GGUF file from the command line: run by its path, added to the library, listed, removed."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,9 @@ def test_a_file_is_run_by_its_path(model: Path, tmp_path: Path) -> None:
 def test_a_file_is_added_listed_and_removed_but_never_deleted(model: Path, tmp_path: Path) -> None:
     assert "added mine" in haiga(tmp_path, "models", "add", str(model), "--name", "mine").stderr
     assert "mine" in haiga(tmp_path, "models", "list").stdout
+    shown = haiga(tmp_path, "models", "show", "mine").stdout
+    for line in (r"family +LlamaForCausalLM", r"runs as +kept, cache u8", r"context +[\d,]+ tokens of [\d,]+"):
+        assert re.search(line, shown)
     assert list((tmp_path / "packed").iterdir())
     assert 0 == haiga(tmp_path, "models", "remove", "mine").returncode
     assert not list((tmp_path / "packed").iterdir())

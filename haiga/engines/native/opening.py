@@ -87,7 +87,7 @@ def open_model(name: str, directory: Path, options: NativeOptions, created: int)
 def open_engine(found: Found, options: NativeOptions) -> NativeEngine:
     """An engine for a model that writes text, not started yet. Raises Invalid and Unsupported naming the file."""
     description, tokenizer = found.description, found.tokenizer
-    plant = _plan(found.directory, description, options)
+    plant = plan(found.directory, description, options)
     pools = pool_bytes(description, plant.cache, plant.blocks, plant.local_blocks)
     memory = description.weight_bytes(plant.weights) + pools
     context = min(plant.context, plant.blocks * BLOCK)
@@ -154,7 +154,7 @@ def pack(directory: Path, options: NativeOptions, progress: Callable[[int, int],
     description = describe(directory)
     if options.cache_dir is None or not description.matrices:
         return
-    plant = _plan(directory, description, options)
+    plant = plan(directory, description, options)
     whole = count_weights(open_tensors(directory))
     size, done = description.weight_bytes(plant.weights), 0
 
@@ -183,7 +183,8 @@ def _packing(directory: Path, description: Description, options: NativeOptions) 
     return "f32" if description.weight_bytes("f32") <= SMALL else "int4"
 
 
-def _plan(directory: Path, description: Description, options: NativeOptions) -> Plant:
+def plan(directory: Path, description: Description, options: NativeOptions) -> Plant:
+    """What its engine process would be told to run."""
     weights = _packing(directory, description, options)
     cache: CacheType = options.cache or ("f32" if weights == "f32" else "u8")
     context = min(options.context or description.context, description.context)
