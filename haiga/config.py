@@ -45,6 +45,8 @@ class Settings:
     file_storage: int
     prices: Path | None
     keep_usage: float | None
+    worker: bool
+    dedupe: str
     url: str | None
     api_key: str | None
     hub: str
@@ -344,6 +346,22 @@ TABLE: Mapping[str, Setting] = {
         "HAIGA_KEEP_USAGE",
         "How long it is kept what each request used; by default for ever.",
         metavar="TIME",
+    ),
+    "worker": Setting(
+        "--no-worker",
+        parse_switch,
+        "yes",
+        "HAIGA_WORKER",
+        "Leave batches to `haiga worker` processes, which share the server's database.",
+        switch="no",
+    ),
+    "dedupe": Setting(
+        "--dedupe",
+        one_of("all", "deterministic", "off"),
+        "deterministic",
+        "HAIGA_DEDUPE",
+        "Which identical requests in batches are computed once, unless a batch says it by its haiga-dedupe header.",
+        metavar="all|deterministic|off",
     ),
     "url": Setting(
         "--url",

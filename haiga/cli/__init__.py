@@ -15,6 +15,7 @@ from haiga.cli.models import models
 from haiga.cli.run import run
 from haiga.cli.serve import serve
 from haiga.cli.usage import usage
+from haiga.cli.worker import worker
 from haiga.cli.workspaces import workspaces
 from haiga.core.errors import HaigaError
 
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.command()(worker)
 app.command()(chat)
 app.command()(run)
 app.add_typer(batch, name="batch")

@@ -26,13 +26,17 @@ def run(
     ] = None,
     version: Annotated[str, typer.Option(help="The API version whose rules hold for the requests.")] = "2023-06-01",
     dedupe: Annotated[
-        str, typer.Option(help="Which identical requests are computed once.", metavar="all|deterministic|off")
-    ] = "deterministic",
+        str | None,
+        typer.Option(
+            help="Which identical requests are computed once; by default what the server is set to.",
+            metavar="all|deterministic|off",
+        ),
+    ] = None,
     url: Url = None,
 ) -> None:
     """Run a file of requests on a running server; given again, it goes on where it was."""
     settings = settings_from(context_)
-    headers = {"anthropic-version": version, "haiga-dedupe": dedupe}
+    headers = {"anthropic-version": version} | ({"haiga-dedupe": dedupe} if dedupe else {})
     headers |= {"x-api-key": settings.api_key} if settings.api_key else {}
     from haiga.cli.submitting import submit
 

@@ -9,38 +9,29 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
-from typing import Protocol
+from typing import Protocol, cast
 
 import typer
 import uvicorn
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from haiga.cli.metering import metering
-from haiga.cli.tools import read_tools
+from haiga.cli.answering import answering
 from haiga.config import Settings
+from haiga.core.jobs import Dedupe
 from haiga.services.access import Access
-from haiga.services.batches import Batches, Clerk, Form, Worker
-from haiga.services.fetch import Fetch, Hosts
+from haiga.services.batches import Batches, Clerk
 from haiga.services.files import Files
-from haiga.services.inference import Inference
 from haiga.services.models import Models
 from haiga.services.responses import Responses
-from haiga.services.results import ResultCache
-from haiga.services.tools import Connector, ServerTools
 from haiga.services.webhooks import Deliverer, Sender, Webhooks
 from haiga.stores.batches import DatabaseBatches
 from haiga.stores.blobs import DiskBlobs
 from haiga.stores.chats import DatabaseChats
 from haiga.stores.files import DatabaseFiles
 from haiga.stores.responses import DatabaseResponses
-from haiga.stores.results import DatabaseResults
-from haiga.stores.secret import kept_secret
 from haiga.stores.webhooks import DatabaseWebhooks
 from haiga.web.app import Services, WebSettings, create_app
 from haiga.web.connection import Connection
-from haiga.wire.anthropic.batches import ENDPOINT, MessageLines
-from haiga.wire.openai_batches.lines import openai_lines
 from haiga.wire.openai_batches.paper import BatchPaper
 
 LAST_WORDS = 1.0  # seconds for the errors of requests that were cut to reach their clients
@@ -54,32 +45,22 @@ def build_server(
     door: bool,
 ) -> "Server":
     """The server, not started. `door` says that it is open: no key is configured."""
-    web = WebSettings(open=door, allowed_hosts=settings.allow_host, cors_origins=settings.cors)
-    key = kept_secret(settings.data_dir / "signing.key")
-    fetch = Fetch(Hosts(settings.allow_fetch), offline=settings.offline)
-    configured = read_tools(settings.tools, settings.offline)
-    tools = ServerTools(configured.registry, Connector(fetch), models.take_tools, configured.rounds)
-
-    metered = metering(settings, database, lambda: inference)
-    cache = ResultCache(
-        DatabaseResults(database),
-        lambda caller, name: inference.model(caller, name),
-        limit=settings.result_cache_size,
-        age=settings.result_cache_age,
-        unasked=settings.result_cache,
-        release=version("haiga") + ("" if settings.tools is None else settings.tools.read_text()),
+    web = WebSettings(
+        open=door,
+        allowed_hosts=settings.allow_host,
+        cors_origins=settings.cors,
+        dedupe=cast(Dedupe, settings.dedupe),
     )
-    inference = Inference(models, key, [*metered.stages, cache, tools], metered.stages, tools.prompted)
+    parts = answering(settings, access, models, database)
+    inference, metered = parts.inference, parts.metered
     kept = Responses(inference, DatabaseResponses(database))
-    lines = DatabaseBatches(database)
-    forms: dict[str, Form] = {ENDPOINT: MessageLines(), **openai_lines(web.new_id)}
-    worker = Worker(inference, lines, forms, web.new_id, holder=access.holder)
+    lines, wake = DatabaseBatches(database), parts.worker.wake
     chats = DatabaseChats(database)
     blobs = DiskBlobs(settings.data_dir / "blobs")
     files = Files(DatabaseFiles(database), blobs, quota=settings.file_quota, storage=settings.file_storage)
-    clerk = Clerk(lines, files, BatchPaper(), worker.wake)
-    batches = Batches(lines, worker.wake, clerk.wake)
-    outbox, sender = DatabaseWebhooks(database), Sender(fetch, key, time.time)
+    clerk = Clerk(lines, files, BatchPaper(), wake)
+    batches = Batches(lines, wake, clerk.wake)
+    outbox, sender = DatabaseWebhooks(database), Sender(parts.fetch, parts.key, time.time)
     webhooks = Webhooks(outbox, sender)
     services = Services(
         access,
@@ -98,7 +79,8 @@ def build_server(
     config = uvicorn.Config(
         app, http=Connection, ws="none", lifespan="off", log_level="warning", access_log=False, server_header=False
     )
-    background: list[Background] = [worker, clerk, files, Deliverer(outbox, sender)]
+    background: list[Background] = [clerk, files, Deliverer(outbox, sender)]
+    background += [parts.worker] if settings.worker else []
     return Server(config, models, kept, background, [metered.ledger], settings.drain)
 
 

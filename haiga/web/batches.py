@@ -14,7 +14,7 @@ from haiga.services.batches import Batches as Kept
 from haiga.web.credentials import authenticate
 from haiga.web.messages import betas
 from haiga.web.polling import polled
-from haiga.web.services import Services
+from haiga.web.services import Services, WebSettings
 from haiga.wire.anthropic.batches import (
     ENDPOINT,
     BatchReader,
@@ -37,7 +37,8 @@ class Batches:
     async def create(self, request: Request) -> Response:
         """Create a batch of messages, which are answered in the background."""
         caller = await self._caller(request)
-        rules = Rules(check_version(request.headers.get("anthropic-version")), tuple(betas(request)), dedupe(request))
+        version = check_version(request.headers.get("anthropic-version"))
+        rules = Rules(version, tuple(betas(request)), dedupe(request, self._services.settings))
         try:
             batch = await self._kept.create(caller, "msgbatch", ENDPOINT, rules, request.stream(), BatchReader())
         except ClientDisconnect:
@@ -79,9 +80,9 @@ class Batches:
         return await authenticate(self._services.access, request)
 
 
-def dedupe(request: Request) -> Dedupe:
-    """Which lines may share one answer, by the header. Raises Invalid."""
-    wanted = request.headers.get(DEDUPE, "deterministic")
+def dedupe(request: Request, settings: WebSettings) -> Dedupe:
+    """Which lines may share one answer, by the header or else the server's setting. Raises Invalid."""
+    wanted = request.headers.get(DEDUPE, settings.dedupe)
     if wanted not in get_args(Dedupe):
         raise Invalid(f"Input should be {', '.join(map(repr, get_args(Dedupe)))}", field=DEDUPE)
     return cast(Dedupe, wanted)

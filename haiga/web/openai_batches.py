@@ -28,7 +28,7 @@ class OpenAIBatches:
         caller = await self._caller(request)
         asked = read_batch(await request.body())
         check_input(await self._files.get(caller, asked.papers.input))
-        rules = Rules(dedupe=dedupe(request))
+        rules = Rules(dedupe=dedupe(request, self._services.settings))
         batch = await self._kept.create_filed(caller, PREFIX, asked.endpoint, rules, asked.papers)
         return _json(write_batch(batch))
 

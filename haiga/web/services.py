@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from haiga.core.access import Caller
+from haiga.core.jobs import Dedupe
 from haiga.core.limits import Standing
 from haiga.core.ports import ChatStore
 from haiga.core.records import Price
@@ -46,6 +47,7 @@ class WebSettings:
     part_limit: int = 65 << 20
     patience: float = 10.0
     ping: float = 15.0
+    dedupe: Dedupe = "deterministic"
     new_id: Callable[[str], str] = random_id
 
 

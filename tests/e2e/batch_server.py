@@ -1,12 +1,14 @@
-"""A server of batches over a tiny model: python -m tests.e2e.batch_server DATA MODEL LOG.
+"""A part of a site that runs batches: python -m tests.e2e.batch_server ROLE DATABASE DATA LOG [MODEL].
 
-Prints its port once it listens. Every line that it begins to compute is appended to LOG. A worker that is gone loses
-its lines after half a second.
+ROLE is `server` (it takes batches, and runs lines), `front` (it takes batches only) or `worker`. The model is run by
+an engine process or, without MODEL, by the fake engine. A port is printed once it listens, `0` by a worker. Every line
+that it begins to compute is appended to LOG. A worker that is gone loses its lines after a second.
 """
 
 import asyncio
 import sys
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -14,7 +16,8 @@ import uvicorn
 from haiga.cli.server import listening
 from haiga.core.generation import Event, TextRequest
 from haiga.core.messages import text_of
-from haiga.engines.native.engine import NativeEngine
+from haiga.core.ports import Engine
+from haiga.engines.fake import CARD, FakeEngine
 from haiga.engines.native.opening import Found, NativeOptions, open_engine
 from haiga.services.access import Access
 from haiga.services.batches import Batches, Worker
@@ -27,6 +30,8 @@ from haiga.web.app import Services, create_app
 from haiga.web.services import random_id
 from haiga.wire.anthropic.batches import ENDPOINT, MessageLines
 
+WIDTH, PAUSE = 8, 0.15  # lines at once, and seconds that each takes at least: what is killed is to be at work
+
 
 class Logged(Inference):
     """Writes down what is asked before it is."""
@@ -36,24 +41,33 @@ class Logged(Inference):
     async def generate(self, caller: object, request: TextRequest) -> AsyncGenerator[Event, None]:  # type: ignore[override]
         with self.log.open("a") as log:
             log.write(text_of(request.messages[-1].content) + "\n")
+        await asyncio.sleep(PAUSE)
         async for event in super().generate(caller, request):  # type: ignore[arg-type]
             yield event
 
 
-async def main(data: Path, model: Path, log: Path) -> None:
-    engine: NativeEngine = open_engine(
-        Found.at("tiny", model, created=0), NativeOptions(kv_memory=16 << 20, cache_dir=data)
-    )
-    async with connect(data / "haiga.db") as database:
+def engine_for(data: Path, model: str | None) -> Engine:
+    if model is None:
+        return FakeEngine(replace(CARD, name="tiny"))
+    return open_engine(Found.at("tiny", Path(model), created=0), NativeOptions(kv_memory=16 << 20, cache_dir=data))
+
+
+async def main(role: str, database: str, data: Path, log: Path, model: str | None) -> None:
+    engine = engine_for(data, model)
+    async with connect(database if "://" in database else Path(database)) as opened:
         inference = Logged(Models({"tiny": engine}))
         inference.log = log
-        store = DatabaseBatches(database)
-        worker = Worker(inference, store, {ENDPOINT: MessageLines()}, random_id, width=8, lease=0.5)
-        access = Access(DatabaseKeys(database), open_when_empty=True)
+        store = DatabaseBatches(opened)
+        worker = Worker(inference, store, {ENDPOINT: MessageLines()}, random_id, width=WIDTH, lease=1)
+        access = Access(DatabaseKeys(opened), open_when_empty=True)
         app = create_app(Services(access, inference, batches=Batches(store, worker.wake)))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-        with listening("127.0.0.1", 0) as listener:
+        if role != "front":
             worker.start()
+        if role == "worker":
+            print(0, flush=True)
+            await asyncio.Event().wait()
+        with listening("127.0.0.1", 0) as listener:
             print(listener.getsockname()[1], flush=True)
             await server.serve(sockets=[listener])
         await worker.close()
@@ -61,4 +75,5 @@ async def main(data: Path, model: Path, log: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*map(Path, sys.argv[1:4])))
+    role, database, data, log, *model = sys.argv[1:]
+    asyncio.run(main(role, database, Path(data), Path(log), *model or [None]))

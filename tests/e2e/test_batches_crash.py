@@ -1,4 +1,5 @@
-"""A batch outlives its server and its engine: killed at random moments, every line has one result."""
+"""A batch outlives its server, its workers, its engines and its database: whatever is killed when, every line has one
+result, and what was stored is not computed again."""
 
 import os
 import random
@@ -7,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,32 +17,35 @@ import anthropic
 import pytest
 
 from tests.e2e.test_serve import serving
+from tests.postgres import Cluster
 from tests.served import make_model
 
-LINES = 200
-DISTINCT = 160  # the others are identical to one of these
+LINES = 2000
+DISTINCT = 1600  # the others are identical to one of these
+STORED = "SELECT custom_id FROM batch_lines WHERE result IS NOT NULL"
+OLD = {"anthropic-version": "2023-06-01"}
 
 
-class Victim:
-    """A server of batches that may be killed and started again."""
+class Part:
+    """A process of the site."""
 
-    def __init__(self, data: Path, model: Path) -> None:
-        self._data, self._model, self.log = data, model, data / "begun.txt"
+    def __init__(self, role: str, arguments: Sequence[str]) -> None:
+        self.role = role
+        self._command = [sys.executable, "-m", "tests.e2e.batch_server", role, *arguments]
         self._process: subprocess.Popen[str] | None = None
-        self.log.touch()
+        self.port = 0
 
-    def start(self) -> anthropic.Anthropic:
-        command = [sys.executable, "-m", "tests.e2e.batch_server", *map(str, (self._data, self._model, self.log))]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        port = self._process.stdout.readline().strip()
-        assert port, "the server did not start"
-        return anthropic.Anthropic(base_url=f"http://127.0.0.1:{port}", api_key="any", max_retries=0)
+        told = self._process.stdout.readline().strip()
+        assert told, f"the {self.role} did not start"
+        self.port = int(told)
 
     def kill(self) -> None:
-        assert self._process is not None
-        with self._process:
-            self._process.kill()
+        if self._process is not None:
+            with self._process:
+                self._process.kill()
 
     def kill_engine(self) -> None:
         assert self._process is not None
@@ -49,18 +53,40 @@ class Victim:
         for pid in found.stdout.split():
             os.kill(int(pid), signal.SIGKILL)
 
-    def stored(self) -> set[str]:
-        """The texts of the lines that have a result in the database."""
-        with closing(sqlite3.connect(self._data / "haiga.db")) as database:
-            rows = database.execute("SELECT custom_id FROM batch_lines WHERE result IS NOT NULL").fetchall()
-        return {text_of(custom_id) for (custom_id,) in rows}
+    def restart(self) -> None:
+        self.kill()
+        self.start()
 
-    def wait_for(self, results: int) -> None:
-        while len(self.stored()) < results:
-            time.sleep(0.01)
+
+class Site:
+    """Parts over one database, whose results `query` gives; and what could be seen of them at many moments."""
+
+    def __init__(self, roles: Sequence[str], arguments: Sequence[str], log: Path, query: Callable[[], list[str]]):
+        self.parts = [Part(role, arguments) for role in roles]
+        self._query, self._log = query, log
+        self.seen: list[tuple[set[str], int]] = []
+        log.touch()
+        for part in self.parts:
+            part.start()
+
+    def client(self) -> anthropic.Anthropic:
+        return anthropic.Anthropic(base_url=f"http://127.0.0.1:{self.parts[0].port}", api_key="any", max_retries=0)
 
     def begun(self) -> list[str]:
-        return self.log.read_text().splitlines()
+        return self._log.read_text().splitlines()
+
+    def wait_for(self, results: int) -> None:
+        """Until so many texts have their answer, looking ever and again at what is stored, then at what has begun."""
+        while True:
+            stored = {text_of(custom_id) for custom_id in self._query()}
+            self.seen.append((stored, len(self.begun())))
+            if len(stored) >= results:
+                return
+            time.sleep(0.1)
+
+    def close(self) -> None:
+        for part in self.parts:
+            part.kill()
 
 
 def text_of(custom_id: str) -> str:
@@ -70,46 +96,81 @@ def text_of(custom_id: str) -> str:
 def lines() -> list[Any]:
     def params(custom_id: str) -> dict[str, Any]:
         messages = [{"role": "user", "content": text_of(custom_id)}]
-        return {"model": "tiny", "max_tokens": 40, "temperature": 0, "messages": messages}
+        return {"model": "tiny", "max_tokens": 6, "temperature": 0, "messages": messages}
 
     names = [f"line-{i}" for i in range(LINES)]
     return [{"custom_id": name, "params": params(name)} for name in names]
 
 
-@pytest.fixture
-def victim(tmp_path: Path) -> Iterator[Victim]:
-    victim = Victim(tmp_path, make_model(tmp_path / "model"))
-    yield victim
-    victim.kill()
-
-
-def test_every_line_has_one_result_whatever_is_killed(victim: Victim) -> None:
-    chance = random.Random(4)
-    client = victim.start()
-    old = {"anthropic-version": "2023-06-01"}
-    id = client.messages.batches.create(requests=lines(), extra_headers=old).id
-    marks: list[tuple[int, set[str]]] = []
-    moments = iter(sorted(chance.sample(range(1, DISTINCT * 3 // 4), 6)))
-    for _ in range(3):
-        victim.wait_for(next(moments))
-        victim.kill_engine()
-        victim.wait_for(next(moments))
-        victim.kill()
-        marks.append((len(victim.begun()), victim.stored()))
-        client = victim.start()
-    while client.messages.batches.retrieve(id).processing_status != "ended":
-        time.sleep(0.1)
-    results = list(client.messages.batches.results(id))
+def outlived(site: Site, blows: Sequence[Callable[[], None]]) -> None:
+    """Deal the blows at random moments of a batch, then look at its results."""
+    chance = random.Random(6)
+    with site.client() as client:
+        id = client.messages.batches.create(requests=lines(), extra_headers=OLD).id
+    for blow, moment in zip(blows, sorted(chance.sample(range(1, DISTINCT * 3 // 4), len(blows))), strict=True):
+        site.wait_for(moment)
+        blow()
+    assert len(site.seen[-1][0]) < DISTINCT  # the blows came while there was something to do
+    site.wait_for(DISTINCT)
+    with site.client() as client:  # a server started again has another port
+        while client.messages.batches.retrieve(id).processing_status != "ended":
+            time.sleep(0.1)
+        results = list(client.messages.batches.results(id))
 
     assert sorted(f"line-{i}" for i in range(LINES)) == sorted(result.custom_id for result in results)
     assert [] == [result for result in results if result.result.type != "succeeded"]
     assert LINES - DISTINCT == sum(hasattr(result.result.message.usage, "haiga_reused") for result in results)  # type: ignore[union-attr]
     answers = {(text_of(result.custom_id), str(result.result.message.content)) for result in results}  # type: ignore[union-attr]
     assert DISTINCT == len(answers)
-    begun = victim.begun()
-    for mark, stored in marks:
-        assert set() == stored.intersection(begun[mark:])
-    assert any(len(stored) < DISTINCT for _, stored in marks)  # the kills came while there was something to do
+    begun = site.begun()
+    assert set() == {text for stored, so_far in site.seen for text in stored.intersection(begun[so_far:])}
+
+
+@pytest.fixture
+def native(tmp_path: Path) -> Iterator[Site]:
+    """A server and a worker over SQLite, each with an engine process of its own."""
+    file, log = tmp_path / "haiga.db", tmp_path / "begun.txt"
+
+    def query() -> list[str]:
+        with closing(sqlite3.connect(file)) as database:
+            return [custom_id for (custom_id,) in database.execute(STORED).fetchall()]
+
+    model = make_model(tmp_path / "model")
+    site = Site(["server", "worker"], [str(file), str(tmp_path), str(log), str(model)], log, query)
+    yield site
+    site.close()
+
+
+def test_every_line_has_one_result_whatever_is_killed(native: Site) -> None:
+    server, worker = native.parts
+    blows = [server.kill_engine, worker.restart, server.restart, worker.kill_engine, worker.restart] * 2
+    outlived(native, blows)
+
+
+@pytest.fixture
+def spread(own_cluster: Cluster, tmp_path: Path) -> Iterator[Site]:
+    """A server that runs no lines, and two workers, over PostgreSQL."""
+    name, log = own_cluster.database(), tmp_path / "begun.txt"
+    arguments = [own_cluster.url(name), str(tmp_path), str(log)]
+    site = Site(["front", "worker", "worker"], arguments, log, lambda: own_cluster.sql(STORED, name))
+    yield site
+    site.close()
+
+
+def test_two_workers_on_postgres_outlive_each_other_the_server_and_the_database(
+    spread: Site, own_cluster: Cluster
+) -> None:
+    server, one, other = spread.parts
+
+    def restart_database() -> None:
+        own_cluster.stop()
+        own_cluster.start()
+
+    def crash_database() -> None:
+        own_cluster.stop("immediate")
+        own_cluster.start()
+
+    outlived(spread, [one.restart, restart_database, other.restart, server.restart, crash_database, one.restart])
 
 
 def test_the_starter_answers_a_batch_and_a_stopped_server_goes_on_with_it(tmp_path: Path) -> None:

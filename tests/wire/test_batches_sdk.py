@@ -293,6 +293,17 @@ def test_the_header_says_what_may_be_shared(served: Served, policy: str, compute
     assert computed == len(served.engine.asked)
 
 
+def test_the_server_s_setting_holds_for_batches_that_do_not_say(tmp_path: Path) -> None:
+    engine, settings = Counting(), WebSettings(open=False, dedupe="all")
+    with serving_batches(tmp_path / "db", [engine], settings=settings) as url:
+        served = Served(url, engine, Clock())
+        sampled = [ask(f"s{i}", "same", temperature=1) for i in range(3)]
+        served.results(served.make(*sampled, **OLD).id)
+        assert 1 == len(engine.asked)
+        served.results(served.make(*sampled, haiga_dedupe="off", **OLD).id)
+        assert 1 + 3 == len(engine.asked)
+
+
 def test_a_policy_that_is_none_is_refused(served: Served) -> None:
     with pytest.raises(anthropic.BadRequestError, match="haiga-dedupe"):
         served.make(ask("a"), haiga_dedupe="sometimes")

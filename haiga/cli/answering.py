@@ -1,0 +1,55 @@
+"""Composition: the one path to the models and who runs batches over it, alike in servers and workers."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from haiga.cli.metering import Metering, metering
+from haiga.cli.tools import read_tools
+from haiga.config import Settings
+from haiga.services.access import Access
+from haiga.services.batches import Form, Worker
+from haiga.services.fetch import Fetch, Hosts
+from haiga.services.inference import Inference
+from haiga.services.models import Models
+from haiga.services.results import ResultCache
+from haiga.services.tools import Connector, ServerTools
+from haiga.stores.batches import DatabaseBatches
+from haiga.stores.results import DatabaseResults
+from haiga.stores.secret import kept_secret
+from haiga.web.services import random_id
+from haiga.wire.anthropic.batches import ENDPOINT, MessageLines
+from haiga.wire.openai_batches.lines import openai_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """`key` signs what is to be known again; the worker is not started."""
+
+    key: bytes
+    fetch: Fetch
+    metered: Metering
+    inference: Inference
+    worker: Worker
+
+
+def answering(settings: Settings, access: Access, models: Models, database: AsyncEngine) -> Answering:
+    """The parts for these settings. Raises Invalid for a file that they name and that is wrong."""
+    key = kept_secret(settings.data_dir / "signing.key")
+    fetch = Fetch(Hosts(settings.allow_fetch), offline=settings.offline)
+    configured = read_tools(settings.tools, settings.offline)
+    tools = ServerTools(configured.registry, Connector(fetch), models.take_tools, configured.rounds)
+    metered = metering(settings, database, lambda: inference)
+    cache = ResultCache(
+        DatabaseResults(database),
+        lambda caller, name: inference.model(caller, name),
+        limit=settings.result_cache_size,
+        age=settings.result_cache_age,
+        unasked=settings.result_cache,
+        release=version("haiga") + ("" if settings.tools is None else settings.tools.read_text()),
+    )
+    inference = Inference(models, key, [*metered.stages, cache, tools], metered.stages, tools.prompted)
+    forms: dict[str, Form] = {ENDPOINT: MessageLines(), **openai_lines(random_id)}
+    worker = Worker(inference, DatabaseBatches(database), forms, random_id, holder=access.holder)
+    return Answering(key, fetch, metered, inference, worker)

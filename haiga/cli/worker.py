@@ -1,0 +1,49 @@
+"""`haiga worker`: the command. What it starts is in working.py."""
+
+import typer
+
+from haiga.cli.options import (
+    Aliases,
+    AllowFetch,
+    Cache,
+    Context,
+    Database,
+    DataDir,
+    KeepUsage,
+    KvMemory,
+    MemoryBudget,
+    ModelPaths,
+    NoStarter,
+    Offline,
+    Prices,
+    ToolsPath,
+    Weights,
+    settings_from,
+)
+
+
+def worker(
+    context_: typer.Context,
+    data_dir: DataDir = None,
+    database: Database = None,
+    models: ModelPaths = None,
+    aliases: Aliases = None,
+    context: Context = None,
+    kv_memory: KvMemory = None,
+    memory_budget: MemoryBudget = None,
+    weights: Weights = None,
+    cache: Cache = None,
+    starter: NoStarter = False,
+    offline: Offline = False,
+    allow_fetch: AllowFetch = None,
+    tools: ToolsPath = None,
+    prices: Prices = None,
+    keep_usage: KeepUsage = None,
+) -> None:
+    """Run the lines of batches until stopped, beside servers and other workers."""
+    settings = settings_from(context_)
+    import uvloop
+
+    from haiga.cli.working import run_worker
+
+    uvloop.run(run_worker(settings))

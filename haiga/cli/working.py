@@ -1,0 +1,36 @@
+"""Composition: a worker without a server, from settings to its end."""
+
+import asyncio
+import signal
+from importlib.metadata import version
+
+import typer
+
+from haiga.cli.answering import answering
+from haiga.cli.engines import offer
+from haiga.config import Settings
+from haiga.services.access import Access
+from haiga.stores.connect import connect
+from haiga.stores.keys import DatabaseKeys
+from haiga.stores.models import DatabaseModels
+
+
+async def run_worker(settings: Settings) -> None:
+    """Run lines until SIGTERM or Ctrl-C; what is under way then is given back at once, for others to run."""
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    async with connect(settings.records) as database:
+        library = await DatabaseModels(database).all()
+        async with offer(settings, library, _warn) as offered:
+            parts = answering(settings, Access(DatabaseKeys(database)), offered.models, database)
+            parts.metered.ledger.start()
+            parts.worker.start()
+            typer.echo(f"haiga {version('haiga')} works on batches for {', '.join(offered.engines)}")
+            await ended.wait()
+            await parts.worker.close()
+            await parts.metered.ledger.close()
+
+
+def _warn(line: str) -> None:
+    typer.echo(f"haiga: {line}", err=True)
