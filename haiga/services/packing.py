@@ -6,8 +6,9 @@ asked for; and every decision rests on an exact count. What a tool said goes wit
 prompt and what was said last stay.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Literal, TypeAlias
 
@@ -18,6 +19,10 @@ from haiga.core.messages import Block, CacheMark, Message, RedactedThinking, Tex
 
 Clear: TypeAlias = ClearToolUses | ClearThinking
 Count = Callable[[TextRequest], Awaitable[int]]
+_USUAL = 4.0  # characters of a token
+_NEAR = 64  # characters
+_GUESSES = 12
+_LEAST = re.compile(r"prompt is too long: (\d+) tokens")
 PLACEHOLDER = "[cleared to save context]"
 
 
@@ -73,24 +78,44 @@ async def edited(request: TextRequest, count: Count) -> tuple[TextRequest, tuple
     """The request with what it asks for cleared, each edit made on what those before it left, and those that were made.
 
     An edit is made if it is triggered and makes the prompt shorter, by as much as it says is worth it. Where none is
-    made the request is the very same. Counts only if there is something that may be cleared.
+    made the request is the very same. Counts only if there is something that may be cleared; what is too long to be
+    counted is over any trigger, and saves at the least what is told.
     """
     made: list[Cleared] = []
-    tokens: int | None = None
+    whole: _Length | None = None
     for edit in request.edits or ():
         if isinstance(edit, Compact):
             continue
         shorter, number = _without_thoughts(request, edit) if isinstance(edit, ClearThinking) else _quiet(request, edit)
         if not number:
             continue
-        tokens = await count(request) if tokens is None else tokens
-        if not _triggered(edit, tokens):
+        whole = await _length(request, count) if whole is None else whole
+        if whole.counted and not _triggered(edit, whole.tokens):
             continue
-        left = await count(shorter)
-        if tokens - left >= _worthwhile(edit):
-            made.append(Cleared(_cleared(edit), number, tokens - left))
-            request, tokens = shorter, left
+        left = await _length(shorter, count)
+        saved = max(0, whole.tokens - left.tokens)
+        if saved >= _worthwhile(edit) or not whole.counted:
+            made.append(Cleared(_cleared(edit), number, saved))
+            request, whole = shorter, left
     return request, tuple(made)
+
+
+@dataclass(frozen=True, slots=True)
+class _Length:
+    """A prompt's tokens; at the least as many where it is too long to be counted."""
+
+    tokens: int
+    counted: bool = True
+
+
+async def _length(request: TextRequest, count: Count) -> _Length:
+    try:
+        return _Length(await count(request))
+    except Invalid as error:
+        least = _LEAST.search(error.message)
+        if error.code != "context_length_exceeded" or least is None:
+            raise
+        return _Length(int(least[1]), counted=False)
 
 
 def _triggered(edit: Clear, tokens: int) -> bool:
@@ -166,12 +191,18 @@ def last_unit(messages: Sequence[Message]) -> Sequence[Message]:
 
 async def fits(request: TextRequest, limit: int, count: Count) -> bool:
     """Whether a prompt has at most `limit` tokens; one that is too long to be counted does not."""
+    tokens = await measured(request, count)
+    return tokens is not None and tokens <= limit
+
+
+async def measured(request: TextRequest, count: Count) -> int | None:
+    """A prompt's tokens; None for one that is too long to be counted."""
     try:
-        return await count(request) <= limit
+        return await count(request)
     except Invalid as error:
         if error.code != "context_length_exceeded":
             raise
-        return False
+        return None
 
 
 def _units(messages: Sequence[Message]) -> list[list[Message]]:
@@ -223,14 +254,39 @@ async def _cut(request: TextRequest, limit: int, count: Count) -> tuple[TextRequ
     ]
     length, m, b = max(places, default=(0, 0, 0))
 
-    async def fits_without(characters: int) -> bool:
-        return await fits(_without(request, m, b, characters), limit, count)
+    async def size(kept: int) -> int | None:
+        return await measured(_without(request, m, b, length - kept) if places else request, count)
 
-    characters = await _least(length, fits_without)
-    if characters > length:
+    kept = await _most(length, limit, size)
+    if kept is None:
         least = await count(_without(request, m, b, length) if places else request)
         raise Invalid(f"prompt is too long: {least} tokens > {limit} maximum", field="messages")
-    return _without(request, m, b, characters), characters
+    return _without(request, m, b, length - kept), length - kept
+
+
+async def _most(length: int, limit: int, size: Callable[[int], Awaitable[int | None]]) -> int | None:
+    """The greatest number of characters under `length` with which a prompt has at most `limit` tokens; None when even 0
+    are too many. `size` counts, None for what is too long to be counted.
+
+    Where to look next is told by how many characters a token has had so far, so that what is counted is about as long
+    as what will be kept, however long the whole is; halves are tried when that leads nowhere, and near the end.
+    """
+    base = below = await size(0)
+    if base is None or below is None or below > limit:
+        return None
+    low, high, rate, beyond, guesses = 0, length, _USUAL, _NEAR // 4, _GUESSES
+    while high - low > 1:
+        guess = low + int((limit - below) * rate) + beyond if high - low > _NEAR and guesses else high
+        place = guess if guess < high else (low + high) // 2
+        guesses -= guesses > 0
+        tokens = await size(place)
+        if tokens is not None and tokens > base:
+            rate = place / (tokens - base)
+        if tokens is not None and tokens <= limit:
+            low, below, beyond = place, tokens, 2 * beyond
+        else:
+            high = place
+    return low
 
 
 def _without(request: TextRequest, m: int, b: int, characters: int) -> TextRequest:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haiga.core.edits import Cleared, ClearThinking, ClearToolUses, Edit
+from haiga.core.errors import Invalid
 from haiga.core.generation import TextRequest
 from haiga.core.messages import Block, CacheMark, Image, Message, Text, Thinking, ToolResult, ToolUse, UrlSource
 from haiga.engines.fake import FakeEngine
@@ -240,3 +241,17 @@ async def test_under_the_trigger_the_request_is_the_very_same(
     shorter, made = await edited(request, COUNT)
     assert shorter is request
     assert () == made
+
+
+async def test_a_prompt_too_long_to_be_counted_is_cleared_and_saves_at_the_least_what_is_told() -> None:
+    request = asking(replace(NOW, over=10_000, keep=0), messages=AGENT)
+    whole = await COUNT(request)
+
+    async def limited(asked: TextRequest) -> int:
+        if await COUNT(asked) == whole:
+            raise Invalid(f"prompt is too long: {whole - 9} tokens > 5 maximum", code="context_length_exceeded")
+        return await COUNT(asked)
+
+    shorter, made = await edited(request, limited)
+    assert [CLEARED] * 4 == results(shorter)
+    assert (Cleared("tool_uses", 4, whole - 9 - await COUNT(shorter)),) == made

@@ -76,6 +76,24 @@ async def test_a_prompt_that_is_too_long_to_be_counted_is_made_shorter() -> None
     assert await middle_out(request(CHAT), 9, count) == await middle_out(request(CHAT), 9, patient)
 
 
+@pytest.mark.parametrize("letters", [1, 3, 7, 40])
+async def test_what_is_counted_to_cut_a_text_of_millions_is_about_as_long_as_what_is_kept(letters: int) -> None:
+    counted: list[int] = []
+
+    async def tokens(request: TextRequest) -> int:
+        """A token for so many letters; what is certain to be far too long is refused unread."""
+        length = sum(len(text_of(message.content)) for message in request.messages)
+        if length > 128 * 1000:
+            raise Invalid("prompt is too long: 9999 tokens > 1000 maximum", code="context_length_exceeded")
+        counted.append(length)
+        return -(-length // letters)
+
+    packed, _ = await middle_out(request([said("user", "x" * 5_000_000)]), 1000, tokens)
+    kept = len(text_of(packed.messages[0].content))
+    assert 1000 * letters == kept
+    assert sum(counted) <= 25 * max(kept, 4000)
+
+
 ROLES = st.sampled_from(["user", "assistant", "call"])
 
 

@@ -4,7 +4,6 @@ Rule: a request's texts are sent a few at a time, the shortest first, so that a 
 waiting; what is counted is what was run.
 """
 
-import asyncio
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,9 +41,9 @@ class NativeEmbedder(Hosted):
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         with self._place():
-            texts = await asyncio.to_thread(self._tokenise, request.inputs)
+            texts = await self._lanes.run(sum(map(len, request.inputs)), self._tokenise, request.inputs)
             made = await self._run(texts)
-            vectors = await asyncio.to_thread(self._cut, made, request.dimensions)
+            vectors = await self._lanes.run(0, self._cut, made, request.dimensions)
             return Embeddings(vectors, sum(map(len, texts)))
 
     def _tokenise(self, inputs: Sequence[Passage]) -> list[Sequence[int]]:

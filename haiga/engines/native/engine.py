@@ -4,7 +4,6 @@ Rule: here text and tokens meet. The engine process schedules and samples; this 
 token ids back into text, finds stop strings, and says what was used.
 """
 
-import asyncio
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -21,6 +20,7 @@ from haiga.core.ports import ModelCard
 from haiga.engines.native.echoing import Echoing
 from haiga.engines.native.embedder import NativeEmbedder
 from haiga.engines.native.hosted import Hosted
+from haiga.engines.native.lanes import characters
 from haiga.engines.native.protocol import Submission
 from haiga.engines.native.reading import Reading
 from haiga.engines.native.speech import Speech
@@ -73,9 +73,9 @@ class NativeEngine(Hosted):
         prompt = await self._prompt(request)
         self._require_room(len(prompt.tokens), request)
         speech = self._model.speech
-        submission = await asyncio.to_thread(self._submission, request, prompt)
+        submission = await self._lanes.run(0, self._submission, request, prompt)
         stream = speech.stream(request, prompt)
-        echo = await asyncio.to_thread(self._echo, request, prompt) if request.echo else None
+        echo = await self._lanes.run(characters(request), self._echo, request, prompt) if request.echo else None
         reading = Reading(speech.tokenizer, speech.detokenizer(prompt), stream, len(prompt.tokens), echo)
         answer = await self._process.open(submission)
         try:
@@ -87,7 +87,7 @@ class NativeEngine(Hosted):
             self._process.discard(submission.id, finished=reading.ended_by_engine)
 
     async def _prompt(self, request: TextRequest) -> Prompt:
-        return await asyncio.to_thread(self._model.prompter.prompt, request, self.card.context - 1)
+        return await self._lanes.run(characters(request), self._model.prompter.prompt, request, self.card.context - 1)
 
     def _require_room(self, size: int, request: TextRequest) -> None:
         """Raise Invalid when a prompt of `size` tokens leaves too little of the context."""

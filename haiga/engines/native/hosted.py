@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from haiga.core.errors import Busy
 from haiga.core.ports import ModelCard
+from haiga.engines.native.lanes import Lanes
 from haiga.engines.native.process import EngineProcess
 
 
@@ -21,6 +22,7 @@ class Hosted:
         self._queue = queue
         self._busy = 0
         self._process = EngineProcess(card.name, command)
+        self._lanes = Lanes()
 
     @property
     def card(self) -> ModelCard:
