@@ -3,6 +3,7 @@
     lark.py      a grammar under construction
     values.py    schemas in the notations that are not JSON
     tools.py     a dialect and a tool choice as a grammar
+    custom.py    a caller's Lark grammar for a tool's text, quoting.py its strings and patterns inside JSON
     rules.py     grammars that are known to compile, with what cannot be enforced refused or left out
     masks.py     grammars compiled for one tokenizer, and the masks they give
 

@@ -6,7 +6,7 @@ it, one blank after `,` and `:` and none elsewhere.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from haiga.core.errors import Invalid
@@ -97,6 +97,10 @@ class Lark:
             return self.rule(f"%json {json.dumps({**schema, 'x-guidance': style})}")
         except RecursionError as error:
             raise Invalid("the schema is nested too deep") from error
+
+    def add(self, rules: Sequence[str]) -> None:
+        """Whole rules under names of their own."""
+        self._rules += rules
 
     def text(self, start: str) -> str:
         """The grammar, beginning at the expression `start`."""

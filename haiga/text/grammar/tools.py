@@ -12,7 +12,8 @@ from haiga.core.messages import Tool, ToolChoice
 from haiga.text.formats.arguments import Json, Listed, Schema, Tagged
 from haiga.text.formats.format import Format
 from haiga.text.formats.harmony import CHANNEL, MESSAGE, START
-from haiga.text.grammar.lark import ANYTHING, BLANKS, Lark, escaped
+from haiga.text.grammar.custom import custom_rules
+from haiga.text.grammar.lark import ANYTHING, BLANKS, Lark, escaped, quoted
 from haiga.text.grammar.values import listed, tagged
 from haiga.text.known_tools import known
 from haiga.text.stream import ThinkTags
@@ -65,7 +66,10 @@ def _body(lark: Lark, format_: Format, at: int, tool: Tool) -> str:
     """One call of `tool` from its arguments to `after`."""
     lark.strict = tool.strict
     try:
-        arguments = _arguments(lark, format_, {**known(tool).schema, "type": "object"})
+        if tool.grammar is not None and tool.grammar.syntax == "lark":
+            arguments = _free_text(lark, format_, at, tool.grammar.definition)
+        else:
+            arguments = _arguments(lark, format_, {**known(tool).schema, "type": "object"})
     except Invalid as error:
         raise Invalid(error.message, field=f"tools.{at}.input_schema") from error
     return lark.rule(f"{arguments} {lark.literal(format_.after)}")
@@ -80,6 +84,19 @@ def _arguments(lark: Lark, format_: Format, schema: Schema) -> str:
         case Listed() as style:
             return listed(lark, style, schema)
     raise TypeError(format_.arguments)
+
+
+def _free_text(lark: Lark, format_: Format, at: int, definition: str) -> str:
+    """The arguments of a tool whose one text must match a grammar: that text as JSON writes it."""
+    match format_.arguments:
+        case Json():
+            before, after = '{"input": "', '"}'
+        case Listed(escapes=True, equals=equals, close=close):
+            before, after = f'input{equals}"', f'"{close}'
+        case _:
+            raise Invalid("a Lark grammar cannot be enforced in this model's tool-call format")
+    lark.add(custom_rules(definition, f"c{at}"))
+    return f"{quoted(before)} c{at}_start {lark.literal(after)}"
 
 
 class _Calls:

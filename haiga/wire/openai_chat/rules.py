@@ -76,9 +76,6 @@ def _check_tools(body: shapes.ChatBody) -> None:
     names = tool_names(body)
     if len(set(names)) < len(names):
         raise Invalid("Tool names must be unique.", field="tools" if body.tools else "functions")
-    for i, given in enumerate(body.tools or ()):
-        if isinstance(given, shapes.CustomToolParam) and isinstance(given.custom.format, shapes.GrammarFormat):
-            check_grammar(f"tools[{i}].custom.format.grammar", given.custom.format.grammar.syntax)
     match body.tool_choice:
         case shapes.ModeChoice(type="required") if not body.tools:
             raise _needs_tools("tool_choice", "tools")
@@ -90,16 +87,6 @@ def _check_tools(body: shapes.ChatBody) -> None:
                 _check_choice(allowed_name(tool, path), body.tools, names, path, "tools")
     if body.function_call is not None and body.function_call.name is not None:
         _check_choice(body.function_call.name, body.functions, names, "function_call", "functions")
-
-
-def check_grammar(path: str, syntax: str) -> None:
-    """A tool's text can be held to a regular expression; a Lark grammar is not, and so is not taken for one that is."""
-    if syntax == "lark":
-        raise Unsupported(
-            f"Unsupported value: '{path}.syntax' does not support 'lark' with this model.",
-            field=f"{path}.syntax",
-            code="unsupported_value",
-        )
 
 
 def tool_names(body: shapes.ChatBody) -> list[str]:

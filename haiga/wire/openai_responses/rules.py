@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from haiga.core.errors import Invalid, Unsupported
 from haiga.wire.openai_body import listed, missing, unsupported_values
-from haiga.wire.openai_chat.rules import check_data_url, check_grammar, unsupported
+from haiga.wire.openai_chat.rules import check_data_url, unsupported
 from haiga.wire.openai_responses import items, shapes
 from haiga.wire.openai_responses.codes import decode_summary
 
@@ -46,8 +46,6 @@ def _check_tools(body: shapes.ResponseBody) -> None:
     for i, tool in enumerate(body.tools or ()):
         if isinstance(tool, shapes.OtherTool):
             raise _no_tool(tool.type, body.model, f"tools[{i}]")
-        if isinstance(tool, shapes.CustomTool) and isinstance(tool.format, shapes.GrammarFormat):
-            check_grammar(f"tools[{i}].format", tool.format.syntax)
     names = [tool.name for tool in body.tools or () if not isinstance(tool, shapes.OtherTool)]
     if len(set(names)) < len(names):
         raise Invalid("Tool names must be unique.", field="tools")

@@ -16,8 +16,6 @@ CALLING = {
     "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}}],
 }
 ANSWER = {"role": "tool", "tool_call_id": "c1", "content": "done"}
-LARK_GRAMMAR = {"syntax": "lark", "definition": "start: WORD"}
-LARK = {"type": "custom", "custom": {"name": "l", "format": {"type": "grammar", "grammar": LARK_GRAMMAR}}}
 
 
 def refusal(**fields: Any) -> dict[str, Any]:
@@ -112,7 +110,6 @@ def test_messages(messages: list[Any], param: str, code: str | None) -> None:
         ({"tools": [{"type": "function"}]}, "tools[0].function"),
         ({"tools": [{"type": "retrieval"}]}, "tools[0].type"),
         ({"tools": [TOOLS[0], TOOLS[0]]}, "tools"),
-        ({"tools": [LARK]}, "tools[0].custom.format.grammar.syntax"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tools": TOOLS, "tool_choice": "some"}, "tool_choice"),
         ({"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "x"}}}, "tool_choice"),
