@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from haiga.core.errors import Invalid
+from haiga.core.hours import Window, parse_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Settings:
     allow_host: tuple[str, ...]
     allow_fetch: tuple[str, ...]
     tools: Path | None
+    batch_window: tuple[Window, ...]
     result_cache: bool
     result_cache_size: int
     result_cache_age: float
@@ -111,6 +113,11 @@ def parse_pairs(text: str) -> tuple[tuple[str, str], ...]:
 def parse_list(text: str) -> tuple[str, ...]:
     """Items separated by commas."""
     return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def parse_windows(text: str) -> tuple[Window, ...]:
+    """Windows of the day, separated by commas."""
+    return tuple(map(parse_window, parse_list(text)))
 
 
 def parse_switch(text: str) -> bool:
@@ -281,6 +288,15 @@ TABLE: Mapping[str, Setting] = {
         "HAIGA_TOOLS",
         "A TOML or JSON file of tools that the server itself runs for models.",
         metavar="FILE",
+    ),
+    "batch_window": Setting(
+        "--batch-window",
+        parse_windows,
+        "",
+        "HAIGA_BATCH_WINDOW",
+        "Time of the day in which lines of batches may begin, by the machine's own clock, as in 22:00-06:00; by default"
+        " any; repeatable.",
+        metavar="HH:MM-HH:MM",
     ),
     "result_cache": Setting(
         "--result-cache",

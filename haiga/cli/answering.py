@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from haiga.cli.metering import Metering, metering
 from haiga.cli.tools import read_tools
 from haiga.config import Settings
+from haiga.core.hours import Hours
 from haiga.services.access import Access
 from haiga.services.batches import Form, Worker
 from haiga.services.fetch import Fetch, Hosts
@@ -51,5 +52,6 @@ def answering(settings: Settings, access: Access, models: Models, database: Asyn
     )
     inference = Inference(models, key, [*metered.stages, cache, tools], metered.stages, tools.prompted)
     forms: dict[str, Form] = {ENDPOINT: MessageLines(), **openai_lines(random_id)}
-    worker = Worker(inference, DatabaseBatches(database), forms, random_id, holder=access.holder)
+    lines, hours = DatabaseBatches(database), Hours(settings.batch_window)
+    worker = Worker(inference, lines, forms, random_id, holder=access.holder, hours=hours)
     return Answering(key, fetch, metered, inference, worker)

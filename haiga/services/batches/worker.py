@@ -16,6 +16,7 @@ from haiga.core.access import Caller, Origin
 from haiga.core.embedding import EmbeddingRequest
 from haiga.core.errors import Busy, Cancelled, Dead, Failed, HaigaError, Limited
 from haiga.core.generation import Usage
+from haiga.core.hours import Hours
 from haiga.core.jobs import SUSPECT, TRIES, Line, Outcome, Prepared
 from haiga.core.ports import BatchStore
 from haiga.core.results import Reuse
@@ -29,6 +30,7 @@ LEASE = 10.0  # seconds after which a worker that says nothing has lost its line
 READ = 200  # lines read between two looks at what else is to do
 POLL = 1.0  # seconds between two looks for what other processes brought
 PAUSE = 1.0  # seconds to wait when the store cannot be written, or the engine has failed
+ALWAYS = Hours()
 log = logging.getLogger(__name__)
 
 
@@ -43,7 +45,7 @@ async def nobody(key: str | None, workspace: str) -> Caller:
 class Worker:
     """Runs the lines in `store`, `width` at a time, from `start` to `close`. `forms` are by endpoint.
 
-    `lease` is seconds, `holder` gives who holds a key, `clock` unix seconds.
+    `lease` is seconds, `holder` gives who holds a key, `clock` unix seconds; lines begin in the `hours` alone.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Worker:
         width: int = WIDTH,
         lease: float = LEASE,
         holder: Holder = nobody,
+        hours: Hours = ALWAYS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._inference = inference
@@ -65,6 +68,7 @@ class Worker:
         self._width = width
         self._lease = lease
         self._holder = holder
+        self._hours = hours
         self._clock = clock
         self._name = f"worker_{secrets.token_hex(8)}"
         self._news = asyncio.Event()
@@ -177,7 +181,7 @@ class Worker:
         """Fill what is free. A line that may be what kills the engine runs with no other beside it."""
         room = self._width - len(self._running)
         alone = any(line.tries > SUSPECT for line, _ in self._running.values())
-        if room <= 0 or alone or self._clock() < self._pause_until:
+        if room <= 0 or alone or self._clock() < self._pause_until or not self._hours.open(self._clock()):
             return
         while room > 0 and (lines := await self._claim(min(room, PORTION), suspects=False)):
             room -= len(lines)

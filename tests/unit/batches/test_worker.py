@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from haiga.core.access import Caller
 from haiga.core.errors import Busy, Dead, HaigaError
 from haiga.core.generation import Event, TextRequest
+from haiga.core.hours import DAY, Hours, parse_window
 from haiga.core.jobs import Outcome, Rules
 from haiga.core.messages import text_of
 from haiga.engines.fake import FakeEngine
@@ -69,12 +71,22 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def working(
-    directory: Path, engine: FakeEngine, width: int = 8, store: type[DatabaseBatches] = DatabaseBatches
+    directory: Path,
+    engine: FakeEngine,
+    width: int = 8,
+    store: type[DatabaseBatches] = DatabaseBatches,
+    **more: Any,
 ) -> AsyncIterator[Batches]:
     async with connect(directory / "db") as database:
         inference = Inference(Models({"fake": engine}))
         running = Worker(
-            inference, store(database), {ENDPOINT: MessageLines()}, lambda kind: f"{kind}_1", width=width, lease=1
+            inference,
+            store(database),
+            {ENDPOINT: MessageLines()},
+            lambda kind: f"{kind}_1",
+            width=width,
+            lease=1,
+            **more,
         )
         running.start()
         yield Batches(store(database), running.wake)
@@ -125,6 +137,25 @@ async def test_refusals_are_waited_out(tmp_path: Path, refusal: HaigaError) -> N
 async def test_what_nobody_expected_is_the_line_s_own_failure(tmp_path: Path) -> None:
     async with working(tmp_path, Fragile([ValueError("x")]), width=1) as batches:
         assert ["Internal server error", "b"] == sorted(await answers(batches, "b", "b"))
+
+
+async def test_lines_begin_within_their_hours_alone(tmp_path: Path) -> None:
+    engine, now = Fragile(), [DAY * 60 * 1000.0]
+    late = Hours((parse_window("22:00-06:00"),), UTC)
+    counting = {"looks": 0}
+
+    def clock() -> float:
+        counting["looks"] += 1
+        return now[0]
+
+    now[0] += 12 * 3600
+    async with working(tmp_path, engine, hours=late, clock=clock) as batches:
+        answered = asyncio.create_task(answers(batches, "a", "b", temperature=1))
+        while counting["looks"] < 20:
+            await asyncio.sleep(0.005)
+        assert [] == engine.begun
+        now[0] += 12 * 3600
+        assert ["a", "b"] == await answered
 
 
 async def test_results_outlast_a_store_that_cannot_keep_them(tmp_path: Path) -> None:
