@@ -8,15 +8,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from haiga.cli.metering import Metering, metering
 from haiga.cli.tools import read_tools
 from haiga.config import Settings
+from haiga.core.access import Caller
+from haiga.core.generation import TextRequest
 from haiga.core.hours import Hours
 from haiga.services.access import Access
 from haiga.services.batches import Form, Worker
 from haiga.services.fetch import Fetch, Hosts
+from haiga.services.files import Files, FileSources
 from haiga.services.inference import Inference
 from haiga.services.models import Models
 from haiga.services.results import ResultCache
 from haiga.services.tools import Connector, ServerTools
 from haiga.stores.batches import DatabaseBatches
+from haiga.stores.blobs import DiskBlobs
+from haiga.stores.files import DatabaseFiles
 from haiga.stores.results import DatabaseResults
 from haiga.stores.secret import kept_secret
 from haiga.web.services import random_id
@@ -32,6 +37,7 @@ class Answering:
     fetch: Fetch
     metered: Metering
     inference: Inference
+    files: Files
     worker: Worker
 
 
@@ -41,6 +47,13 @@ def answering(settings: Settings, access: Access, models: Models, database: Asyn
     fetch = Fetch(Hosts(settings.allow_fetch), offline=settings.offline)
     configured = read_tools(settings.tools, settings.offline)
     tools = ServerTools(configured.registry, Connector(fetch), models.take_tools, configured.rounds)
+    blobs = DiskBlobs(settings.data_dir / "blobs")
+    files = Files(DatabaseFiles(database), blobs, quota=settings.file_quota, storage=settings.file_storage)
+    sources = FileSources(files)
+
+    async def prompted(caller: Caller, request: TextRequest) -> TextRequest:
+        return await tools.prompted(caller, await sources.resolved(caller, request))
+
     metered = metering(settings, database, lambda: inference)
     cache = ResultCache(
         DatabaseResults(database),
@@ -50,8 +63,8 @@ def answering(settings: Settings, access: Access, models: Models, database: Asyn
         unasked=settings.result_cache,
         release=version("haiga") + ("" if settings.tools is None else settings.tools.read_text()),
     )
-    inference = Inference(models, key, [*metered.stages, cache, tools], metered.stages, tools.prompted)
+    inference = Inference(models, key, [*metered.stages, sources, cache, tools], metered.stages, prompted)
     forms: dict[str, Form] = {ENDPOINT: MessageLines(), **openai_lines(random_id)}
     lines, hours = DatabaseBatches(database), Hours(settings.batch_window)
     worker = Worker(inference, lines, forms, random_id, holder=access.holder, hours=hours)
-    return Answering(key, fetch, metered, inference, worker)
+    return Answering(key, fetch, metered, inference, files, worker)

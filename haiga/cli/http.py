@@ -20,14 +20,11 @@ from haiga.config import Settings
 from haiga.core.jobs import Dedupe
 from haiga.services.access import Access
 from haiga.services.batches import Batches, Clerk
-from haiga.services.files import Files
 from haiga.services.models import Models
 from haiga.services.responses import Responses
 from haiga.services.webhooks import Deliverer, Sender, Webhooks
 from haiga.stores.batches import DatabaseBatches
-from haiga.stores.blobs import DiskBlobs
 from haiga.stores.chats import DatabaseChats
-from haiga.stores.files import DatabaseFiles
 from haiga.stores.responses import DatabaseResponses
 from haiga.stores.webhooks import DatabaseWebhooks
 from haiga.web.app import Services, WebSettings, create_app
@@ -56,8 +53,7 @@ def build_server(
     kept = Responses(inference, DatabaseResponses(database))
     lines, wake = DatabaseBatches(database), parts.worker.wake
     chats = DatabaseChats(database)
-    blobs = DiskBlobs(settings.data_dir / "blobs")
-    files = Files(DatabaseFiles(database), blobs, quota=settings.file_quota, storage=settings.file_storage)
+    files = parts.files
     clerk = Clerk(lines, files, BatchPaper(), wake)
     batches = Batches(lines, wake, clerk.wake)
     outbox, sender = DatabaseWebhooks(database), Sender(parts.fetch, parts.key, time.time)

@@ -15,14 +15,16 @@ from haiga.core.messages import text_of
 from haiga.core.ports import Engine
 from haiga.engines.fake import FakeEmbedder, FakeEngine
 from haiga.services.batches import Batches, Clerk, Worker
-from haiga.services.files import Files
+from haiga.services.files import Files, FileSources
 from haiga.services.files.service import QUOTA
 from haiga.services.inference import Inference
 from haiga.services.models import Models
+from haiga.services.responses import Responses
 from haiga.stores.batches import DatabaseBatches
 from haiga.stores.blobs import DiskBlobs
 from haiga.stores.connect import connect
 from haiga.stores.files import DatabaseFiles
+from haiga.stores.responses import DatabaseResponses
 from haiga.web.app import Services, WebSettings, create_app
 from haiga.wire.anthropic.batches import ENDPOINT, MessageLines
 from haiga.wire.openai_batches.lines import openai_lines
@@ -64,18 +66,18 @@ def serving_batches(
     servers: list[uvicorn.Server] = []
 
     async def serve() -> None:
-        inference = Inference(
-            Models({engine.card.name: engine for engine in engines}, embedders={"fake": FakeEmbedder()})
-        )
+        models = Models({engine.card.name: engine for engine in engines}, embedders={"fake": FakeEmbedder()})
         web = settings or WebSettings(open=False)
         async with connect(file) as database:
-            store = DatabaseBatches(database)
+            files = Files(DatabaseFiles(database), DiskBlobs(file.parent / "blobs"), quota=quota, clock=clock)
+            sources = FileSources(files)
+            inference = Inference(models, stages=[sources], prompted=sources.resolved)
+            store, responses = DatabaseBatches(database), Responses(inference, DatabaseResponses(database))
             forms = {ENDPOINT: MessageLines(), **openai_lines(web.new_id)}
             worker = Worker(inference, store, forms, web.new_id, lease=1, clock=clock)
-            files = Files(DatabaseFiles(database), DiskBlobs(file.parent / "blobs"), quota=quota, clock=clock)
             clerk = Clerk(store, files, BatchPaper(), worker.wake, clock=clock)
             batches = Batches(store, worker.wake, clerk.wake, clock=clock)
-            app = create_app(Services(Workspaces(), inference, web, batches=batches, files=files))
+            app = create_app(Services(Workspaces(), inference, web, responses=responses, batches=batches, files=files))
             server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
             worker.start()
             clerk.start()

@@ -48,6 +48,8 @@ class LineReader:
 
     def feed(self, piece: bytes) -> list[tuple[str, bytes]]:
         """The requests that a piece completes, as custom id and body."""
+        if self.hopeless:
+            return []
         self._rest += piece
         *lines, rest = bytes(self._rest).split(b"\n") if b"\n" in piece else (self._rest,)
         self._rest = bytearray(rest)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from hypothesis import assume, given, settings
 
-from haiga.core.generation import Event, Reply, Routed, fold
+from haiga.core.generation import Event, Reply, Routed, fold, replay
 from haiga.core.messages import Block, Message, Text, Thinking, ToolUse, text_of
 from haiga.core.records import Price
 from haiga.wire.anthropic.messages_in import read_message
@@ -122,3 +122,9 @@ def something(block: Block) -> bool:
 
 def shown(block: Block) -> tuple[str, object]:
     return type(block).__name__, carried((block,))
+
+
+@given(events=answers())
+def test_a_whole_answer_told_again_is_the_same_answer(events: list[Event]) -> None:
+    reply = fold(events)
+    assert reply == fold(replay(reply))
