@@ -22,6 +22,7 @@ from haiga.services.files import Files
 
 LEASE = 60.0  # seconds after which a clerk that says nothing has lost its papers
 POLL = 1.0  # seconds between two looks for what other processes brought
+GRACE = 1.0  # seconds to end what is under way, when the server stops
 PAUSE = 5.0  # seconds to wait when something cannot be read or written
 CHUNK = 1 << 20  # bytes of lines kept, or of results written, between two signs of life
 SPARE = 200  # bytes that a line takes besides its params
@@ -81,6 +82,7 @@ class Clerk:
         self._clock = clock
         self._name = f"clerk_{secrets.token_hex(8)}"
         self._news = asyncio.Event()
+        self._closed = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -94,11 +96,14 @@ class Clerk:
         """Stop; what was begun is begun anew by whoever comes next."""
         if self._task is None:
             return
+        self._closed = True
+        self._news.set()
+        await asyncio.wait({self._task}, timeout=GRACE)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _work(self) -> None:
-        while True:
+        while not self._closed:
             self._news.clear()
             try:
                 busy = await self._turn()
@@ -106,7 +111,7 @@ class Clerk:
                 log.error("a batch's files cannot be read or written yet: %s", problem)
                 await asyncio.sleep(PAUSE)
                 continue
-            if not busy:
+            if not busy and not self._closed:
                 await self._rest()
 
     async def _rest(self) -> None:
