@@ -65,6 +65,7 @@ def build_server(
         metered.limiter.standing,
         metered.prices,
         metered.ledger,
+        access,
         responses=kept,
         chats=chats,
         batches=batches,

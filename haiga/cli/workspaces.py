@@ -1,5 +1,8 @@
-"""`haiga workspaces`: workspaces made, listed, limited, archived."""
+"""`haiga workspaces`: workspaces made, listed, limited, archived, deleted."""
 
+import asyncio
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +12,7 @@ from haiga.cli.keys import day, with_keyring
 from haiga.cli.limits import Budget, Concurrent, Itpm, Otpm, Rpm, changed_limits, told
 from haiga.cli.options import Database, DataDir, settings_from
 from haiga.cli.table import show_table
+from haiga.config import Settings
 from haiga.core.access import Workspace
 from haiga.core.limits import Limits
 
@@ -77,6 +81,33 @@ def archive(context: typer.Context, workspace: Named, data_dir: DataDir = None, 
     """Let none of a workspace's keys work any more; what it holds stays."""
     archived = with_keyring(settings_from(context), lambda keyring: keyring.archive(workspace))
     typer.echo(f"archived {archived.name}", err=True)
+
+
+@workspaces.command()
+def delete(
+    context: typer.Context,
+    workspace: Named,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data_dir: DataDir = None,
+    database: Database = None,
+) -> None:
+    """Delete a workspace and all that is kept of it: keys, answers, conversations, batches, files, usage."""
+    settings = settings_from(context)
+    found = with_keyring(settings, lambda keyring: keyring.workspace(workspace))
+    if not yes:
+        typer.confirm(f"delete workspace {found.name} and all that is kept of it?", abort=True, err=True)
+    with_keyring(settings, lambda keyring: keyring.archive(found.name))
+    gone = asyncio.run(_erase(settings, found))
+    told = ", ".join(f"{count:,} {table.replace('_', ' ')}" for table, count in gone.items() if count)
+    typer.echo(f"deleted workspace {found.name}: {told}", err=True)
+
+
+async def _erase(settings: Settings, workspace: Workspace) -> Mapping[str, int]:
+    from haiga.stores.connect import connect
+    from haiga.stores.erasure import erase
+
+    async with connect(settings.records) as opened:
+        return await erase(opened, workspace, int(time.time()))
 
 
 def _row(workspace: Workspace) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class Origin:
     """The HTTP request behind a question. `answer` is the id of the answer where the API can be asked about it
     afterwards, `asked_for` the model as it was named, `reuse` what is said of kept answers; the rest is how a client
     says who it is. `answers` are wanted to one prompt; `again` marks those but the first, with which the prompt is
-    counted."""
+    counted. `batch`: a line of a batch asks."""
 
     request_id: str = ""
     family: Family = "anthropic"
@@ -39,6 +39,7 @@ class Origin:
     streamed: bool = False
     answers: int = 1
     again: bool = False
+    batch: bool = False
     answer: str | None = None
     asked_for: str | None = None
     session: str | None = None

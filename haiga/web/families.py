@@ -13,9 +13,10 @@ from haiga.wire.reply import ErrorReply
 
 
 def family(scope: Scope) -> Family:
-    """/v1/messages is Anthropic's alone, /api/v1 OpenRouter's; elsewhere the version header decides."""
+    """/v1/messages and /v1/organizations are Anthropic's alone, /api/v1 OpenRouter's; elsewhere the version header
+    decides."""
     path: str = scope["path"]
-    if path.removeprefix("/api") == "/v1/messages" or path.startswith("/v1/messages/"):
+    if path.removeprefix("/api") == "/v1/messages" or path.startswith(("/v1/messages/", "/v1/organizations/")):
         return "anthropic"
     if path.startswith("/api/v1/"):
         return "openrouter"

@@ -3,6 +3,7 @@
 Rule: request shapes are the very classes that read requests.
 """
 
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from fastapi import FastAPI
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from haiga.core.jobs import Dedupe
+from haiga.wire.anthropic.admin import AdminAnswer, AdminList, BucketsAnswer, KeyChange, WorkspaceBody
 from haiga.wire.anthropic.answers import (
     BatchAnswer,
     BatchDeletedAnswer,
@@ -27,6 +29,7 @@ from haiga.wire.anthropic.answers import (
 )
 from haiga.wire.anthropic.batches import BatchBody
 from haiga.wire.anthropic.files import FileForm
+from haiga.wire.anthropic.reports import FILTERS, USAGE_GROUPS, WIDTHS
 from haiga.wire.anthropic.rules import VERSIONS
 from haiga.wire.anthropic.shapes import CountBody, MessageBody
 from haiga.wire.openai_batches.answers import OpenAIBatchAnswer, OpenAIBatchesAnswer
@@ -82,6 +85,8 @@ BODIES: tuple[type[BaseModel], ...] = (
     WebhookChange,
     WebhookRotation,
     WebhookTest,
+    KeyChange,
+    WorkspaceBody,
 )
 REFERENCE = "#/components/schemas/{model}"
 ERRORS = {
@@ -249,6 +254,28 @@ ROUTER_RESPONSE = _operation(responses.ResponseAnswer, _RESPONSE, error=RouterEr
 ROUTER_LIST = _operation(RouterListAnswer, {}, error=RouterErrorAnswer)
 ROUTER_MODELS = _operation(RouterModelsAnswer, {}, error=RouterErrorAnswer)
 ROUTER_DATA = _operation(RouterDataAnswer, {}, error=RouterErrorAnswer)
+
+
+def _asked(name: str, *, required: bool = False, many: bool = False, values: Sequence[str] = ()) -> dict[str, Any]:
+    """A parameter that its handler reads by itself."""
+    one: dict[str, Any] = {"type": "string"} | ({"enum": list(values)} if values else {})
+    schema = {"type": "array", "items": one} if many else one
+    return {"name": f"{name}[]" if many else name, "in": "query", "required": required, "schema": schema}
+
+
+_SPAN = [_asked("starting_at", required=True), _asked("ending_at"), _asked("limit"), _asked("page")]
+_USAGE = [
+    _asked("bucket_width", values=tuple(WIDTHS)),
+    _asked("group_by", many=True, values=tuple(USAGE_GROUPS)),
+    *(_asked(name, many=True) for name in FILTERS),
+]
+_COST = [_asked("group_by", many=True, values=("workspace_id", "description"))]
+ADMIN_OBJECT = _operation(AdminAnswer, {})
+ADMIN_LIST = _operation(AdminList, {})
+CHANGE_KEY = _operation(AdminAnswer, {"requestBody": _body(KeyChange)})
+CHANGE_WORKSPACE = _operation(AdminAnswer, {"requestBody": _body(WorkspaceBody)})
+USAGE_REPORT = _operation(BucketsAnswer, {"parameters": [*_SPAN, *_USAGE]})
+COST_REPORT = _operation(BucketsAnswer, {"parameters": [*_SPAN, *_COST]})
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

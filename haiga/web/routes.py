@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from haiga.services.files import Uploads as KeptUploads
 from haiga.web import openapi
+from haiga.web.admin import Admin
 from haiga.web.batches import Batches
 from haiga.web.chats import Chats
 from haiga.web.conversations import Conversations
@@ -115,6 +116,21 @@ def router(services: Services) -> APIRouter:
             **openapi.GET_DELIVERY,
         )
         add("/v1/webhook_event_types", webhooks.types, methods=["GET"], **openapi.WEBHOOK_TYPES)
+
+    if services.keyring is not None and services.ledger is not None:
+        admin, organization = Admin(services, services.keyring, services.ledger), "/v1/organizations"
+        keys, workspaces = f"{organization}/api_keys", f"{organization}/workspaces"
+        add(f"{organization}/me", admin.me, methods=["GET"], **openapi.ADMIN_OBJECT)
+        add(keys, admin.list_keys, methods=["GET"], **openapi.ADMIN_LIST)
+        add(f"{keys}/{{id}}", admin.get_key, methods=["GET"], **openapi.ADMIN_OBJECT)
+        add(f"{keys}/{{id}}", admin.change_key, methods=["POST"], **openapi.CHANGE_KEY)
+        add(workspaces, admin.list_workspaces, methods=["GET"], **openapi.ADMIN_LIST)
+        add(workspaces, admin.create_workspace, methods=["POST"], **openapi.CHANGE_WORKSPACE)
+        add(f"{workspaces}/{{id}}", admin.get_workspace, methods=["GET"], **openapi.ADMIN_OBJECT)
+        add(f"{workspaces}/{{id}}", admin.change_workspace, methods=["POST"], **openapi.CHANGE_WORKSPACE)
+        add(f"{workspaces}/{{id}}/archive", admin.archive_workspace, methods=["POST"], **openapi.ADMIN_OBJECT)
+        add(f"{organization}/usage_report/messages", admin.usage_report, methods=["GET"], **openapi.USAGE_REPORT)
+        add(f"{organization}/cost_report", admin.cost_report, methods=["GET"], **openapi.COST_REPORT)
 
     openrouter = OpenRouter(services)
     add("/api/v1/chat/completions", openrouter.chat, methods=["POST"], **openapi.ROUTER_CHAT)

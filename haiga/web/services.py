@@ -13,6 +13,7 @@ from haiga.core.records import Price
 from haiga.services.batches import Batches
 from haiga.services.files import Files
 from haiga.services.inference import Inference
+from haiga.services.keyring import Keyring
 from haiga.services.responses import Responses
 from haiga.services.usage import Ledger
 from haiga.services.webhooks import Webhooks
@@ -55,7 +56,8 @@ class WebSettings:
 class Services:
     """`prices` are by the model's name; one that is not there costs nothing. Without `responses` the Responses and
     Conversations APIs are not there, without `chats` no chat completion is kept, without `batches`, `files` and
-    `webhooks` there are none. `stands` tells where a caller stands with its limits."""
+    `webhooks` there are none. `stands` tells where a caller stands with its limits; `ledger` and `keyring` are what
+    administrators see."""
 
     access: Access
     inference: Inference
@@ -63,6 +65,7 @@ class Services:
     stands: Callable[[Caller], Sequence[Standing]] = lambda caller: ()
     prices: Mapping[str, Price] = field(default_factory=dict)
     ledger: Ledger | None = None
+    keyring: Keyring | None = None
     responses: Responses | None = None
     chats: ChatStore | None = None
     batches: Batches | None = None

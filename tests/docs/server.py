@@ -25,6 +25,7 @@ from haiga.services.inference import Inference
 from haiga.services.models import Models
 from haiga.services.responses import Responses
 from haiga.services.tools import Connector, Registry, ServerTools
+from haiga.services.usage import Ledger
 from haiga.services.webhooks import Sender, Webhooks
 from haiga.stores.batches import DatabaseBatches
 from haiga.stores.blobs import DiskBlobs
@@ -33,6 +34,7 @@ from haiga.stores.connect import connect
 from haiga.stores.files import DatabaseFiles
 from haiga.stores.keys import DatabaseKeys
 from haiga.stores.responses import DatabaseResponses
+from haiga.stores.usage import DatabaseUsage
 from haiga.stores.webhooks import DatabaseWebhooks
 from haiga.web.app import Services, WebSettings, create_app
 
@@ -83,6 +85,8 @@ async def services(directory: Path) -> AsyncIterator[Services]:
             access,
             inference,
             settings,
+            ledger=Ledger(DatabaseUsage(database)),
+            keyring=access,
             responses=responses,
             chats=chats,
             batches=batches,

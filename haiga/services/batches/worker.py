@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from haiga.core.access import Caller, Origin
+from haiga.core.access import Caller, Family, Origin
 from haiga.core.embedding import EmbeddingRequest
 from haiga.core.errors import Busy, Cancelled, Dead, Failed, HaigaError, Limited
 from haiga.core.generation import Usage
@@ -224,8 +224,7 @@ class Worker:
 
     async def _answer(self, line: Line) -> Outcome:
         asked = self._forms[line.endpoint].read(line)
-        origin = Origin(endpoint=line.endpoint, reuse=Reuse(line.rules.dedupe != "off"))
-        caller = replace(await self._holder(line.key, line.workspace), origin=origin)
+        caller = replace(await self._holder(line.key, line.workspace), origin=_origin(line))
         card = self._inference.model(caller, asked.model)
         try:
             made, usage = await make(self._inference, caller, _at_low_priority(asked.work(card)), asked.each)
@@ -261,3 +260,8 @@ def _at_low_priority(work: Work) -> Work:
 
 def _caller(line: Line) -> Caller:
     return Caller(workspace=line.workspace)
+
+
+def _origin(line: Line) -> Origin:
+    family: Family = "anthropic" if line.endpoint == "/v1/messages" else "openai"
+    return Origin(family=family, endpoint=line.endpoint, batch=True, reuse=Reuse(line.rules.dedupe != "off"))

@@ -100,13 +100,15 @@ class Limiter:
         if not caller.owners:
             return await ask(caller, request)
         price = self._price(caller, request.model)
-        need = Need(requests=1, input_tokens=1, concurrent=1, cost=0 if price.free else 1)
-        hold = _Hold(await self._take(caller, need), need, price)
+        batch = caller.origin.batch
+        cost = 0 if price.free else 1
+        need = Need(cost=cost) if batch else Need(requests=1, input_tokens=1, concurrent=1, cost=cost)
+        hold = _Hold(await self._take(caller, need), need, price, batch)
         used = Need()
         try:
             made = await ask(caller, request)
-            usage = Usage(input=made.tokens)
-            used = Need(input_tokens=made.tokens, cost=price.cost(usage, False))
+            cost = price.cost(Usage(input=made.tokens), batch)
+            used = Need(input_tokens=0 if batch else made.tokens, cost=cost)
         finally:
             await self._settle(hold, used)
         return made

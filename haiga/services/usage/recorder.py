@@ -81,7 +81,7 @@ class Recorder:
             seen.outcome = _name(error)
             raise
         finally:
-            self._record(caller, request.model, seen, False, request.user)
+            self._record(caller, request.model, seen, caller.origin.batch, request.user)
         return made
 
     def _record(self, caller: Caller, asked: str, seen: _Seen, batch: bool, user: str | None) -> None:

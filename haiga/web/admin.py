@@ -1,0 +1,167 @@
+"""Handlers of Anthropic's Admin API: keys, workspaces, and what was used. For callers who administer the server."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from fastapi import Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from haiga.core.access import DEFAULT, ApiKey, Workspace
+from haiga.core.errors import Invalid, NotFound, Unsupported
+from haiga.services.keyring import Keyring
+from haiga.services.usage import Ledger
+from haiga.web.credentials import authenticate_admin
+from haiga.web.services import Services
+from haiga.wire.anthropic import admin, reports
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+class Admin:
+    """`clock` gives unix seconds."""
+
+    def __init__(
+        self, services: Services, keyring: Keyring, ledger: Ledger, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._services = services
+        self._keyring = keyring
+        self._ledger = ledger
+        self._clock = clock
+
+    async def me(self, request: Request) -> Response:
+        """The organization, of which there is one."""
+        await self._admit(request)
+        return _json(admin.write(admin.ORGANIZATION))
+
+    # --- keys ---
+
+    async def list_keys(
+        self,
+        request: Request,
+        limit: Limit = 20,
+        after_id: str | None = None,
+        before_id: str | None = None,
+        status: Literal["active", "inactive", "archived", "expired"] | None = None,
+        workspace_id: str | None = None,
+    ) -> Response:
+        """List the API keys, newest first."""
+        await self._admit(request)
+        now, workspaces = self._clock(), await self._keyring.workspaces()
+        wanted = [
+            key
+            for key in reversed(await self._keyring.list())
+            if status in (None, admin.status(key, now)) and workspace_id in (None, *_named(key.workspace, workspaces))
+        ]
+        return _json(
+            admin.write_list(wanted, lambda key: admin.key_body(key, workspaces, now), limit, after_id, before_id)
+        )
+
+    async def get_key(self, request: Request, id: str) -> Response:
+        """One API key."""
+        await self._admit(request)
+        return await self._shown(await self._key(id))
+
+    async def change_key(self, request: Request, id: str) -> Response:
+        """Rename an API key, pause it (`inactive`), let it go on (`active`), revoke it (`archived`)."""
+        await self._admit(request)
+        change = admin.read_key_change(await request.body())
+        key = await self._key(id)
+        if key.revoked_at is not None:
+            raise Invalid("an archived API key cannot be changed", field="status")
+        changed = replace(
+            key,
+            name=(key.name if change.name is None else change.name).strip() or key.name,
+            paused=key.paused if change.status is None else change.status == "inactive",
+        )
+        kept = await self._keyring.change(changed)
+        return await self._shown(await self._keyring.revoke(id) if change.status == "archived" else kept)
+
+    async def _key(self, id: str) -> ApiKey:
+        for key in await self._keyring.list():
+            if key.id == id:
+                return key
+        raise NotFound(f"api_key: {id[:64]}")
+
+    async def _shown(self, key: ApiKey) -> Response:
+        return _json(admin.write(admin.key_body(key, await self._keyring.workspaces(), self._clock())))
+
+    # --- workspaces ---
+
+    async def list_workspaces(
+        self,
+        request: Request,
+        limit: Limit = 20,
+        after_id: str | None = None,
+        before_id: str | None = None,
+        include_archived: bool = False,
+        include_default: bool = False,
+    ) -> Response:
+        """List the workspaces, newest first."""
+        await self._admit(request)
+        wanted = [
+            each
+            for each in reversed(await self._keyring.workspaces())
+            if (include_archived or each.archived_at is None) and (include_default or each.name != DEFAULT)
+        ]
+        return _json(admin.write_list(wanted, admin.workspace_body, limit, after_id, before_id))
+
+    async def create_workspace(self, request: Request) -> Response:
+        """Create a workspace."""
+        await self._admit(request)
+        asked = admin.read_workspace(await request.body())
+        return _json(admin.write(admin.workspace_body(await self._keyring.create_workspace(asked.name))))
+
+    async def get_workspace(self, request: Request, id: str) -> Response:
+        """One workspace."""
+        await self._admit(request)
+        return _json(admin.write(admin.workspace_body(await self._workspace(id))))
+
+    async def change_workspace(self, request: Request, id: str) -> Response:
+        """A workspace as it is: its data is filed under its name, which stays."""
+        await self._admit(request)
+        workspace, asked = await self._workspace(id), admin.read_workspace(await request.body())
+        if asked.name.strip() != workspace.name:
+            raise Unsupported("a workspace of this server keeps its name", field="name")
+        return _json(admin.write(admin.workspace_body(workspace)))
+
+    async def archive_workspace(self, request: Request, id: str) -> Response:
+        """Archive a workspace: none of its keys works any more."""
+        await self._admit(request)
+        await self._workspace(id)
+        return _json(admin.write(admin.workspace_body(await self._keyring.archive(id))))
+
+    async def _workspace(self, id: str) -> Workspace:
+        for each in await self._keyring.workspaces():
+            if each.id == id:
+                return each
+        raise NotFound(f"workspace: {id[:64]}")
+
+    # --- reports ---
+
+    async def usage_report(self, request: Request) -> Response:
+        """Tokens by time, key, workspace, model and tier."""
+        await self._admit(request)
+        workspaces = await self._keyring.workspaces()
+        report = reports.read_usage_report(request.query_params.multi_items(), workspaces, self._clock())
+        return _json(reports.write_usage_report(report, await self._ledger.totals(report.question), workspaces))
+
+    async def cost_report(self, request: Request) -> Response:
+        """US cents by day, workspace and what for."""
+        await self._admit(request)
+        workspaces = await self._keyring.workspaces()
+        report = reports.read_cost_report(request.query_params.multi_items(), self._clock())
+        return _json(reports.write_cost_report(report, await self._ledger.totals(report.question), workspaces))
+
+    async def _admit(self, request: Request) -> None:
+        await authenticate_admin(self._services.access, request)
+
+
+def _named(workspace: str, workspaces: Sequence[Workspace]) -> tuple[str, ...]:
+    return tuple(each.id for each in workspaces if each.name == workspace)
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
