@@ -1,4 +1,4 @@
-"""`python -m bench [engine|process|sampling|grammar|streams|experts …]`: print figures as tables, all of them by default."""
+"""`python -m bench [engine|process|sampling|grammar|streams|experts …]`: print figures as tables, by default all."""
 
 import argparse
 from collections.abc import Callable

@@ -3,6 +3,7 @@
 Rule: the experts' gate and up are interleaved in one matrix, both with biases, and held within a limit.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,11 +79,18 @@ def _experts(graph: Graph, part: Experts, at: str, x: Node) -> Node:
 
 def _expert(graph: Graph, part: Experts, at: str, x: Node) -> Node:
     """(up + 1) * gate * sigmoid(slope * gate), and back."""
-    both = graph.linear(x, at + "gate_up_proj", part.hidden, 2 * part.inner, bias=True)
-    pairs = op.split(op.reshape(both, constant([-1, part.inner, 2], np.int64), False), constant(2, np.int64), 2)
-    gate, up = (op.squeeze(half, constant([2], np.int64)) for half in pairs.outputs())
+    gate, up = _gate_and_up(graph, part, at, x)
     gate = op.minimum(gate, constant(part.limit, np.float32))
     up = op.clamp(up, -part.limit, part.limit)
     opened = op.multiply(gate, op.sigmoid(graph.scaled(gate, part.slope)))
     fed = op.multiply(op.add(up, constant(1, np.float32)), opened)
     return graph.linear(fed, at + "down_proj", part.inner, part.hidden, bias=True)
+
+
+def _gate_and_up(graph: Graph, part: Experts, at: str, x: Node) -> Iterable[Node]:
+    """Interleaved in one matrix, as published, or two matrices, as in GGUF files."""
+    if at + "gate_proj.weight" in graph.weights.checkpoint:
+        return (graph.linear(x, at + name, part.hidden, part.inner, bias=True) for name in ("gate_proj", "up_proj"))
+    both = graph.linear(x, at + "gate_up_proj", part.hidden, 2 * part.inner, bias=True)
+    pairs = op.split(op.reshape(both, constant([-1, part.inner, 2], np.int64), False), constant(2, np.int64), 2)
+    return (op.squeeze(half, constant([2], np.int64)) for half in pairs.outputs())

@@ -5,7 +5,7 @@ Rule: local layers turn queries and keys, norm them, and see no further back tha
 have no positions, see everything, and sharpen their queries as the text grows (arXiv 2501.19399).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import openvino.opset15 as op
@@ -41,7 +41,6 @@ class Llama4:
     sparse: tuple[bool, ...]
     experts: int
     chosen: int
-    expert: Gated
     shared: Gated
     dense: Gated
 
@@ -96,12 +95,14 @@ def _experts(graph: Graph, shape: Llama4, at: str, x: Node) -> Node:
     """Each expert is given the token times the sigmoid of its score; the shared one sees it as it is."""
     best = choose(graph.router(x, at + "router", shape.geometry.hidden, shape.experts), shape.chosen)
     routing = Routing(best.chosen, op.sigmoid(best.shares))
+    fused = f"{at}experts.0.gate_up_proj.weight" in graph.weights.checkpoint  # as published; not in GGUF files
+    part = replace(shape.shared, names=FUSED) if fused else shape.shared
     mixed = mix(
         x,
         routing,
         shape.chosen,
         shape.experts,
-        lambda number, rows: gated(graph, shape.expert, f"{at}experts.{number}.", rows),
+        lambda number, rows: gated(graph, part, f"{at}experts.{number}.", rows),
         weigh_input=True,
     )
     return op.add(gated(graph, shape.shared, at + "shared_expert.", x), mixed)
@@ -126,7 +127,6 @@ def _read(config: Fields, architecture: str, context: int) -> Llama4:
         sparse=_sparse(config, layers),
         experts=experts,
         chosen=chosen,
-        expert=Gated(hidden, inner, activation, names=FUSED),
         shared=Gated(hidden, inner, activation),
         dense=Gated(hidden, config.integer("intermediate_size_mlp", 16_384), activation),
     )

@@ -38,6 +38,11 @@ _TEKKEN = (
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}|"
     r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+_O200K = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+    r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,15 @@ _SPLITTINGS = {
     "qwen2": _QWEN2,
     "deepseek-r1-qwen": _QWEN2,
     "smollm": _Splitting(digits=True),
+    "refact": _Splitting(digits=True),
+    "starcoder": _Splitting(digits=True),
+    "command-r": _Splitting(digits=True, composed=True),
+    "gpt-4o": _Splitting((_O200K,)),
+    "llama4": _Splitting((_O200K,)),
+    "dbrx": _Splitting((_LLAMA3,)),
+    "olmo": _Splitting(),
+    "chatglm-bpe": _Splitting((_LLAMA3,)),
+    "glm4": _Splitting((_LLAMA3,)),
     "tekken": _Splitting((_TEKKEN,), words=True, begins=True),
 }
 

@@ -163,6 +163,11 @@ def _q6_k(blocks: Bytes) -> Any:
     return numbers.reshape(-1, _LONG), scales, None
 
 
+def _mxfp4(blocks: Bytes) -> Any:
+    powers = np.ldexp(np.float32(1), blocks[:, :1].astype(np.int32) - 127)
+    return _nibbles(blocks[:, 1:]), powers, None
+
+
 DECODERS: dict[str, Decoder] = {
     "Q8_0": Decoder(Grouped("i8", 32), _q8_0),
     "Q4_0": Decoder(Grouped("i4", 32), _q4_0),
@@ -172,4 +177,5 @@ DECODERS: dict[str, Decoder] = {
     "Q4_K": Decoder(Grouped("u4", 32, zeros=True), _q4_k),
     "Q5_K": Decoder(Grouped("u8", 32, zeros=True), _q5_k),
     "Q6_K": Decoder(Grouped("i8", 16), _q6_k),
+    "MXFP4": Decoder(Grouped("f4", 32), _mxfp4),
 }

@@ -14,15 +14,9 @@ from numpy.typing import NDArray
 from haiga.core.errors import Invalid
 from haiga.models.fields import Fields
 from haiga.models.gguf.container import Container
+from haiga.models.gguf.families import ARCHITECTURES, PARTLY_TURNED, find_architecture, read_extra
 from haiga.models.weights.entry import Entry
 
-ARCHITECTURES = {
-    "llama": "LlamaForCausalLM",
-    "mistral": "MistralForCausalLM",
-    "qwen2": "Qwen2ForCausalLM",
-    "qwen3": "Qwen3ForCausalLM",
-    "smollm3": "SmolLM3ForCausalLM",
-}
 # control tokens that end an answer in llama.cpp, whether the metadata names them or not
 _ENDS = frozenset(
     ("<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>", "<EOT>")
@@ -50,32 +44,32 @@ def read_config(container: Container, factors: Factors) -> Fields:
         raise metadata.refuse("general.architecture", f"{kind!r} is not supported; supported: {known}")
     fields = {key.removeprefix(kind + "."): value for key, value in container.metadata.items()}
     hyper = Fields(f"{source}: {kind}", fields)
-    if hyper.integer("expert_count", 0, least=0):
-        raise hyper.refuse("expert_count", "is not 0: mixtures of experts are not supported")
-    head = _head_size(hyper)
+    head = _head_size(kind, hyper)
     _check_sizes(container, hyper, head)
     return Fields(
         source,
         {
-            "architectures": [_architecture(kind, hyper)],
+            "architectures": [find_architecture(kind, hyper)],
             "vocab_size": _rows(container),
             "hidden_size": hyper.integer("embedding_length"),
-            "intermediate_size": hyper.integer("feed_forward_length"),
+            "intermediate_size": hyper.integer("feed_forward_length", hyper.get("expert_feed_forward_length")),
             "num_hidden_layers": hyper.integer("block_count"),
             "num_attention_heads": hyper.integer("attention.head_count"),
             "num_key_value_heads": hyper.integer("attention.head_count_kv", hyper.integer("attention.head_count")),
             "head_dim": head,
-            "rms_norm_eps": hyper.number("attention.layer_norm_rms_epsilon"),
+            "rms_norm_eps": hyper.number("attention.layer_norm_rms_epsilon", hyper.get("attention.layer_norm_epsilon")),
             "max_position_embeddings": hyper.integer("context_length"),
             "sliding_window": hyper.get("attention.sliding_window") or None,
             "use_sliding_window": bool(hyper.get("attention.sliding_window")),
             "max_window_layers": 0,
-            "rope_parameters": _rope(hyper, factors, head),
+            "rope_parameters": _rope(kind, hyper, factors, head),
             "attention_bias": "blk.0.attn_q.bias" in container.entries,
             "mlp_bias": "blk.0.ffn_up.bias" in container.entries,
+            "use_qk_norm": "blk.0.attn_q_norm.weight" in container.entries,
             "tie_word_embeddings": "output.weight" not in container.entries,
             "bos_token_id": _named(metadata, "bos", _rows(container)),
             "eos_token_id": _ends(metadata, _rows(container)),
+            **read_extra(kind, hyper),
         },
     )
 
@@ -86,43 +80,50 @@ def read_generation(container: Container) -> Fields:
     return Fields(str(container.file), {name: value for name, value in given.items() if value is not None})
 
 
-def _architecture(kind: str, hyper: Fields) -> str:
-    """Mistral goes by the name of llama in llama.cpp; a window tells them apart."""
-    windowed = kind == "llama" and hyper.get("attention.sliding_window")
-    return ARCHITECTURES["mistral" if windowed else kind]
-
-
-def _head_size(hyper: Fields) -> int:
+def _head_size(kind: str, hyper: Fields) -> int:
     hidden, heads = hyper.integer("embedding_length"), hyper.integer("attention.head_count")
-    size = hyper.integer("attention.key_length", hyper.integer("rope.dimension_count", max(hidden // heads, 1)))
-    for name in ("attention.value_length", "rope.dimension_count"):
-        if hyper.integer(name, size) != size:
-            raise hyper.refuse(name, f"({hyper[name]}) is not the heads' size ({size}), which is not supported")
+    even = max(hidden // heads, 1)
+    told = even if kind in PARTLY_TURNED else hyper.integer("rope.dimension_count", even)
+    size = hyper.integer("attention.key_length", told)
+    if hyper.integer("attention.value_length", size) != size:
+        raise hyper.refuse("attention.value_length", f"({hyper['attention.value_length']}) is not {_other(size)}")
+    turned = hyper.integer("rope.dimension_count", size)
+    if turned > size or (turned != size and kind not in PARTLY_TURNED):
+        raise hyper.refuse("rope.dimension_count", f"({turned}) is not {_other(size)}")
     return size
+
+
+def _other(size: int) -> str:
+    return f"the heads' size ({size}), which is not supported"
 
 
 def _check_sizes(container: Container, hyper: Fields, head: int) -> None:
     """Sizes that something is made of before the tensors' shapes are held against them."""
-    last = f"blk.{hyper.integer('block_count') - 1}.attn_norm.weight"
-    if last not in container.entries:
-        raise hyper.refuse("block_count", f"is {hyper['block_count']}, but there is no tensor {last}")
-    query, heads = container.entries.get("blk.0.attn_q.weight"), hyper.integer("attention.head_count")
-    if query is None or query.shape[0] != heads * head:
-        raise hyper.refuse("attention.head_count", f"is {heads}, of {head} each, which blk.0.attn_q.weight is not for")
+    last = f"blk.{hyper.integer('block_count') - 1}."
+    if not any(name.startswith(last) for name in container.entries):
+        raise hyper.refuse("block_count", f"is {hyper['block_count']}, but there is no tensor {last}*")
+    heads = hyper.integer("attention.head_count")
+    keys = hyper.integer("attention.head_count_kv", heads)
+    for name, rows in (("blk.0.attn_q.weight", heads * head), ("blk.0.attn_qkv.weight", (heads + 2 * keys) * head)):
+        if name in container.entries and container.entries[name].shape[0] == rows:
+            return
+    raise hyper.refuse("attention.head_count", f"is {heads}, of {head} each, which blk.0.attn_q.weight is not for")
 
 
-def _rope(hyper: Fields, factors: Factors, head: int) -> dict[str, Any]:
+def _rope(kind: str, hyper: Fields, factors: Factors, head: int) -> dict[str, Any]:
     """The scaling. Llama 3's is in the file as a tensor of factors, which longrope divides by as well."""
     rope: dict[str, Any] = {"rope_type": "default", "rope_theta": hyper.number("rope.freq_base", 10_000.0)}
-    kind = hyper.text("rope.scaling.type", "none")
+    turned = hyper.integer("rope.dimension_count", head)
+    rope["partial_rotary_factor"] = turned / head
+    scaling = hyper.text("rope.scaling.type", "none")
     if hyper.get("rope.scaling.original_context_length"):
         rope["original_max_position_embeddings"] = hyper.integer("rope.scaling.original_context_length")
     if factors:
-        short = _factors(hyper, factors, head, ("rope_freqs.weight", "rope_factors_short.weight"))
-        long = _factors(hyper, factors, head, ("rope_freqs.weight", "rope_factors_long.weight"))
+        short = _factors(hyper, factors, turned, ("rope_freqs.weight", "rope_factors_short.weight"))
+        long = _factors(hyper, factors, turned, ("rope_freqs.weight", "rope_factors_long.weight"))
         scale = hyper.number("rope.scaling.attn_factor", 1.0)
         return {**rope, "rope_type": "longrope", "short_factor": short, "long_factor": long, "attention_factor": scale}
-    match kind:
+    match scaling:
         case "none":
             return rope
         case "linear":
@@ -130,8 +131,14 @@ def _rope(hyper: Fields, factors: Factors, head: int) -> dict[str, Any]:
         case "yarn":
             fast, slow = (f"rope.scaling.yarn_beta_{name}" for name in ("fast", "slow"))
             turns = {"beta_fast": hyper.number(fast, 32.0), "beta_slow": hyper.number(slow, 1.0)}
-            return {**rope, "rope_type": "yarn", "factor": hyper.number("rope.scaling.factor"), **turns}
-    raise hyper.refuse("rope.scaling.type", f"{kind!r} is not supported; supported: none, linear, yarn, longrope")
+            return {
+                **rope,
+                "rope_type": "yarn",
+                "factor": hyper.number("rope.scaling.factor"),
+                **turns,
+                "truncate": kind != "gpt-oss",
+            }
+    raise hyper.refuse("rope.scaling.type", f"{scaling!r} is not supported; supported: none, linear, yarn, longrope")
 
 
 def _factors(hyper: Fields, factors: Factors, head: int, names: tuple[str, ...]) -> list[float]:

@@ -5,7 +5,6 @@ llama.cpp turns neighbouring pairs of a head where transformers turns its halves
 of queries and keys for that; here they are taken back row by row, so that quantised blocks stay whole.
 """
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -17,30 +16,14 @@ from haiga.models.geometry import read_geometry
 from haiga.models.gguf.blocks import DECODERS, decode
 from haiga.models.gguf.config import read_config, read_generation
 from haiga.models.gguf.container import Container, part_files, read_container
+from haiga.models.gguf.families import INTERLEAVED, RAISED
+from haiga.models.gguf.names import rename
 from haiga.models.weights.checkpoint import Tensors
 from haiga.models.weights.entry import Entry
 from haiga.models.weights.packing import Grouped, Quantized
 
 _FLOATS = ("F32", "F16", "BF16")
-_INTERLEAVED = ("llama", "mistral", "smollm3")
 _ROPE = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
-_NAMES = {
-    "token_embd": "model.embed_tokens",
-    "output_norm": "model.norm",
-    "output": "lm_head",
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "attn_q_norm": "self_attn.q_norm",
-    "attn_k_norm": "self_attn.k_norm",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
-_NAME = re.compile(r"(?:blk\.(\d{1,5})\.)?(\w+)\.(weight|bias)")
 
 
 class GGUF(Tensors):
@@ -53,12 +36,13 @@ class GGUF(Tensors):
         container = read_parts(path)
         super().__init__(path, Fields(str(path), {}), container.entries)
         self._heads: dict[str, int] = {}
+        self._raised = False
         factors = {name: self.read(name, self.entry(name).shape) for name in _ROPE if name in container.entries}
         self.config, self.generation = read_config(container, factors), read_generation(container)
-        self._entries = {
-            _their_name(path, name): entry for name, entry in container.entries.items() if name not in _ROPE
-        }
-        if container.metadata["general.architecture"] in _INTERLEAVED:
+        kind = container.metadata["general.architecture"]
+        self._raised = kind in RAISED
+        self._entries = rename(path, kind, {name: at for name, at in container.entries.items() if name not in _ROPE})
+        if kind in INTERLEAVED:
             heads = read_geometry(self.config, self.config["architectures"][0]).heads
             self._heads = {"q_proj": heads.query, "k_proj": heads.key_value}
 
@@ -90,16 +74,18 @@ class GGUF(Tensors):
 
     def read(self, name: str, shape: tuple[int, ...], rows: slice = slice(None)) -> NDArray[np.float32]:
         """`rows` of the tensor as finite float32, dequantised if need be."""
+        if self._raised and name.endswith("norm.weight"):
+            return super().read(name, shape, rows) - np.float32(1)
         if self.grouped(name) is not None or not self._interleaved(name):
             return super().read(name, shape, rows)
         return super().read(name, shape)[self._order(name, rows, shape[0])]
 
     def _interleaved(self, name: str) -> bool:
-        return name.split(".")[-2] in self._heads
+        return name.rpartition(".")[0].rpartition(".")[2] in self._heads
 
     def _order(self, name: str, rows: slice, count: int) -> slice | NDArray[np.intp]:
         """Where the file has these rows."""
-        heads = self._heads.get(name.split(".")[-2])
+        heads = self._heads.get(name.rpartition(".")[0].rpartition(".")[2])
         if heads is None:
             return rows
         if count % (2 * heads):
@@ -126,12 +112,3 @@ def read_parts(path: Path) -> Container:
     if count > 1 and whole != len(entries):
         raise fields.refuse("split.tensors.count", f"is {whole}, but the parts have {len(entries)} tensors")
     return Container(first.file, first.metadata, entries)
-
-
-def _their_name(path: Path, name: str) -> str:
-    """Hugging Face's name of a tensor. Raises Invalid for one that no model of the family has."""
-    match = _NAME.fullmatch(name)
-    if match is None or match[2] not in _NAMES:
-        raise Invalid(f"{path}: tensor {name} is none that a supported architecture has")
-    layer = "" if match[1] is None else f"model.layers.{int(match[1])}."
-    return f"{layer}{_NAMES[match[2]]}.{match[3]}"
