@@ -1,4 +1,4 @@
-"""`python -m bench [engine|process|sampling|grammar|streams|experts …]`: print figures as tables, by default all."""
+"""`python -m bench [engine|process|streams|metering …]`: print figures as tables, all of them by default."""
 
 import argparse
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import experts, grammar, kernels, process, sampling, shapes, streams
+from bench import experts, grammar, kernels, metering, process, sampling, shapes, streams
 
 CONSOLE = Console(width=110)
 
@@ -71,6 +71,13 @@ def mixtures(options: argparse.Namespace) -> None:
     CONSOLE.print(table)
 
 
+def meters(options: argparse.Namespace) -> None:
+    table = Table("stages", "microseconds a request", "an event", title="Records and limits")
+    for row in metering.run(options.rounds):
+        table.add_row(row.name, f"{row.request:.1f}", f"{row.event:.2f}")
+    CONSOLE.print(table)
+
+
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "engine": engine,
     "process": whole_process,
@@ -78,6 +85,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "grammar": grammars,
     "streams": streaming,
     "experts": mixtures,
+    "metering": meters,
 }
 
 

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from haiga.cli import app
+from haiga.core.access import Scope
 from haiga.core.limits import DOLLAR, Limits
 from haiga.engines.fake import CARD, FakeEngine
 from tests.wire.limited_server import Running, running
@@ -153,6 +154,35 @@ def test_the_command_adds_up_by_key_model_and_day(directory: Path, served: Runni
     assert "3" == rows("--by", "day")[1][1]
     assert rows("--by", "key")[1][0].startswith("counted (key_")
     assert [["anthropic", "2"], ["openai", "1"]] == [row[:2] for row in rows("--by", "family")[1:]]
+
+
+# --- batches, shutdown ---
+
+
+def test_lines_of_a_batch_are_recorded_for_its_key_at_half_the_price_and_held_to_its_scope(served: Running) -> None:
+    key = served.key("batcher", "batching", scope=Scope(models=("fake",)), limits=Limits(requests=1, budget=DOLLAR))
+    messages = claude(served, key).messages
+    requests: Any = [
+        {"custom_id": name, "params": {"model": name, "max_tokens": 9, "messages": ASKED}} for name in ("fake", "slow")
+    ]
+    batch = messages.batches.create(requests=requests)
+    assert eventually(lambda: messages.batches.retrieve(batch.id).processing_status == "ended")
+    results = {line.custom_id: line.result for line in messages.batches.results(batch.id)}
+    assert ("succeeded", "errored") == (results["fake"].type, results["slow"].type)
+    assert "permission_error" == results["slow"].error.error.type  # type: ignore[union-attr]
+    data = httpx.get(f"{served.url}/api/v1/key", headers={"x-api-key": key}).json()["data"]
+    assert 0.000019 == data["usage"]
+    assert messages.create(model="fake", max_tokens=9, messages=ASKED)  # the batch took nothing from the minute
+
+
+def test_everything_recorded_is_kept_at_a_shutdown(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        key, headers = server.key(), {"anthropic-version": "2023-06-01"}
+        with httpx.Client(base_url=server.url, headers={**headers, "x-api-key": key}) as client:
+            for _ in range(40):
+                client.post("/v1/messages", json={"model": "fake", "max_tokens": 5, "messages": ASKED})
+    told = CliRunner().invoke(app, ["usage", "--csv", "--data-dir", str(tmp_path)]).stdout
+    assert ["fake", "40"] == list(csv.reader(io.StringIO(told)))[1][:2]
 
 
 GENERATION_KEYS = {
