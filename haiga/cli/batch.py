@@ -20,11 +20,11 @@ def _group() -> None:
 @batch.command()
 def run(
     context_: typer.Context,
-    file: Annotated[Path, typer.Argument(help='Requests, one a line: {"custom_id": …, "params": {…}}.')],
+    file: Annotated[Path, typer.Argument(help="Requests, one a line, as Anthropic's or OpenAI's batches have them.")],
     out: Annotated[
         Path | None, typer.Option(help="Where the results go; by default beside the file, as NAME.results.jsonl.")
     ] = None,
-    version: Annotated[str, typer.Option(help="The API version whose rules hold for the requests.")] = "2023-06-01",
+    version: Annotated[str, typer.Option(help="The API version whose rules hold for Anthropic's.")] = "2023-06-01",
     dedupe: Annotated[
         str | None,
         typer.Option(

@@ -6,11 +6,10 @@ the server has taken the batch.
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any
 
 import httpx
 import typer
@@ -18,9 +17,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
 
-from haiga.core.errors import Denied, Failed, HaigaError, Invalid, NotFound
+from haiga.cli.batch_apis import Api, Look, Messages, api_of, checked
+from haiga.core.errors import Failed, Invalid
 
-PATH = "/v1/messages/batches"
+VERSION = "anthropic-version"
 POLL = 0.5  # seconds between two looks
 
 
@@ -35,21 +35,26 @@ class State:
 
 def submit(url: str, headers: Mapping[str, str], file: Path, results: Path) -> None:
     """The requests in `file` to the server at `url`, their results to `results`. Raises core errors."""
-    with httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(600, connect=10)) as client:
+    api = api_of(file)
+    own = {name: value for name, value in headers.items() if name != VERSION or isinstance(api, Messages)}
+    with httpx.Client(base_url=url, headers=own, timeout=httpx.Timeout(600, connect=10)) as client:
         try:
-            _run(client, url, file, results)
+            _run(client, api, url, file, results)
         except httpx.TransportError as problem:
             raise Failed(f"no answer from {url}: {problem or type(problem).__name__}") from None
 
 
-def _run(client: httpx.Client, url: str, file: Path, results: Path) -> None:
+def _run(client: httpx.Client, api: Api, url: str, file: Path, results: Path) -> None:
     note = results.with_name(results.name + ".state")
-    state = _resume(note, url, file) or _submit(client, url, file, note)
-    ended = _follow(client, state.batch)
-    _fetch(client, state.batch, results)
+    state = _resume(note, url, file) or _submit(client, api, url, file, note)
+    try:
+        look = _follow(client, api, state.batch)
+    except Invalid:  # nothing to come back to
+        note.unlink()
+        raise
+    _fetch(client, api, state.batch, look, results)
     note.unlink()
-    counts = ended["request_counts"]
-    told = ", ".join(f"{counts[name]} {name}" for name in ("succeeded", "errored", "canceled", "expired"))
+    told = ", ".join(f"{number} {name}" for name, number in (look.ended or {}).items())
     typer.echo(f"{told}: {results}")
 
 
@@ -63,10 +68,9 @@ def _resume(note: Path, url: str, file: Path) -> State | None:
     return state
 
 
-def _submit(client: httpx.Client, url: str, file: Path, note: Path) -> State:
+def _submit(client: httpx.Client, api: Api, url: str, file: Path, note: Path) -> State:
     digest = _digest(file)
-    answer = client.post(PATH, content=_body(file), headers={"content-type": "application/json"})
-    state = State(url, str(_checked(answer)["id"]), digest)
+    state = State(url, api.submit(client, file), digest)
     note.write_text(json.dumps(asdict(state)))
     return state
 
@@ -79,37 +83,25 @@ def _digest(file: Path) -> str:
         raise Invalid(f"{file}: {problem.strerror}") from None
 
 
-def _body(file: Path) -> Iterator[bytes]:
-    """The lines as one JSON body, never whole in memory."""
-    yield b'{"requests":['
-    comma = b""
-    with file.open("rb") as lines:
-        for line in lines:
-            if line.strip():
-                yield comma + line.strip()
-                comma = b","
-    yield b"]}"
-
-
-def _follow(client: httpx.Client, id: str) -> dict[str, Any]:
-    """The batch once it has ended; meanwhile a progress bar on standard error, if that is a terminal."""
+def _follow(client: httpx.Client, api: Api, id: str) -> Look:
+    """The batch once it has ended; meanwhile a progress bar on standard error, if that is a terminal. Raises Invalid
+    when it failed."""
     with _bar() as bar:
         task, tag = bar.add_task("", total=None, tokens=0), ""
         while True:
-            answer = client.get(f"{PATH}/{id}", headers={"if-none-match": tag})
+            answer = client.get(api.path(id), headers={"if-none-match": tag})
             if answer.status_code != 304:
-                found, tag = _checked(answer), answer.headers["etag"]
-                progress = found["haiga_progress"]
-                total = sum(found["request_counts"].values())
-                bar.update(task, completed=progress["done"], total=total, tokens=progress["output_tokens"])
-                if found["processing_status"] == "ended":
-                    return found
+                found, tag = checked(answer), answer.headers["etag"]
+                look = api.look(found)
+                bar.update(task, completed=look.done, total=look.total or None, tokens=look.tokens)
+                if look.ended is not None:
+                    return look
             time.sleep(POLL)
 
 
 def _bar() -> Progress:
-    columns = (BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    columns, console = (BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn()), Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 class Speed(ProgressColumn):
@@ -125,29 +117,12 @@ class Speed(ProgressColumn):
         return Text(f"{(tokens - self._first) / task.elapsed:.0f} tokens/s")
 
 
-def _fetch(client: httpx.Client, id: str, results: Path) -> None:
+def _fetch(client: httpx.Client, api: Api, id: str, look: Look, results: Path) -> None:
     """The results, whole or not at all."""
     part = results.with_name(results.name + ".part")
     try:
-        with client.stream("GET", f"{PATH}/{id}/results") as answer, part.open("wb") as opened:
-            if answer.is_error:
-                answer.read()
-                _checked(answer)
-            for piece in answer.iter_bytes():
-                opened.write(piece)
+        with part.open("wb") as opened:
+            api.fetch(client, id, look, opened)
         part.replace(results)
     except OSError as problem:
         raise Failed(f"{part}: {problem.strerror}") from None
-
-
-def _checked(answer: httpx.Response) -> dict[str, Any]:
-    """The answer's object. Raises what it says is wrong."""
-    if not answer.is_error:
-        found: dict[str, Any] = answer.json()
-        return found
-    kinds: dict[int, type[HaigaError]] = {400: Invalid, 401: Denied, 403: Denied, 404: NotFound, 413: Invalid}
-    try:
-        message = str(answer.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        message = f"the server answered {answer.status_code}"
-    raise kinds.get(answer.status_code, Failed)(message)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,3 +96,45 @@ def test_a_missing_file_and_a_missing_server_are_named(tmp_path: Path) -> None:
         assert "none.jsonl: No such file" in running.communicate(timeout=60)[1]
     with command("http://127.0.0.1:9", requests(tmp_path / "a.jsonl", "x")) as running:
         assert "no answer from http://127.0.0.1:9" in running.communicate(timeout=60)[1]
+
+
+def filed(file: Path, *texts: str, url: str = "/v1/chat/completions") -> Path:
+    bodies = ({"model": "fake", "messages": [{"role": "user", "content": text}]} for text in texts)
+    lines = ({"custom_id": f"c{i}", "method": "POST", "url": url, "body": body} for i, body in enumerate(bodies))
+    file.write_text("\n\n".join(map(json.dumps, lines)) + "\n")
+    return file
+
+
+def said(file: Path) -> dict[str, Any]:
+    bodies = {each["custom_id"]: each["response"]["body"] for each in map(json.loads, file.read_text().splitlines())}
+    return {id: body["choices"][0]["message"]["content"] for id, body in bodies.items() if "choices" in body}
+
+
+def test_a_file_of_openai_s_requests_is_known_by_its_lines(served: ENGINE, tmp_path: Path) -> None:
+    url, engine = served
+    engine.gate.clear()
+    file = filed(tmp_path / "many.jsonl", "one", "two")
+    results = tmp_path / "many.results.jsonl"
+    with command(url, file) as running:
+        while not (tmp_path / "many.results.jsonl.state").exists():
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=60)
+    engine.gate.set()
+    with command(url, file) as running:
+        output, complaints = running.communicate(timeout=60)
+    assert (0, f"2 completed, 0 failed: {results}\n") == (running.returncode, output), complaints
+    assert {"c0": "one", "c1": "two"} == said(results)
+    assert ["one", "two"] == sorted(engine.said)
+    assert [] == [path.name for path in tmp_path.iterdir() if path.suffix in (".state", ".part")]
+
+
+def test_what_is_wrong_with_openai_s_lines_is_told_and_begun_anew(served: ENGINE, tmp_path: Path) -> None:
+    file = filed(tmp_path / "many.jsonl", "one", "two", url="/v1/completions")
+    file.write_text(file.read_text() + "{")
+    with command(served[0], file) as running:
+        assert "line 4: This line is not parseable as valid JSON." in running.communicate(timeout=60)[1]
+    with command(served[0], filed(tmp_path / "many.jsonl", "one")) as running:
+        assert running.communicate(timeout=60)[0].startswith("1 completed, 0 failed")
+    with command(served[0], filed(tmp_path / "other.jsonl", "one", url="/v1/none")) as running:
+        assert "'/v1/none'" in running.communicate(timeout=60)[1]
