@@ -8,20 +8,25 @@ import orjson
 import pytest
 from hypothesis import assume, given, settings
 
-from haiga.core.generation import Event, Reply, Routed, fold, replay
+from haiga.core.generation import Choice, Event, Finished, Reply, Routed, Usage, fold, replay
 from haiga.core.messages import Block, Message, Text, Thinking, ToolUse, text_of
 from haiga.core.records import Price
 from haiga.wire.anthropic.messages_in import read_message
 from haiga.wire.anthropic.messages_out import write_message
 from haiga.wire.openai_body import read_shape
 from haiga.wire.openai_chat.read import Form, read_chat
+from haiga.wire.openai_chat.stream import ChatStream
 from haiga.wire.openai_chat.write import write_chat
 from haiga.wire.openai_responses.items import Items
 from haiga.wire.openai_responses.items_in import read_conversation
 from haiga.wire.openrouter.read import read_router_chat
+from haiga.wire.openrouter.stream import RouterStream
 from haiga.wire.openrouter.write import write_router_chat
-from tests.unit.wire.openai.answers import answers
+from tests.unit.wire.anthropic.test_anthropic_writing import gathered, stream
+from tests.unit.wire.events import interleaved
+from tests.unit.wire.openai.answers import answers, chunks, folded
 from tests.unit.wire.openai_responses.told import PLAIN, told
+from tests.unit.wire.openai_responses.told import folded as folded_items
 
 HI: dict[str, Any] = {"role": "user", "content": "hi"}
 ON: dict[str, Any] = {"role": "user", "content": "go on"}
@@ -34,6 +39,10 @@ def called(reply: Reply) -> list[str]:
 
 def by_anthropic(reply: Reply, events: list[Event]) -> tuple[Message, ...]:
     content = [part for part in orjson.loads(write_message(reply, id="msg_1", model="m"))["content"] if said(part)]
+    return anthropic_history(content, reply)
+
+
+def anthropic_history(content: list[dict[str, Any]], reply: Reply) -> tuple[Message, ...]:
     results = [{"type": "tool_result", "tool_use_id": id, "content": "ok"} for id in called(reply)]
     messages = [HI, {"role": "assistant", "content": content}, {"role": "user", "content": results or "go on"}]
     body = {"model": "m", "max_tokens": 9, "messages": messages}
@@ -62,10 +71,37 @@ def history(message: dict[str, Any], reply: Reply) -> bytes:
 
 
 def by_responses(reply: Reply, events: list[Event]) -> tuple[Message, ...]:
-    output = told(events, PLAIN)[-1]["response"]["output"]
+    return responses_history(told(events, PLAIN)[-1]["response"]["output"], reply)
+
+
+def responses_history(output: list[dict[str, Any]], reply: Reply) -> tuple[Message, ...]:
     results = [{"type": "function_call_output", "call_id": id, "output": "ok"} for id in called(reply)]
     given = orjson.loads(orjson.dumps({"input": [HI, *output, *(results or [ON])]}))
     return read_conversation(read_shape(Items, given).input, 0).messages
+
+
+def by_anthropic_streamed(reply: Reply, events: list[Event]) -> tuple[Message, ...]:
+    content = [part for part in gathered(stream(events))["content"] if said(part)]
+    return anthropic_history(content, reply)
+
+
+def by_chat_streamed(reply: Reply, events: list[Event]) -> tuple[Message, ...]:
+    return read_chat(history(streamed(ChatStream(FORM, id="c", model="m", created=0), events), reply)).request.messages
+
+
+def by_openrouter_streamed(reply: Reply, events: list[Event]) -> tuple[Message, ...]:
+    writer = RouterStream(FORM, id="g", model="m", created=0, price=lambda name: Price(), reasoning=True)
+    return read_router_chat(history(streamed(writer, events), reply)).chat.request.messages
+
+
+def streamed(writer: ChatStream | RouterStream, events: list[Event]) -> dict[str, Any]:
+    """The message that a client makes of a stream."""
+    items = [*(Choice(0, event) for event in events), Finished("end_turn", Usage())]
+    return folded(chunks(b"".join(map(writer.write, items))))[0]["message"]  # type: ignore[arg-type]
+
+
+def by_responses_streamed(reply: Reply, events: list[Event]) -> tuple[Message, ...]:
+    return responses_history(folded_items(told(events, PLAIN)), reply)
 
 
 FAMILIES: list[Callable[[Reply, list[Event]], tuple[Message, ...]]] = [
@@ -73,6 +109,10 @@ FAMILIES: list[Callable[[Reply, list[Event]], tuple[Message, ...]]] = [
     by_chat,
     by_openrouter,
     by_responses,
+    by_anthropic_streamed,
+    by_chat_streamed,
+    by_openrouter_streamed,
+    by_responses_streamed,
 ]
 
 
@@ -99,7 +139,7 @@ def test_an_answer_given_back_is_what_was_said(
     assert "user" == messages[-1].role
 
 
-ORDERED = [by_anthropic, by_responses]
+ORDERED = [by_anthropic, by_anthropic_streamed, by_responses, by_responses_streamed]
 
 
 @pytest.mark.parametrize("family", ORDERED)
@@ -128,3 +168,25 @@ def shown(block: Block) -> tuple[str, object]:
 def test_a_whole_answer_told_again_is_the_same_answer(events: list[Event]) -> None:
     reply = fold(events)
     assert reply == fold(replay(reply))
+
+
+# --- the golden conversation ---
+
+GOLDEN = fold(interleaved())
+SIGNED = [by_anthropic, by_anthropic_streamed, by_openrouter, by_openrouter_streamed]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_golden_conversation_comes_back_from_every_family_whole_and_streamed(
+    family: Callable[[Reply, list[Event]], tuple[Message, ...]],
+) -> None:
+    given_back = family(GOLDEN, interleaved())[1].content
+    calls = [("c1", "look", {"at": "the söa"}), ("c2", "look", {})]
+    assert ("First this.Then that.", "I look. And again.", calls) == carried(given_back)
+    kinds = [type(block).__name__ for block in given_back]
+    if family in ORDERED:
+        assert ["Thinking", "Text", "ToolUse", "Thinking", "Text", "ToolUse"] == kinds
+    else:
+        assert sorted(kinds, key=["Thinking", "Text", "ToolUse"].index) == kinds  # the form puts calls last
+    if family in SIGNED:
+        assert ["s0", "s3"] == [block.signature for block in given_back if isinstance(block, Thinking)]

@@ -15,48 +15,23 @@ from haiga.core.generation import (
     Event,
     Finished,
     InputDelta,
-    Progress,
     Reply,
     Routed,
-    SignatureDelta,
-    Started,
-    TextDelta,
-    ThinkingDelta,
-    Usage,
     fold,
 )
-from haiga.core.messages import RedactedThinking, Text, Thinking, ToolUse
+from haiga.core.messages import RedactedThinking, ToolUse
 from haiga.core.records import Price
 from haiga.wire.openai_chat.read import Form
 from haiga.wire.openai_chat.stream import ChatStream
 from haiga.wire.openai_chat.write import argument_text, free_text, write_chat
 from haiga.wire.openrouter.stream import RouterStream
 from haiga.wire.openrouter.write import write_router_chat
+from tests.unit.wire.events import USAGE, answer
 from tests.unit.wire.openai.answers import answers, chunks, folded, interleaved
 
 NAMED = {"id": "chatcmpl-1", "model": "m", "created": 5}
 FREE = frozenset({"shell"})
-USAGE = Usage(input=3, creation_5m=2, creation_1h=1, cache_read=4, output=7, thinking=5)
-EVENTS: list[Event] = [
-    Started(USAGE),
-    Progress(5, 10),
-    BlockStarted(0, Thinking("")),
-    ThinkingDelta(0, "Hm."),
-    SignatureDelta(0, "s"),
-    BlockStopped(0),
-    BlockStarted(1, Text("")),
-    TextDelta(1, "Hi"),
-    BlockStopped(1),
-    BlockStarted(2, ToolUse("c1", "look", {})),
-    InputDelta(2, '{"a":'),
-    InputDelta(2, "1}"),
-    BlockStopped(2),
-    BlockStarted(3, ToolUse("c2", "shell", {})),
-    InputDelta(3, '{"input":'),
-    InputDelta(3, '"ls"}'),
-    BlockStopped(3),
-    Finished("tool_use", USAGE),
-]
+EVENTS = answer("Hi")
 
 
 def test_a_whole_answer() -> None:

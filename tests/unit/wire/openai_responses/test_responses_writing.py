@@ -12,14 +12,9 @@ from haiga.core.generation import (
     BlockStopped,
     Event,
     Finished,
-    InputDelta,
-    Progress,
-    SignatureDelta,
     Started,
     TextDelta,
-    ThinkingDelta,
     TokenLogprob,
-    Usage,
     fold,
 )
 from haiga.core.messages import RedactedThinking, Text, Thinking, ToolUse
@@ -31,31 +26,11 @@ from haiga.wire.openai_responses.codes import decode_thoughts
 from haiga.wire.openai_responses.items import Items
 from haiga.wire.openai_responses.items_in import read_conversation
 from haiga.wire.openai_responses.read import Form, read_response
+from tests.unit.wire.events import USAGE, answer
 from tests.unit.wire.openai.answers import answers
 from tests.unit.wire.openai_responses.told import FREE, folded, kinds, told, writer
 
-USAGE = Usage(input=3, creation_5m=2, creation_1h=1, cache_read=4, output=7, thinking=5)
-EVENTS: list[Event] = [
-    Started(USAGE),
-    Progress(5, 10),
-    BlockStarted(0, Thinking("")),
-    ThinkingDelta(0, "Hm."),
-    SignatureDelta(0, "s"),
-    BlockStopped(0),
-    BlockStarted(1, Text("")),
-    TextDelta(1, "H"),
-    TextDelta(1, "i"),
-    BlockStopped(1),
-    BlockStarted(2, ToolUse("c1", "look", {})),
-    InputDelta(2, '{"a":'),
-    InputDelta(2, "1}"),
-    BlockStopped(2),
-    BlockStarted(3, ToolUse("c2", "shell", {})),
-    InputDelta(3, '{"input":'),
-    InputDelta(3, '"ls"}'),
-    BlockStopped(3),
-    Finished("tool_use", USAGE),
-]
+EVENTS = answer("H", "i")
 TEXT = [Started(USAGE), BlockStarted(0, Text("")), TextDelta(0, "Hi"), BlockStopped(0)]
 HI = {"type": "output_text", "text": "Hi", "annotations": [], "logprobs": []}
 MESSAGE = {"id": "msg_2", "type": "message", "status": "completed", "role": "assistant", "content": [HI]}
