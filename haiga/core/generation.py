@@ -386,6 +386,8 @@ def fold(events: Iterable[Event]) -> Reply:
 def replay(reply: Reply) -> Iterator[Event]:
     """A stream that adds up to a whole answer; log probabilities come with its first text."""
     yield Started(replace(reply.usage, output=0, thinking=0))
+    if reply.echo:
+        yield reply.echo
     logprobs = reply.logprobs
     for i, block in enumerate(reply.content):
         deltas: list[Delta] = []

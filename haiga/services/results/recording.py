@@ -14,10 +14,12 @@ from haiga.core.edits import Cleared
 from haiga.core.generation import (
     BlockStarted,
     BlockStopped,
+    Echo,
     Event,
     Finished,
     InputDelta,
     Progress,
+    PromptToken,
     SignatureDelta,
     Started,
     TextDelta,
@@ -27,8 +29,8 @@ from haiga.core.generation import (
 )
 from haiga.core.messages import RedactedThinking, Text, Thinking, ToolUse
 
-EVENTS = (Started, BlockStarted, TextDelta, ThinkingDelta, SignatureDelta, InputDelta, BlockStopped, Finished)
-PARTS = (Text, Thinking, RedactedThinking, ToolUse, Usage, TokenLogprob, Cleared)
+EVENTS = (Started, Echo, BlockStarted, TextDelta, ThinkingDelta, SignatureDelta, InputDelta, BlockStopped, Finished)
+PARTS = (Text, Thinking, RedactedThinking, ToolUse, Usage, TokenLogprob, PromptToken, Cleared)
 KINDS = {kind.__name__: kind for kind in (*EVENTS, *PARTS)}
 KIND, JSON = "is", "json"
 

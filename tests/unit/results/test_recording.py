@@ -13,10 +13,12 @@ from haiga.core.edits import Cleared
 from haiga.core.generation import (
     BlockStarted,
     BlockStopped,
+    Echo,
     Event,
     Finished,
     InputDelta,
     Progress,
+    PromptToken,
     Reply,
     SignatureDelta,
     Started,
@@ -42,7 +44,9 @@ JSON = st.recursive(
 
 @st.composite
 def answers(draw: st.DrawFn) -> list[Event]:
-    events: list[Event] = [Started(Usage(input=3)), Progress(1, 2)]
+    echo = Echo("a b", (PromptToken("a", 0), PromptToken(" b", 1, TokenLogprob(1, " b", -1.0))))
+    echoed = draw(st.sampled_from([[], [echo]]))
+    events: list[Event] = [Started(Usage(input=3)), Progress(1, 2), *echoed]
     for index in range(draw(st.integers(0, 3))):
         kind = draw(st.sampled_from(["text", "thinking", "tool"]))
         if kind == "text":

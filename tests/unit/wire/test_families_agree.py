@@ -2,13 +2,26 @@
 can carry it: Chat Completions and OpenRouter join an answer's texts and put its calls last."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import assume, given, settings
 
-from haiga.core.generation import Choice, Event, Finished, Reply, Routed, Usage, fold, replay
+from haiga.core.generation import (
+    Choice,
+    Echo,
+    Event,
+    Finished,
+    PromptToken,
+    Reply,
+    Routed,
+    TokenLogprob,
+    Usage,
+    fold,
+    replay,
+)
 from haiga.core.messages import Block, Message, Text, Thinking, ToolUse, text_of
 from haiga.core.records import Price
 from haiga.wire.anthropic.messages_in import read_message
@@ -168,6 +181,8 @@ def shown(block: Block) -> tuple[str, object]:
 def test_a_whole_answer_told_again_is_the_same_answer(events: list[Event]) -> None:
     reply = fold(events)
     assert reply == fold(replay(reply))
+    echoed = replace(reply, echo=Echo("a b", (PromptToken("a", 0), PromptToken(" b", 1, TokenLogprob(1, " b", -1.0)))))
+    assert echoed == fold(replay(echoed))
 
 
 # --- the golden conversation ---
