@@ -18,7 +18,7 @@ from haiga.text.tokenizer import Tokenizer
 
 Metadata = Mapping[str, Any]
 
-_NORMAL, _UNKNOWN, _CONTROL, _USER = 1, 2, 3, 4  # tokenizer.ggml.token_type
+_NORMAL, _UNKNOWN, _CONTROL, _USER, _BYTE = 1, 2, 3, 4, 6  # tokenizer.ggml.token_type
 _LONGEST_PIECE = 256  # characters; longer ones are not looked into for merges
 _SPECIAL = {
     "bos_token": "bos",
@@ -96,7 +96,7 @@ def gguf_tokenizer(source: str, metadata: Metadata) -> Tokenizer:
     vocabulary = _Vocabulary(source, metadata)
     build = _BUILDERS.get(str(metadata.get("tokenizer.ggml.model")))
     if build is None:
-        raise vocabulary.refuse("model", f"is {metadata.get('tokenizer.ggml.model')!r}; supported: gpt2, llama")
+        raise vocabulary.refuse("model", f"is {metadata.get('tokenizer.ggml.model')!r}; supported: gpt2, llama, t5")
     try:
         inner, begins = build(vocabulary)
         _add_tokens(inner, vocabulary)
@@ -137,6 +137,13 @@ class _Vocabulary:
     def flag(self, key: str, default: bool) -> bool:
         value = self._metadata.get(f"tokenizer.ggml.{key}", default)
         return value if isinstance(value, bool) else default
+
+    def octets(self, key: str) -> bytes:
+        """Bytes, which GGUF keeps as a list of numbers."""
+        value = self._metadata.get(f"tokenizer.ggml.{key}", b"")
+        if not isinstance(value, bytes | list) or any(not isinstance(at, int) or not -129 < at < 256 for at in value):
+            raise self.refuse(key, "is no list of bytes")
+        return bytes(at & 0xFF for at in value)
 
     def text(self, key: str, default: str) -> str:
         return str(self._metadata.get(f"tokenizer.ggml.{key}", default))
@@ -187,13 +194,30 @@ def _sentence_pieces(vocabulary: _Vocabulary) -> tuple[tokenizers.Tokenizer, boo
         fuse_unk=True,
         byte_fallback=True,
     )
-    inner = tokenizers.Tokenizer(model)
-    prefix = vocabulary.flag("add_space_prefix", True)
-    before = [normalizers.Prepend("▁")] if prefix else []
+    return _spaced(tokenizers.Tokenizer(model), vocabulary), True
+
+
+def _unigram(vocabulary: _Vocabulary) -> tuple[tokenizers.Tokenizer, bool]:
+    """SentencePiece's other kind: the likeliest of all ways to cut a text into pieces."""
+    scores = vocabulary.listed("scores", float, len(vocabulary.tokens))
+    unknown = vocabulary.token("unknown") or _first(vocabulary, _UNKNOWN)
+    vocab = list(zip(vocabulary.tokens, scores, strict=True))
+    known = None if unknown is None else vocabulary.ids[unknown]
+    model = models.Unigram(vocab=vocab, unk_id=known, byte_fallback=_BYTE in vocabulary.kinds)
+    return _spaced(tokenizers.Tokenizer(model), vocabulary), False
+
+
+def _spaced(inner: tokenizers.Tokenizer, vocabulary: _Vocabulary) -> tokenizers.Tokenizer:
+    """Blanks written ▁, after whatever is done to a text before; and back."""
+    prefix, charsmap = vocabulary.flag("add_space_prefix", True), vocabulary.octets("precompiled_charsmap")
+    before: list[Any] = [normalizers.Precompiled(charsmap)] if charsmap else []
+    if vocabulary.flag("remove_extra_whitespaces", False):
+        before += [normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip()]
+    before += [normalizers.Prepend("▁")] if prefix else []
     inner.normalizer = normalizers.Sequence([*before, normalizers.Replace(" ", "▁")])
     after = [decoders.Strip(" ", 1, 0)] if prefix else []
     inner.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), *after])
-    return inner, True
+    return inner
 
 
 def _merges(vocabulary: _Vocabulary) -> list[tuple[str, str]]:
@@ -242,4 +266,5 @@ def _frame(inner: tokenizers.Tokenizer, vocabulary: _Vocabulary, begins: bool) -
 _BUILDERS: dict[str, Callable[[_Vocabulary], tuple[tokenizers.Tokenizer, bool]]] = {
     "gpt2": _byte_level,
     "llama": _sentence_pieces,
+    "t5": _unigram,
 }

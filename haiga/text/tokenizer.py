@@ -12,7 +12,7 @@ from typing import Any
 
 import tokenizers
 
-from haiga.core.errors import Invalid, Unsupported
+from haiga.core.errors import Invalid
 from haiga.text.detokenizer import Decoding, Detokenizer, decoding_of
 
 SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
@@ -45,12 +45,10 @@ class Tokenizer:
     def load(cls, directory: Path) -> "Tokenizer":
         """The tokenizer of the checkpoint in `directory`.
 
-        Raises Invalid naming the file that is missing or damaged, Unsupported for a SentencePiece model alone.
+        Raises Invalid naming the file that is missing or damaged.
         """
         path = directory / "tokenizer.json"
         if not path.is_file():
-            if (directory / "tokenizer.model").is_file():
-                raise Unsupported(f"{directory / 'tokenizer.model'}: SentencePiece models need a tokenizer.json beside")
             raise Invalid(f"{path}: no such file")
         try:
             inner = tokenizers.Tokenizer.from_file(str(path))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from haiga.core.errors import Invalid, Unsupported
+from haiga.core.errors import Invalid
 from haiga.text.tokenizer import Tokenizer
 from tests.unit.text import builders
 
@@ -49,12 +49,6 @@ def test_a_damaged_configuration_is_named(tmp_path: Path) -> None:
     saved(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text("[")
     with pytest.raises(Invalid, match=r"tokenizer_config\.json: not JSON"):
-        Tokenizer.load(tmp_path)
-
-
-def test_a_sentencepiece_model_alone_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "tokenizer.model").write_bytes(b"\n")
-    with pytest.raises(Unsupported, match=r"tokenizer\.model"):
         Tokenizer.load(tmp_path)
 
 
