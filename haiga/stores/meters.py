@@ -5,6 +5,7 @@ for each other in a ring. What is reckoned is core.limits' own, with the latest 
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
@@ -17,6 +18,7 @@ from haiga.core.limits import Meter, Want
 from haiga.stores.tables import METERS
 
 Meters: TypeAlias = dict[str, Meter]
+log = logging.getLogger(__name__)
 WRITE = (
     update(METERS).where(METERS.c.name == bindparam("of")).values(used=bindparam("now_used"), at=bindparam("now_at"))
 )
@@ -30,6 +32,7 @@ class DatabaseMeters:
         self._engine = engine
         self._known: set[str] = set()  # names whose rows are there
         self._seen: Meters = {}
+        self._owed: list[Want] = []  # to be given
         self._giving: set[asyncio.Future[None]] = set()  # held until they are done
 
     async def take(self, wants: Sequence[Want], now: int) -> Sequence[Meter]:
@@ -65,17 +68,29 @@ class DatabaseMeters:
         giving.add_done_callback(self._giving.discard)
 
     async def give(self, wants: Sequence[Want], now: int) -> None:
-        """It happens even if whoever waits for it is cancelled."""
+        """It happens even if whoever waits for it is cancelled; what the database cannot take now, with the next."""
         for want in wants:
             if not want.shared:
                 self._seen[want.meter] = self.seen(want, now).taken(want)
-        shared = [want for want in wants if want.shared]
+        self._owed += [want for want in wants if want.shared]
+        if self._owed:
+            await asyncio.shield(asyncio.ensure_future(self._pay(now)))
+
+    async def _pay(self, now: int) -> None:
+        owed, self._owed = self._owed, []
+        sums: dict[str, Want] = {}
+        for want in owed:
+            before = sums.get(want.meter)
+            sums[want.meter] = want if before is None else replace(want, amount=want.amount + before.amount)
 
         def given(meters: Meters) -> Meters:
-            return {want.meter: meters[want.meter].taken(want) for want in shared}
+            return {name: meters[name].taken(want) for name, want in sums.items()}
 
-        if shared:
-            await asyncio.shield(asyncio.ensure_future(self._change(shared, now, given)))
+        try:
+            await self._change(list(sums.values()), now, given)
+        except Exception as problem:
+            self._owed = [*sums.values(), *self._owed]
+            log.warning("limits: what requests did not use is given back late: %s", problem)
 
     def seen(self, want: Want, now: int) -> Meter:
         meter = self._seen.get(want.meter)

@@ -9,12 +9,14 @@ from dataclasses import replace
 
 import pytest
 
+from haiga.core.errors import Busy
 from haiga.core.limits import MINUTE, Meter, Want
 from haiga.core.ports import Meters
 from haiga.services.limits import LocalMeters
 from haiga.stores.connect import connect
 from haiga.stores.meters import DatabaseMeters
 from tests.conformance import metered
+from tests.postgres import Cluster
 
 NOW = 1_800_000_000_000_000
 A, B = Want("a", 60, 50), Want("b", 10, 8)
@@ -125,3 +127,17 @@ async def test_over_two_processes_none_is_over_and_none_refused_that_fits(url: s
     expected = [metered.limit(key) + metered.limit(key) // 2 for key in range(metered.KEYS)]
     assert expected == [sum(passed) for passed in zip(*reports, strict=True)]
     assert all(map(sum, reports))
+
+
+async def test_what_cannot_be_given_back_now_is_given_back_with_the_next(own_cluster: Cluster) -> None:
+    url = own_cluster.url(own_cluster.database())
+    async with connect(url) as database:
+        meters = DatabaseMeters(database)
+        assert await fits(meters, A)
+        own_cluster.stop("immediate")
+        await meters.give([replace(A, amount=-50)], NOW)
+        with pytest.raises(Busy):
+            await meters.take([A], NOW)
+        own_cluster.start()
+        await meters.give([replace(B, amount=-1)], NOW)
+        assert await fits(meters, replace(A, amount=60))
