@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import experts, grammar, kernels, metering, process, sampling, shapes, streams
+from bench import batches, experts, grammar, kernels, metering, process, sampling, shapes, streams
 
 CONSOLE = Console(width=110)
 
@@ -78,6 +78,23 @@ def meters(options: argparse.Namespace) -> None:
     CONSOLE.print(table)
 
 
+def batched(options: argparse.Namespace) -> None:
+    figures, wait = batches.run(shapes.write(shapes.LLAMA_100M, options.folder / "llama-100m"), options.lines)
+    columns = ("seconds", "of one after another", "tokens computed", "US dollars")
+    table = Table(f"{options.lines} lines, Llama shape of 100M", *columns, title="Batches")
+    for f in figures:
+        table.add_row(
+            f.name, f"{f.seconds:.1f}", f"{f.seconds / figures[0].seconds:.3f}", f"{f.tokens:,}", f"{f.cost:.4f}"
+        )
+    CONSOLE.print(table)
+    table = Table("first token of an interactive request", "value")
+    table.add_row("idle server", f"{wait.idle * 1000:.0f} ms")
+    table.add_row("beside a batch", f"{wait.busy * 1000:.0f} ms")
+    table.add_row("between two tokens then, a step", f"{wait.step * 1000:.0f} ms")
+    table.add_row("(beside - step) / idle", f"{wait.times:.2f}")
+    CONSOLE.print(table)
+
+
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "engine": engine,
     "process": whole_process,
@@ -86,6 +103,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "streams": streaming,
     "experts": mixtures,
     "metering": meters,
+    "batches": batched,
 }
 
 
@@ -102,6 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds of each comparison")
+    parser.add_argument("--lines", type=int, default=batches.LINES, help="requests of a batch")
     parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="where checkpoints are kept")
     options = parser.parse_args()
     if unknown := set(options.names) - set(BENCHES):

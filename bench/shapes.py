@@ -44,6 +44,8 @@ class Mixture(Shape):
 
 
 LLAMA_1B = Shape()
+# 100M parameters; each token is a byte, so that an answer is seen token by token
+LLAMA_100M = Shape(258, 768, 2048, num_hidden_layers=16, num_attention_heads=12, num_key_value_heads=4)
 
 
 def write(shape: Shape, directory: Path) -> Path:
