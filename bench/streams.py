@@ -41,12 +41,21 @@ from haiga.web.app import Services, create_app
 from haiga.wire.anthropic.messages_out import MessageStream
 from haiga.wire.openai_chat.read import Form
 from haiga.wire.openai_chat.stream import ChatStream
+from haiga.wire.openai_responses.read import Form as Responded
+from haiga.wire.openai_responses.stream import ResponseWriter
 from haiga.wire.openrouter.stream import RouterStream
+from haiga.wire.sse import frame
 
 EVENTS = 20_000
 PROXY = Path(".venv-litellm-proxy/bin/litellm")
-ASKED = {"model": "fake", "stream": True, "max_tokens": 16, "messages": [{"role": "user", "content": "go"}]}
-ROUTES = ("/v1/messages", "/v1/chat/completions", "/api/v1/chat/completions")
+ASKED = {
+    "model": "fake",
+    "stream": True,
+    "max_tokens": 16,
+    "messages": [{"role": "user", "content": "go"}],
+    "input": "go",  # as responses have it; every form leaves the other's field alone
+}
+ROUTES = ("/v1/messages", "/v1/chat/completions", "/api/v1/chat/completions", "/api/v1/responses")
 KEY = "sk-any"  # litellm's proxy insists on one
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -80,7 +89,7 @@ class Anybody:
 
 
 def serve(port: int) -> None:
-    """Serve the three routes; the work of this module's own subprocess."""
+    """Serve the routes; the work of this module's own subprocess."""
     app = create_app(Services(Anybody(), Inference(Models({"fake": Ready()}))))
     uvicorn.run(app, port=port, log_level="error", lifespan="off", access_log=False)
 
@@ -102,7 +111,15 @@ def _writers() -> list[Callable[[TextDelta], bytes]]:
     message = MessageStream("msg_1", "fake")
     chat = ChatStream(form, id="c", model="fake", created=0)
     router = RouterStream(form, id="g", model="fake", created=0, price=lambda name: Price(), reasoning=True)
-    return [message.write, lambda event: chat.write(Choice(0, event)), lambda event: router.write(Choice(0, event))]
+    response = ResponseWriter({"background": False}, Responded(), lambda error: error, lambda name: name, time.time)
+    for event in (Started(Usage()), BlockStarted(0, Text(""))):
+        response.write(event)
+    return [
+        message.write,
+        lambda event: chat.write(Choice(0, event)),
+        lambda event: router.write(Choice(0, event)),
+        lambda event: b"".join(map(frame, response.write(event))),
+    ]
 
 
 def _wire(write: Callable[[TextDelta], bytes], rounds: int) -> float:
