@@ -1,4 +1,4 @@
-"""`python -m bench [engine|process|streams|metering …]`: print figures as tables, all of them by default."""
+"""`python -m bench [NAME …]`: print figures as tables, all of them by default."""
 
 import argparse
 from collections.abc import Callable

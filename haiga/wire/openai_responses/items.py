@@ -138,6 +138,20 @@ class CompactionTrigger(Shape):
     id: Id | None = None
 
 
+class McpCallItem(Shape):
+    """A call that this server carried out itself, with what came of it."""
+
+    type: Literal["mcp_call"]
+    server_label: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=200)
+    arguments: str
+    output: str | None = None
+    error: Any = None
+    id: Id | None = None
+    status: Literal["in_progress", "completed", "incomplete", "calling", "failed"] | None = None
+    approval_request_id: str | None = None
+
+
 class ItemReference(Shape):
     """Stands for an item that is kept."""
 
@@ -162,7 +176,6 @@ class OtherItem(Shape):
         "local_shell_call_output",
         "mcp_approval_request",
         "mcp_approval_response",
-        "mcp_call",
         "mcp_list_tools",
         "program",
         "program_output",
@@ -194,6 +207,7 @@ Known: TypeAlias = (
     | CustomCallItem
     | CallOutputItem
     | ReasoningItem
+    | McpCallItem
     | CompactionItem
     | CompactionTrigger
     | ItemReference

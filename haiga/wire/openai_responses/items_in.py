@@ -30,6 +30,7 @@ from haiga.wire.openai_chat import shapes as chat
 from haiga.wire.openai_chat.messages_in import document, media_source, part_mark, read_arguments
 from haiga.wire.openai_responses import items
 from haiga.wire.openai_responses.codes import decode_summary, decode_thoughts
+from haiga.wire.openai_responses.mcp import mcp_blocks
 
 Placed: TypeAlias = "tuple[str, Block]"  # where the block stands in the request, and the block
 
@@ -110,6 +111,8 @@ def _blocks(item: items.Known, path: str) -> list[Placed]:
             return [(path, ToolUse(item.call_id, item.name, {"input": item.input}))]
         case items.CallOutputItem():
             return [(path, ToolResult(item.call_id, tuple(_part(part) for part in item.output)))]
+        case items.McpCallItem():
+            return [(path, block) for block in mcp_blocks(item)]
         case items.ReasoningItem():
             return [(path, block) for block in _thoughts(item)]
         case items.CompactionItem():

@@ -7,7 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from haiga.core.generation import Delta, InputDelta, SignatureDelta, TextDelta, ThinkingDelta, TokenLogprob
-from haiga.core.messages import COMPACTION, Block, Opaque, Text, Thinking, ToolUse
+from haiga.core.messages import (
+    COMPACTION,
+    Block,
+    Opaque,
+    ServerToolResult,
+    ServerToolUse,
+    Text,
+    Thinking,
+    ToolUse,
+    text_of,
+)
 from haiga.wire.openai_chat.messages_in import read_arguments
 from haiga.wire.openai_chat.write import argument_text, free_text, logprobs_body
 from haiga.wire.openai_responses.codes import encode_summary, encode_thoughts
@@ -45,6 +55,8 @@ def open_item(block: Block, form: Form, new_id: Callable[[str], str]) -> OpenIte
             return CustomCallItem(new_id("ctc"), block)
         case ToolUse():
             return CallItem(new_id("fc"), block)
+        case ServerToolUse():
+            return McpCallItem(new_id("mcp"), block)
         case Opaque(type=kind, extra=extra) if kind == COMPACTION and extra["content"]:
             return CompactionItem(new_id("cmp"), str(extra["content"]))
     return None
@@ -255,3 +267,50 @@ class CustomCallItem:
     def _text(self) -> str:
         said = "".join(self._pieces)
         return free_text(read_arguments(said) if said else self._use.input)
+
+
+class McpCallItem:
+    """A call that this server carries out: it stays open until what comes of it is known."""
+
+    def __init__(self, id: str, use: ServerToolUse) -> None:
+        self.id = id
+        self.call = use.id
+        self._use = use
+        self._pieces: list[str] = []
+        self._result: ServerToolResult | None = None
+
+    def body(self, status: str) -> Json:
+        head: Json = {"id": self.id, "type": "mcp_call", "status": status, "approval_request_id": None}
+        head |= {"server_label": self._use.server, "name": self._use.name}
+        arguments = "" if status == "in_progress" else self._arguments
+        return head | {"arguments": arguments, "output": None, "error": None} | self._outcome()
+
+    def opening(self) -> list[Json]:
+        return [{"type": "response.mcp_call.in_progress"}]
+
+    def grow(self, delta: Delta) -> list[Json]:
+        if not isinstance(delta, InputDelta):
+            return []
+        self._pieces.append(delta.partial_json)
+        return [{"type": "response.mcp_call_arguments.delta", "delta": delta.partial_json}]
+
+    def closing(self) -> list[Json]:
+        return [{"type": "response.mcp_call_arguments.done", "arguments": self._arguments}]
+
+    def answer(self, result: ServerToolResult) -> list[Json]:
+        """What came of the call."""
+        self._result = result
+        return [{"type": f"response.mcp_call.{'failed' if result.is_error else 'completed'}"}]
+
+    def _outcome(self) -> Json:
+        if self._result is None:
+            return {}
+        text = text_of(self._result.content)
+        if not self._result.is_error:
+            return {"output": text}
+        error = {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": text}]}
+        return {"error": error, "status": "failed"}
+
+    @property
+    def _arguments(self) -> str:
+        return "".join(self._pieces) or argument_text(self._use.input)

@@ -21,6 +21,7 @@ from haiga.wire.openai_chat.read import ANY_OBJECT, MODES, NO_PARAMETERS, free_t
 from haiga.wire.openai_errors import TOO_LONG
 from haiga.wire.openai_responses import items, rules, shapes
 from haiga.wire.openai_responses.items_in import read_conversation
+from haiga.wire.openai_responses.mcp import read_toolsets
 
 Failure = TypeVar("Failure", bound=HaigaError)
 PREFIXES = {
@@ -30,9 +31,11 @@ PREFIXES = {
     "custom_tool_call": "ctc",
     "custom_tool_call_output": "ctco",
     "reasoning": "rs",
+    "mcp_call": "mcp",
     "compaction": "cmp",
 }
 FINISHED = {"message", "function_call", "function_call_output"}  # items that are shown with a status
+OWN_TOOLS = shapes.FunctionTool | shapes.CustomTool
 FIELDS = {"max_tokens": "max_output_tokens", "output_config.format": "text.format"}  # as services/inference names them
 
 
@@ -108,7 +111,8 @@ class ResponseRequest:
             messages=conversation.messages,
             max_tokens=output_limit(self.body.max_output_tokens, card, "max_output_tokens"),
             system=instructions + conversation.system,
-            tools=tuple(_tool(tool) for tool in self.body.tools or () if not isinstance(tool, shapes.OtherTool)),
+            tools=tuple(_tool(tool) for tool in self.body.tools or () if isinstance(tool, OWN_TOOLS)),
+            toolsets=read_toolsets(self.body.tools or ()),
             tool_choice=_tool_choice(self.body),
             sampling=self._sampling(),
             thinking=ThinkingRequest("disabled" if self._effort == "none" else "adaptive"),
@@ -202,6 +206,8 @@ def _tool_choice(body: shapes.ResponseBody) -> ToolChoice:
             return ToolChoice(MODES[mode], parallel=parallel)  # type: ignore[arg-type]
         case shapes.NamedChoice(name=name):
             return ToolChoice("tool", name, parallel)
+        case shapes.McpChoice(server_label=server, name=name):
+            return ToolChoice("tool", f"{server}_{name}", parallel)
         case shapes.AllowedChoice(mode=wanted, tools=allowed):
             names = tuple(tool.name for tool in allowed if tool.name is not None)
             return ToolChoice("any" if wanted == "required" else "auto", None, parallel, names)

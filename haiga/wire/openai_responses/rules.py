@@ -10,6 +10,7 @@ from haiga.wire.openai_body import listed, missing, unsupported_values
 from haiga.wire.openai_chat.rules import check_data_url, unsupported
 from haiga.wire.openai_responses import items, shapes
 from haiga.wire.openai_responses.codes import decode_summary
+from haiga.wire.openai_responses.mcp import check_mcp
 
 SAID = ("output_text", "refusal")
 GIVEN = ("input_text", "input_image", "input_file")
@@ -46,7 +47,9 @@ def _check_tools(body: shapes.ResponseBody) -> None:
     for i, tool in enumerate(body.tools or ()):
         if isinstance(tool, shapes.OtherTool):
             raise _no_tool(tool.type, body.model, f"tools[{i}]")
-    names = [tool.name for tool in body.tools or () if not isinstance(tool, shapes.OtherTool)]
+    check_mcp(body.tools or ())
+    names = [tool.name for tool in body.tools or () if isinstance(tool, shapes.FunctionTool | shapes.CustomTool)]
+    elsewhere = any(isinstance(tool, shapes.McpTool) for tool in body.tools or ())
     if len(set(names)) < len(names):
         raise Invalid("Tool names must be unique.", field="tools")
     match body.tool_choice:
@@ -57,7 +60,7 @@ def _check_tools(body: shapes.ResponseBody) -> None:
         case shapes.AllowedChoice(tools=allowed):
             for i, one in enumerate(allowed):
                 _check_allowed(one, names, body.model, f"tool_choice.tools[{i}]")
-        case choice if choice is not None and choice.type == "required" and not names:
+        case choice if choice is not None and choice.type == "required" and not (names or elsewhere):
             raise _needs_tools()
 
 

@@ -21,7 +21,6 @@ HostedTool: TypeAlias = Literal[
     "file_search",
     "image_generation",
     "local_shell",
-    "mcp",
     "namespace",
     "programmatic_tool_calling",
     "shell",
@@ -55,6 +54,38 @@ class CustomTool(Shape):
     format: Annotated[chat.TextFormat | GrammarFormat, Field(discriminator="type")] | None = None
 
 
+class McpFilter(Shape):
+    tool_names: list[str] | None = None
+    read_only: bool | None = None
+
+
+class McpApprovals(Shape):
+    always: McpFilter | None = None
+    never: McpFilter | None = None
+
+
+class McpTool(Shape):
+    """The tools of a server of the Model Context Protocol, for this server to call."""
+
+    type: Literal["mcp"]
+    server_label: str = Field(pattern=chat.NAME, max_length=64)
+    server_url: str | None = Field(default=None, max_length=2048)
+    server_description: str | None = None
+    connector_id: str | None = None
+    tunnel_id: str | None = None
+    authorization: str | None = Field(default=None, pattern=r"^[\x21-\x7e]*$", max_length=8192)
+    headers: (
+        dict[
+            Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", max_length=128)],
+            Annotated[str, Field(pattern=r"^[\x20-\x7e]*$", max_length=8192)],
+        ]
+        | None
+    ) = Field(default=None, max_length=32)
+    allowed_tools: list[str] | McpFilter | None = None
+    require_approval: Literal["always", "never"] | McpApprovals | None = None
+    defer_loading: bool | None = None
+
+
 class OtherTool(Shape):
     """A tool that the API itself would run."""
 
@@ -77,6 +108,14 @@ class AllowedChoice(Shape):
     tools: list[AllowedTool] = Field(min_length=1, fail_fast=True)
 
 
+class McpChoice(Shape):
+    """A tool of an MCP server."""
+
+    type: Literal["mcp"]
+    server_label: str
+    name: str
+
+
 class HostedChoice(Shape):
     type: HostedTool
 
@@ -85,8 +124,8 @@ def _as_choice(value: Any) -> Any:
     return {"type": value} if isinstance(value, str) else value
 
 
-AnyTool: TypeAlias = Annotated[FunctionTool | CustomTool | OtherTool, Field(discriminator="type")]
-AnyChoice: TypeAlias = chat.ModeChoice | NamedChoice | AllowedChoice | HostedChoice
+AnyTool: TypeAlias = Annotated[FunctionTool | CustomTool | McpTool | OtherTool, Field(discriminator="type")]
+AnyChoice: TypeAlias = chat.ModeChoice | NamedChoice | AllowedChoice | McpChoice | HostedChoice
 ToolChoiceParam: TypeAlias = Annotated[
     Annotated[AnyChoice, Field(discriminator="type")],
     BeforeValidator(_as_choice, json_schema_input_type=Literal["none", "auto", "required"] | AnyChoice),

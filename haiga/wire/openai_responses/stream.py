@@ -21,9 +21,9 @@ from haiga.core.generation import (
     ThinkingDelta,
     together,
 )
-from haiga.core.messages import Block, Text, Thinking
+from haiga.core.messages import Block, ServerToolResult, Text, Thinking
 from haiga.wire.openai_errors import envelope
-from haiga.wire.openai_responses.items_out import Json, OpenItem, open_item
+from haiga.wire.openai_responses.items_out import Json, McpCallItem, OpenItem, open_item
 from haiga.wire.openai_responses.read import Form
 from haiga.wire.openai_responses.write import CUT, error_body, usage_body
 
@@ -46,14 +46,15 @@ class ResponseWriter:
         self._new_id = new_id
         self._clock = clock
         self._number = 0
-        self._output: list[Json] = []
+        self._output: list[Json | None] = []  # None for a call whose result is awaited
+        self._calls: dict[str, tuple[int, McpCallItem]] = {}
         self._item: OpenItem | None = None
         self._outcome: Json = {"error": None, "incomplete_details": None, "usage": None, "completed_at": None}
         self.status = "queued" if head["background"] else "in_progress"
 
     def response(self) -> Json:
         """The response as it stands; items that are not done yet are not in it."""
-        return {**self._head, "status": self.status, **self._outcome, "output": [*self._output]}
+        return {**self._head, "status": self.status, **self._outcome, "output": [*filter(None, self._output)]}
 
     def open(self) -> list[Json]:
         """The first events; none when they have been."""
@@ -66,6 +67,8 @@ class ResponseWriter:
         match event:
             case Started():
                 return self._begin()
+            case BlockStarted(block=ServerToolResult() as result):
+                return [*self._close("completed"), *self._answer(result)]
             case BlockStarted():
                 return [*self._close("completed"), *self._start(event.block)]
             case Finished():
@@ -79,7 +82,7 @@ class ResponseWriter:
         read the stream and once in the response."""
         error = self._in_place(error)
         said = envelope(error)["error"]
-        events = [*self.open(), *self._close("incomplete")]
+        events = [*self.open(), *self._end("incomplete")]
         told = {"type": "error", "code": said["code"] or said["type"], "message": said["message"]}
         events.append(self._numbered(told | {"param": said["param"]}))
         self.status = "failed"
@@ -88,7 +91,7 @@ class ResponseWriter:
 
     def cancel(self) -> list[Json]:
         """The last events after a cancellation."""
-        events = [*self.open(), *self._close("incomplete")]
+        events = [*self.open(), *self._end("incomplete")]
         self.status = "cancelled"
         return [*events, self._lifecycle("response.cancelled")]
 
@@ -110,15 +113,35 @@ class ResponseWriter:
         item, self._item = self._item, None
         if item is None:
             return
+        at = len(self._output)
         for said in item.closing():
-            yield self._numbered({**said, "item_id": item.id, "output_index": len(self._output)})
-        body = item.body(status)
-        yield self._numbered({"type": "response.output_item.done", "output_index": len(self._output), "item": body})
-        self._output.append(body)
+            yield self._numbered({**said, "item_id": item.id, "output_index": at})
+        self._output.append(None)
+        if isinstance(item, McpCallItem) and status == "completed":
+            self._calls[item.call] = (at, item)
+        else:
+            yield self._done(at, item.body(status))
+
+    def _answer(self, result: ServerToolResult) -> Iterable[Json]:
+        """A call has its result."""
+        at, item = self._calls.pop(result.tool_use_id)
+        for said in item.answer(result):
+            yield self._numbered({**said, "item_id": item.id, "output_index": at})
+        yield self._done(at, item.body("completed"))
+
+    def _done(self, at: int, body: Json) -> Json:
+        self._output[at] = body
+        return self._numbered({"type": "response.output_item.done", "output_index": at, "item": body})
+
+    def _end(self, status: str) -> list[Json]:
+        """Close what is open; calls that never had their result are incomplete."""
+        events = [*self._close(status)]
+        calls, self._calls = self._calls, {}
+        return [*events, *(self._done(at, item.body("incomplete")) for at, item in calls.values())]
 
     def _finish(self, end: Finished) -> list[Json]:
         reason = CUT.get(end.stop)
-        events = [*self._close("incomplete" if reason else "completed")]
+        events = self._end("incomplete" if reason else "completed")
         self.status = "incomplete" if reason else "completed"
         self._outcome["usage"] = usage_body(together([end.usage, *([end.compacted] if end.compacted else [])], 1))
         if reason:

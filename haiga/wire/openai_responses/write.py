@@ -13,6 +13,7 @@ from haiga.core.generation import StopReason, Usage
 from haiga.core.responses import Item, KeptConversation
 from haiga.wire.openai_errors import envelope, kind
 from haiga.wire.openai_responses.codes import encode_summary
+from haiga.wire.openai_responses.mcp import without_secrets
 from haiga.wire.openai_responses.read import ResponseRequest
 from haiga.wire.usage import reused
 
@@ -48,6 +49,7 @@ def head(asked: ResponseRequest, *, id: str, created: int, model: str, dropped: 
     """A response's fields that do not change while it is made. `dropped` are the ids of the items that truncation left
     out: a field of this server's own, there only when there are any."""
     echoed = {name: value if (value := asked.raw.get(name)) is not None else ECHOED[name] for name in ECHOED}
+    echoed["tools"] = [without_secrets(tool) for tool in echoed["tools"]]
     return {
         "id": id,
         "object": "response",

@@ -364,7 +364,7 @@ def test_refusals_name_the_field(fields: dict[str, Any], param: str, code: str |
 HOSTED = ["web_search", "web_search_preview", "file_search", "computer_use_preview", "code_interpreter"]
 
 
-@pytest.mark.parametrize("name", [*HOSTED, "image_generation", "mcp", "local_shell", "shell", "apply_patch"])
+@pytest.mark.parametrize("name", [*HOSTED, "image_generation", "local_shell", "shell", "apply_patch"])
 def test_tools_of_the_apis_own_are_refused_by_name(name: str) -> None:
     expected = ("tools[1]", "unsupported_value", f"Tool '{name}' is not supported with m.")
     assert expected == refusal(tools=[LOOK, {"type": name}])
@@ -400,7 +400,7 @@ def test_conversations_are_read_with_their_items() -> None:
     ("given", "param"),
     [
         ([HI] * 21, "items"),
-        ([HI, {"type": "mcp_call"}], "items[1]"),
+        ([HI, {"type": "shell_call"}], "items[1]"),
         ([{"type": "item_reference", "id": "x"}], "items[0]"),
         ([HI | {"role": "assistant", "content": [{"type": "input_text", "text": "a"}]}], "items[0].content[0].type"),
     ],
