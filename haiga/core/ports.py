@@ -262,8 +262,11 @@ class ResponseStore(Protocol):
     async def get(self, workspace: str, id: str, now: int) -> KeptResponse | None:
         """A response by its id."""
 
-    async def unfinished(self) -> list[KeptResponse]:
-        """The responses in the background that have no end, of every workspace."""
+    async def unfinished(self, now: int) -> list[KeptResponse]:
+        """The responses in the background that have no end, and nobody who makes them: see KeptResponse.lost."""
+
+    async def vouch(self, ids: Collection[str], until: int) -> None:
+        """Whoever makes these responses is there until then."""
 
     async def delete(self, workspace: str, id: str) -> bool:
         """Forget a response and its items; False when there is none."""

@@ -17,7 +17,8 @@ class KeptResponse:
     unix seconds.
 
     `previous` is the response that this one continues, `conversation` the one it belongs to. `frames` are what a
-    stream of it says, by sequence number; None where no stream can be had.
+    stream of it says, by sequence number; None where no stream can be had. Whoever makes it is there until `lease` at
+    least.
     """
 
     id: str
@@ -30,10 +31,15 @@ class KeptResponse:
     previous: str | None = None
     conversation: str | None = None
     frames: tuple[bytes, ...] | None = None
+    lease: int | None = None
 
     @property
     def live(self) -> bool:
         return self.status in LIVE
+
+    def lost(self, now: float) -> bool:
+        """Whether it is under way and whoever made it is gone."""
+        return self.live and (self.lease is None or self.lease <= now)
 
 
 @dataclass(frozen=True, slots=True)

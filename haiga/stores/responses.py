@@ -4,7 +4,7 @@ Rule: content is read by workspace only, and an item lives as long as its owner.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -63,10 +63,16 @@ class DatabaseResponses:
             row = (await connection.execute(_one_response(workspace, id, now))).mappings().one_or_none()
         return None if row is None else _response(row)
 
-    async def unfinished(self) -> list[KeptResponse]:
-        query = select(RESPONSES).where(RESPONSES.c.status.in_(LIVE), RESPONSES.c.background)
+    async def unfinished(self, now: int) -> list[KeptResponse]:
+        lost = RESPONSES.c.lease.is_(None) | (RESPONSES.c.lease <= now)
+        query = select(RESPONSES).where(RESPONSES.c.status.in_(LIVE), RESPONSES.c.background, lost)
         async with self._engine.connect() as connection:
             return [_response(row) for row in (await connection.execute(query)).mappings()]
+
+    async def vouch(self, ids: Collection[str], until: int) -> None:
+        held = update(RESPONSES).where(RESPONSES.c.id.in_(ids), RESPONSES.c.status.in_(LIVE))
+        async with self._engine.begin() as connection:
+            await connection.execute(held.values(lease=until))
 
     async def delete(self, workspace: str, id: str) -> bool:
         async with self._engine.begin() as connection:

@@ -128,6 +128,7 @@ RESPONSES = Table(
     Column("conversation", String(64)),
     Column("body", Text, nullable=False),
     Column("frames", LargeBinary),
+    Column("lease", BigInteger),
 )
 
 CONVERSATIONS = Table(

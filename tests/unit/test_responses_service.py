@@ -109,6 +109,36 @@ async def test_what_is_under_way_when_the_server_stops_is_kept_as_failed(store: 
     assert 0 == engine.busy
 
 
+async def test_another_process_leaves_alone_what_is_under_way_here_and_fails_what_nobody_vouches_for(
+    store: DatabaseResponses,
+) -> None:
+    engine, now = FakeEngine(script=(*HALF, 30.0)), [1000.0]
+
+    def process() -> Responses:
+        return Responses(Inference(Models({"fake": engine})), store, clock=lambda: now[0], lease=0.03)
+
+    here, there, made = process(), process(), run()
+    here.start()
+    there.start()
+    await here.launch(made)
+    while not made.frames[3:]:
+        await asyncio.sleep(0)
+    now[0] = 1000.99
+    while (await there.get(CALLER, made.id)).lease != 1002:
+        await asyncio.sleep(0.01)
+    now[0] = 1001.5
+    assert (await there.get(CALLER, made.id)).live
+    with pytest.raises(Invalid, match="made by another process"):
+        await there.frames(CALLER, made.id, None)
+    assert here._watching is not None
+    here._watching.cancel()  # as if the process were gone
+    now[0] += 5
+    while (await store.get("w", made.id, 1000)).status != "failed":  # type: ignore[union-attr]
+        await asyncio.sleep(0.01)
+    await there.close()
+    await here.close()
+
+
 async def test_those_who_follow_see_every_frame_and_the_end(store: DatabaseResponses) -> None:
     service, made = responses(store, FakeEngine(pace=0.001)), run()
     await service.launch(made)

@@ -66,7 +66,9 @@ def keeping(
 
 
 @contextmanager
-def serving_kept(file: Path, engines: Sequence[Engine] = (FakeEngine(),)) -> Iterator[str]:
+def serving_kept(
+    file: Path, engines: Sequence[Engine] = (FakeEngine(),), clock: Callable[[], float] = time.time
+) -> Iterator[str]:
     """The address of a server that keeps responses, while the block runs."""
-    with serving(keeping(file, engines)) as url:
+    with serving(keeping(file, engines, clock)) as url:
         yield f"{url}/v1"

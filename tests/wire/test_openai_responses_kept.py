@@ -1,6 +1,7 @@
 """Responses that are kept: read, continued, followed, cancelled, deleted, each for its own workspace; conversations."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from haiga.core.generation import BlockStarted, Event, TextDelta, TextRequest
 from haiga.core.messages import Message, Text, text_of
 from haiga.engines.fake import CARD, FakeEngine
 from haiga.services.compaction import INSTRUCTIONS
-from haiga.services.responses.service import STOPPED
+from haiga.services.responses.service import LEASE, STOPPED
 from tests.unit.wire.openai_responses.told import frames
 from tests.wire.openai_server import ABLE, serving
 from tests.wire.responses_server import GatedEngine, keeping, serving_kept
@@ -330,7 +331,8 @@ def test_a_restart_leaves_no_response_in_progress(tmp_path: Path) -> None:
         engine.gate.clear()
         lost = client.responses.create(model="fake", input="two", background=True)
         polled(client, lost.id, {"in_progress"})
-    with serving_kept(tmp_path / "db") as url, OpenAI(base_url=url, api_key="w") as client:
+    later = serving_kept(tmp_path / "db", clock=lambda: time.time() + LEASE + 2)
+    with later as url, OpenAI(base_url=url, api_key="w") as client:
         assert "one" == client.responses.retrieve(done.id).output_text
         after = client.responses.retrieve(lost.id)
         assert ("failed", "server_error", STOPPED) == (after.status, after.error.code, after.error.message)

@@ -1,7 +1,7 @@
 """Answers that are kept: made while somebody waits or in the background, read, followed, cancelled, deleted, continued.
 
 Rule: an answer is stored before anyone is told that it is complete, so that it can be continued at once. One that a
-former process left unfinished is failed, with the reason, at the start or by whoever looks at it first.
+process left unfinished when it ended is failed, with the reason, by whichever process finds it first.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from haiga.services.responses.conversations import LIFETIME, Conversations
 from haiga.services.responses.run import Run, Step
 from haiga.wire.sse import frame
 
+LEASE = 10.0  # seconds after which a process that says nothing has lost what it had under way
 SWEEP = 60.0  # seconds between two looks for what has expired
 ROOM = 4  # a cut prompt leaves what was asked for the answer, but no more than this part of the context
 STOPPED = "The server was stopped while this response was under way."
@@ -30,7 +31,8 @@ log = logging.getLogger(__name__)
 
 
 class Responses:
-    """Answers over `inference`, kept in `store` for `lifetime` seconds. `clock` gives unix seconds."""
+    """Answers over `inference`, kept in `store` for `lifetime` seconds. `clock` gives unix seconds. One that is
+    under way in another process, which said so within the last `lease` seconds, is shown as it is kept."""
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class Responses:
         *,
         clock: Callable[[], float] = time.time,
         lifetime: int = LIFETIME,
+        lease: float = LEASE,
     ) -> None:
         self.conversations = Conversations(store, clock=clock, lifetime=lifetime)
         self._inference = inference
@@ -47,7 +50,8 @@ class Responses:
         self._lifetime = lifetime
         self._live: dict[str, Run] = {}
         self._swept = clock()
-        self._recovery: asyncio.Task[None] | None = None
+        self._lease = lease
+        self._watching: asyncio.Task[None] | None = None
 
     # --- before an answer ---
 
@@ -180,6 +184,7 @@ class Responses:
             previous=run.previous,
             conversation=run.conversation,
             frames=tuple(run.frames) if run.followed else None,
+            lease=self._until() if run.transcript.status in LIVE else None,
         )
         await self._store.put(kept, run.input, self._event(kept))
         if run.conversation is not None and kept.status in ("completed", "incomplete"):
@@ -199,12 +204,14 @@ class Responses:
         if run is not None:
             body = run.transcript.response()
             return replace(kept, status=run.transcript.status, body=body, frames=tuple(run.frames))
-        return await self._lost(kept) if kept.live else kept
+        return await self._lost(kept) if kept.lost(self.clock()) else kept
 
     async def _lost(self, kept: KeptResponse) -> KeptResponse:
         """What a process that is no more left unfinished."""
         error = {"code": "server_error", "message": STOPPED}
-        failed = replace(kept, status="failed", frames=None, body={**kept.body, "status": "failed", "error": error})
+        failed = replace(
+            kept, status="failed", frames=None, lease=None, body={**kept.body, "status": "failed", "error": error}
+        )
         await self._store.put(failed, await self._store.input(kept.id), self._event(failed))
         return failed
 
@@ -215,16 +222,24 @@ class Responses:
         return WebhookEvent(f"response.{kept.status}", kept.id, kept.workspace, self._now())
 
     def start(self) -> None:
-        """Fail what a former process left unfinished, so that whoever waits for a webhook is told as well."""
-        self._recovery = asyncio.create_task(self._recover(), name="recovery of responses")
+        """Vouch for what is under way here, and fail what nobody vouches for, so that whoever waits for a webhook is
+        told as well."""
+        self._watching = asyncio.create_task(self._watch(), name="responses in the background")
 
-    async def _recover(self) -> None:
-        try:
-            for kept in await self._store.unfinished():
-                if kept.id not in self._live:
-                    await self._lost(kept)
-        except Exception as problem:
-            log.warning("responses that a former process left unfinished are failed when asked for: %s", problem)
+    async def _watch(self) -> None:
+        while True:
+            try:
+                if self._live:
+                    await self._store.vouch(list(self._live), self._until())
+                for kept in await self._store.unfinished(self._now()):
+                    if kept.id not in self._live:
+                        await self._lost(kept)
+            except Exception as problem:
+                log.warning("responses in the background cannot be watched: %s", problem)
+            await asyncio.sleep(self._lease / 3)
+
+    def _until(self) -> int:
+        return int(self.clock() + self._lease) + 1
 
     async def input(self, caller: Caller, id: str) -> list[Item]:
         """The items that a response was given. Raises NotFound."""
@@ -237,6 +252,8 @@ class Responses:
         start = 0 if after is None else after + 1
         if run := self._live.get(id):
             return run.follow(start)
+        if kept.live:
+            raise Invalid(f"Response '{id[:64]}' is made by another process: it can be streamed once it has ended.")
         if kept.frames is not None:
             return _replay(kept.frames[start:])
         if kept.background:
@@ -262,9 +279,9 @@ class Responses:
 
     async def close(self) -> None:
         """Stop what is under way; it is kept as failed."""
-        if self._recovery is not None:
-            self._recovery.cancel()
-            await asyncio.wait([self._recovery])
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         for id in list(self._live):
             await self._stop(id, Failed(STOPPED))
 

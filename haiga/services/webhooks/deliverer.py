@@ -10,6 +10,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from math import ceil
 
 from haiga.core.errors import HaigaError
 from haiga.core.ports import WebhookStore
@@ -18,14 +19,15 @@ from haiga.services.webhooks.sender import PATIENCE, Sender
 
 WIDTH = 32  # tries under way at once
 EACH = 4  # of them to one endpoint, so that a slow one does not hold up the others
-LEASE = int(PATIENCE) + 10  # seconds after which a try that nobody recorded is made again
+LEASE = PATIENCE + 10  # seconds after which a try that nobody recorded is made again
 PAUSE = 1.0  # seconds between two looks
 CLEANING = 3600.0  # seconds between two looks for what is old
 log = logging.getLogger(__name__)
 
 
 class Deliverer:
-    """Sends from `start` to `close`. `clock` gives unix seconds, `chance` 0 to 1, `pause` is seconds."""
+    """Sends from `start` to `close`. `clock` gives unix seconds, `chance` 0 to 1; `pause` and `lease` are
+    seconds."""
 
     def __init__(
         self,
@@ -35,12 +37,14 @@ class Deliverer:
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
         pause: float = PAUSE,
+        lease: float = LEASE,
     ) -> None:
         self._store = store
         self._sender = sender
         self._clock = clock
         self._chance = chance
         self._pause = pause
+        self._lease = lease
         self._running: dict[asyncio.Task[None], str] = {}  # to their endpoints
         self._cleaned = float("-inf")
         self._free = asyncio.Event()
@@ -72,7 +76,7 @@ class Deliverer:
         now, room = int(self._clock()), WIDTH - len(self._running)
         if room:
             busy = Counter(self._running.values())
-            for delivery, endpoint in await self._store.claim(now, now + LEASE, room, EACH, busy):
+            for delivery, endpoint in await self._store.claim(now, now + ceil(self._lease), room, EACH, busy):
                 task = asyncio.create_task(self._deliver(delivery, endpoint))
                 self._running[task] = endpoint.id
                 task.add_done_callback(self._over)
