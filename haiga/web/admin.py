@@ -15,7 +15,7 @@ from haiga.services.keyring import Keyring
 from haiga.services.usage import Ledger
 from haiga.web.credentials import authenticate_admin
 from haiga.web.services import Services
-from haiga.wire.anthropic import admin, reports
+from haiga.wire.anthropic import admin, rate_limits, reports
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -138,6 +138,30 @@ class Admin:
             if each.id == id:
                 return each
         raise NotFound(f"workspace: {id[:64]}")
+
+    # --- limits ---
+
+    async def rate_limits(self, request: Request) -> Response:
+        """The groups that workspaces have limits for: one, of all models."""
+        return _json(rate_limits.write_organization_limits(await self._models(request)))
+
+    async def workspace_limits(self, request: Request, id: str) -> Response:
+        """A workspace's limits."""
+        models = await self._models(request)
+        return _json(rate_limits.write_workspace_limits(await self._workspace(id), models))
+
+    async def limit_workspace(self, request: Request, id: str, limit: str) -> Response:
+        """Set or lift a workspace's limits; what is not named stays."""
+        models, workspace = await self._models(request), await self._workspace(id)
+        if limit != rate_limits.ID:
+            raise NotFound(f"rate_limit: {limit[:64]}")
+        limits = rate_limits.read_rate_limits(await request.body(), workspace.limits)
+        changed = await self._keyring.change_workspace(replace(workspace, limits=limits))
+        return _json(rate_limits.write_workspace_limit(changed, models))
+
+    async def _models(self, request: Request) -> list[str]:
+        caller = await authenticate_admin(self._services.access, request)
+        return [card.name for card in self._services.inference.models(caller)]
 
     # --- reports ---
 

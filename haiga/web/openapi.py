@@ -29,6 +29,7 @@ from haiga.wire.anthropic.answers import (
 )
 from haiga.wire.anthropic.batches import BatchBody
 from haiga.wire.anthropic.files import FileForm
+from haiga.wire.anthropic.rate_limits import RateLimitAnswer, RateLimitChange, RateLimitsAnswer
 from haiga.wire.anthropic.reports import FILTERS, USAGE_GROUPS, WIDTHS
 from haiga.wire.anthropic.rules import VERSIONS
 from haiga.wire.anthropic.shapes import CountBody, MessageBody
@@ -87,6 +88,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     WebhookTest,
     KeyChange,
     WorkspaceBody,
+    RateLimitChange,
 )
 REFERENCE = "#/components/schemas/{model}"
 ERRORS = {
@@ -274,6 +276,8 @@ ADMIN_OBJECT = _operation(AdminAnswer, {})
 ADMIN_LIST = _operation(AdminList, {})
 CHANGE_KEY = _operation(AdminAnswer, {"requestBody": _body(KeyChange)})
 CHANGE_WORKSPACE = _operation(AdminAnswer, {"requestBody": _body(WorkspaceBody)})
+RATE_LIMITS = _operation(RateLimitsAnswer, {})
+CHANGE_LIMITS = _operation(RateLimitAnswer, {"requestBody": _body(RateLimitChange)})
 USAGE_REPORT = _operation(BucketsAnswer, {"parameters": [*_SPAN, *_USAGE]})
 COST_REPORT = _operation(BucketsAnswer, {"parameters": [*_SPAN, *_COST]})
 

@@ -129,6 +129,10 @@ def router(services: Services) -> APIRouter:
         add(f"{workspaces}/{{id}}", admin.get_workspace, methods=["GET"], **openapi.ADMIN_OBJECT)
         add(f"{workspaces}/{{id}}", admin.change_workspace, methods=["POST"], **openapi.CHANGE_WORKSPACE)
         add(f"{workspaces}/{{id}}/archive", admin.archive_workspace, methods=["POST"], **openapi.ADMIN_OBJECT)
+        add(f"{organization}/rate_limits", admin.rate_limits, methods=["GET"], **openapi.RATE_LIMITS)
+        add(f"{workspaces}/{{id}}/rate_limits", admin.workspace_limits, methods=["GET"], **openapi.RATE_LIMITS)
+        limited = f"{workspaces}/{{id}}/rate_limits/{{limit}}"
+        add(limited, admin.limit_workspace, methods=["POST"], **openapi.CHANGE_LIMITS)
         add(f"{organization}/usage_report/messages", admin.usage_report, methods=["GET"], **openapi.USAGE_REPORT)
         add(f"{organization}/cost_report", admin.cost_report, methods=["GET"], **openapi.COST_REPORT)
 

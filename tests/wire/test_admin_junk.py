@@ -25,12 +25,24 @@ QUERY = st.fixed_dictionaries(
         "models[]": WORDS, "include_archived": WORDS,
     },
 )  # fmt: skip
-GETS = ("api_keys", "api_keys/x", "workspaces", "workspaces/x", "usage_report/messages", "cost_report", "me")
-POSTS = ("api_keys/{key}", "workspaces", "workspaces/{workspace}", "workspaces/x/archive")
+LIMIT = "workspaces/{workspace}/rate_limits/rl_all"
+GETS = (
+    "api_keys",
+    "api_keys/x",
+    "workspaces",
+    "workspaces/x",
+    "usage_report/messages",
+    "cost_report",
+    "me",
+    "rate_limits",
+)
+POSTS = ("api_keys/{key}", "workspaces", "workspaces/{workspace}", "workspaces/x/archive", LIMIT)
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), WORDS, st.lists(WORDS, max_size=2))
 BODIES = st.one_of(
     st.binary(max_size=20),
-    st.dictionaries(st.sampled_from(["name", "status", "tags"]), VALUES).map(lambda body: json.dumps(body).encode()),
+    st.dictionaries(st.sampled_from(["name", "status", "tags", "limits"]), VALUES).map(
+        lambda body: json.dumps(body).encode()
+    ),
 )
 FEW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 

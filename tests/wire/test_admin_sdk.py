@@ -83,6 +83,35 @@ def test_a_workspace_is_made_found_and_archived(served: Running, boss: Any) -> N
         boss.workspaces.retrieve("wrkspc_nobody")
 
 
+def test_a_workspace_s_limits_are_set_told_kept_and_lifted(served: Running, boss: Any) -> None:
+    secret, workspace = (
+        served.key("four", "limited"),
+        next(each for each in boss.workspaces.list() if each.name == "limited"),
+    )
+    (group,) = boss.rate_limits.list()
+    assert [] == list(boss.workspaces.rate_limits.list(workspace.id))
+
+    def limited(**values: int | None) -> dict[str, int]:
+        asked: Any = [{"type": name, "value": value} for name, value in values.items()]
+        set_ = boss.workspaces.rate_limits.update(group.id, workspace_id=workspace.id, limits=asked)
+        return {each.type: each.value for each in set_.limits}
+
+    limited(output_tokens_per_minute=1000)
+    assert {"requests_per_minute": 1, "output_tokens_per_minute": 1000} == limited(requests_per_minute=1)
+    (told,) = boss.workspaces.rate_limits.list(workspace.id)
+    assert (1, "workspace") == (told.limits[0].value, told.limits[0].source.type)
+    user = client(served, secret)
+    user.messages.create(model="fake", max_tokens=9, messages=ASKED)
+    with pytest.raises(anthropic.RateLimitError):
+        user.messages.create(model="fake", max_tokens=9, messages=ASKED)
+    assert {} == limited(requests_per_minute=None, output_tokens_per_minute=None)
+    assert user.messages.create(model="fake", max_tokens=9, messages=ASKED)
+    with pytest.raises(anthropic.BadRequestError, match="this server limits requests_per_minute"):
+        limited(tokens_per_day=5)
+    with pytest.raises(anthropic.BadRequestError, match=r"limits\.0\.value"):
+        limited(requests_per_minute=0)
+
+
 def test_others_than_administrators_are_denied(served: Running) -> None:
     ordinary = client(served, served.key("ordinary"))
     for ask in (

@@ -159,3 +159,15 @@ def test_a_key_that_only_reads_asks_nothing(served: Running) -> None:
     with pytest.raises(anthropic.PermissionDeniedError, match="may only read"):
         ask(claude(served, key))
     assert 403 == httpx.delete(f"{served.url}/v1/responses/resp_1", headers={"x-api-key": key}).status_code
+
+
+def test_responses_and_completions_are_limited_too(served: Running) -> None:
+    for ask in (
+        lambda client: client.responses.create(model="fake", input="one two three"),
+        lambda client: client.completions.create(model="fake", prompt="one two three"),
+    ):
+        client = gpt(served, served.key(limits=Limits(requests=1)))
+        ask(client)
+        with pytest.raises(openai.RateLimitError) as refused:
+            ask(client)
+        assert "0" == refused.value.response.headers["x-ratelimit-remaining-requests"]
