@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from haiga.core.errors import Invalid, NotFound
+from haiga.web.credentials import CACHE
 from haiga.web.families import error_response
 from haiga.web.limits import Stands
 from haiga.web.middleware import BodyLimit, ErrorAnswers, LocalOnly, OneHost, RequestIds
@@ -47,7 +48,7 @@ def _middleware(settings: WebSettings, stands: Stands) -> list[Middleware]:
         allow_origins=settings.cors_origins,
         allow_methods=["*"],
         allow_headers=["*"],
-        expose_headers=["request-id", "retry-after", *LIMIT_HEADERS],
+        expose_headers=["request-id", "retry-after", "etag", CACHE, *LIMIT_HEADERS],
     )
     local = Middleware(LocalOnly, hosts=settings.allowed_hosts, origins=settings.cors_origins)
     larger = {BATCHES: settings.batch_limit, FILES: settings.file_limit, PARTS: settings.part_limit}

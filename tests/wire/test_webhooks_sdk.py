@@ -24,6 +24,8 @@ from tests.wire.responses_server import GatedEngine
 from tests.wire.test_batches_sdk import Clock
 from tests.wire.webhook_server import serving_webhooks
 
+CHAT: Any = "/v1/chat/completions"
+
 
 class Served:
     """A server that tells others, and clients of it; each test has a workspace of its own."""
@@ -188,14 +190,15 @@ def test_every_end_of_a_background_response_has_its_event_and_others_have_none(
 ) -> None:
     endpoint = served.wants(receiver.url, *(type for type in EVENT_TYPES if type.startswith("response.")))
     served.openai.responses.create(model="fake", input="not in the background")
-    short = served.openai.responses.create(model="fake", input="one two three", max_output_tokens=16, background=True)
+    long = "word " * 20
+    short = served.openai.responses.create(model="fake", input=long, max_output_tokens=16, background=True)
     receiver.wait(1)
     served.engine.gate.clear()
     cancelled = served.background()
     served.openai.responses.cancel(cancelled)
     heard = [unwrapped(served.openai, each, endpoint.signing_secret) for each in receiver.wait(2)]
     told = [(event["type"], event["data"]["id"]) for event in heard]
-    assert [("response.completed", short.id), ("response.cancelled", cancelled)] == told
+    assert [("response.incomplete", short.id), ("response.cancelled", cancelled)] == told
 
 
 def test_the_end_of_a_message_batch_is_told_and_unwrapped_by_anthropics_sdk(served: Served, receiver: Receiver) -> None:
@@ -210,6 +213,31 @@ def test_the_end_of_a_message_batch_is_told_and_unwrapped_by_anthropics_sdk(serv
     assert told == json.loads(body)["data"]
     ended = served.anthropic.messages.batches.retrieve(batch.id)
     assert ("ended", ended.ended_at) == (ended.processing_status, event.created_at)
+
+
+def test_every_end_of_a_batch_of_files_is_told_and_unwrapped_by_the_sdk(served: Served, receiver: Receiver) -> None:
+    endpoint = served.wants(receiver.url, *(type for type in EVENT_TYPES if type.startswith("batch.")))
+
+    def batch(line: str) -> str:
+        file = served.openai.files.create(file=("lines.jsonl", line.encode()), purpose="batch")
+        made = served.openai.batches.create(input_file_id=file.id, endpoint=CHAT, completion_window="24h")
+        return made.id
+
+    def told(number: int) -> tuple[str, str]:
+        event = unwrapped(served.openai, receiver.wait(number)[-1], endpoint.signing_secret)
+        return event["type"], event["data"]["id"]
+
+    body = {"model": "fake", "messages": [{"role": "user", "content": "hi"}]}
+    line = json.dumps({"custom_id": "a", "method": "POST", "url": CHAT, "body": body})
+    assert ("batch.completed", batch(line)) == told(1)
+    assert ("batch.failed", batch("no json")) == told(2)
+    served.engine.gate.clear()
+    cancelled = batch(line)
+    served.openai.batches.cancel(cancelled)
+    assert ("batch.cancelled", cancelled) == told(3)
+    expired = batch(line)
+    served.clock.ahead += DAY + 10
+    assert ("batch.expired", expired) == told(4)
 
 
 def test_a_response_that_a_former_process_left_unfinished_is_told_to_have_failed(

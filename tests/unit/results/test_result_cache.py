@@ -1,25 +1,32 @@
 """What was asked before is answered from the store, for those who want it."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+import orjson
 import pytest
 
 from haiga.core.access import Caller, Origin
 from haiga.core.errors import Failed, NotFound
 from haiga.core.generation import Event, Reply, SamplingRequest, TextDelta, TextRequest, fold
+from haiga.core.jobs import Rules
 from haiga.core.limits import DOLLAR
 from haiga.core.messages import Image, Message, Text, UrlSource
 from haiga.core.records import Price
 from haiga.core.results import Reuse
 from haiga.engines.fake import CARD, FakeEngine
+from haiga.services.batches import Batches, Worker
 from haiga.services.inference import Inference
 from haiga.services.models import Models
 from haiga.services.results import ResultCache
+from haiga.stores.batches import DatabaseBatches
 from haiga.stores.connect import connect
 from haiga.stores.results import DatabaseResults
+from haiga.wire.anthropic.batches import ENDPOINT, BatchReader, MessageLines
+from haiga.wire.anthropic.messages_in import read_message
 
 ASKED = TextRequest(
     "fake", (Message("user", (Text("one two three"),)),), max_tokens=64, sampling=SamplingRequest(temperature=0)
@@ -194,6 +201,30 @@ async def test_the_store_holds_to_its_limit_and_a_limit_of_nothing_keeps_nothing
     for _ in range(2):
         await lab.ask()
     assert 4 == lab.engine.asked
+
+
+async def test_a_line_of_a_batch_is_answered_with_what_was_asked_before(lab: Lab, tmp_path: Path) -> None:
+    params = {"model": "fake", "max_tokens": 64, "temperature": 0, "messages": [{"role": "user", "content": "one two"}]}
+    await lab.ask(read_message(orjson.dumps(params), "2023-06-01").request)
+    body = orjson.dumps({"requests": [{"custom_id": name, "params": params} for name in "ab"]})
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    async with connect(tmp_path / "batches") as database:
+        store = DatabaseBatches(database)
+        worker = Worker(lab.inference(), store, {ENDPOINT: MessageLines()}, lambda kind: f"{kind}_1")
+        batches, caller = Batches(store, worker.wake), Caller(workspace="w")
+        worker.start()
+        rules = Rules("2023-06-01")
+        made = await batches.create(caller, "msgbatch", ENDPOINT, rules, pieces(), BatchReader())
+        while (batch := await batches.get(caller, made.id)).live:
+            await asyncio.sleep(0.005)
+        results = [orjson.loads(each.result) async for each in await batches.results(caller, made.id)]
+        await worker.close()
+    assert 1 == lab.engine.asked
+    assert [True, True] == [result["message"]["usage"]["haiga_reused"] for result in results]
+    assert (2, 0) == (batch.counts.succeeded, batch.counts.output_tokens)
 
 
 async def test_a_kept_answer_costs_nothing(lab: Lab) -> None:
