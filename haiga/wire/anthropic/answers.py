@@ -138,7 +138,7 @@ class EditsAnswer(BaseModel):
 
 
 class MessageAnswer(BaseModel):
-    id: str = Field(pattern="^msg_")
+    id: str = Field(pattern="^(msg_|gen-)")
     type: Literal["message"]
     role: Literal["assistant"]
     model: str
