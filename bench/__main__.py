@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import batches, experts, grammar, kernels, metering, process, sampling, shapes, streams
+from bench import batches, experts, grammar, intake, kernels, metering, process, sampling, shapes, streams
 
 CONSOLE = Console(width=110)
 
@@ -95,6 +95,16 @@ def batched(options: argparse.Namespace) -> None:
     CONSOLE.print(table)
 
 
+def batch_intake(options: argparse.Namespace) -> None:
+    figures, listing = intake.run(options.intake)
+    columns = ("way in", "MB/s", "seconds", "memory above idle")
+    table = Table(*columns, title=f"{options.intake:,} requests with a text of {intake.TEXT:,} characters each")
+    for f in figures:
+        table.add_row(f.name, f"{f.rate:.1f}", f"{f.seconds:.1f}", f"{f.memory >> 20} MiB" if f.memory else "")
+    CONSOLE.print(table)
+    CONSOLE.print(f"a list of batches takes {listing * 1000:.0f} ms")
+
+
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "engine": engine,
     "process": whole_process,
@@ -104,6 +114,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "experts": mixtures,
     "metering": meters,
     "batches": batched,
+    "intake": batch_intake,
 }
 
 
@@ -121,6 +132,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds of each comparison")
     parser.add_argument("--lines", type=int, default=batches.LINES, help="requests of a batch")
+    parser.add_argument("--intake", type=int, default=intake.LINES, help="requests that are taken in")
     parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="where checkpoints are kept")
     options = parser.parse_args()
     if unknown := set(options.names) - set(BENCHES):

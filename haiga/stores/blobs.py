@@ -21,7 +21,8 @@ from haiga.core.errors import Failed
 from haiga.core.files import Blob
 from haiga.stores.trouble import refused
 
-PIECE = 1 << 20  # bytes written or read at a time
+PIECE = 1 << 20  # bytes written at a time
+READ = 1 << 18  # bytes read at a time
 SOME = 200  # blobs that are looked at together
 WAIT = 0.01  # seconds between two tries for the lock
 
@@ -51,7 +52,7 @@ class DiskBlobs:
             raise Failed("the bytes of this file are not there any more") from None
         with _translated(), opened:
             at = opened.seek(start)
-            while piece := await asyncio.to_thread(opened.read, PIECE if stop is None else min(PIECE, stop - at)):
+            while piece := await asyncio.to_thread(opened.read, READ if stop is None else min(READ, stop - at)):
                 yield piece
                 at += len(piece)
 

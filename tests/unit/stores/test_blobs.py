@@ -70,7 +70,8 @@ async def test_any_range_is_that_part_of_the_bytes(
 
 
 async def test_more_than_one_piece_is_read_whole(store: DiskBlobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blobs, "PIECE", 3)
+    for name in ("PIECE", "READ"):
+        monkeypatch.setattr(blobs, name, 3)
     assert TEXT[2:9] == await told(store, (await put(store, TEXT[:5], TEXT[5:])).digest, 2, 9)
 
 
