@@ -20,6 +20,8 @@ def digest_of(work: Work, card: ModelCard, endpoint: str, workspace: str, dedupe
     """
     if dedupe == "off" or (dedupe == "deterministic" and not _is_deterministic(work)):
         return None
+    if not isinstance(work, EmbeddingRequest) and any(request.toolsets for request in work):
+        return None  # a tool may do something, and is to do it for everyone who asks
     meant = _meant(work, card.name, workspace)
     return sha256(_bytes(repr((endpoint, card, meant)))).hexdigest()
 
@@ -38,11 +40,15 @@ def _meant(work: Work, model: str, workspace: str) -> object:
 
 
 def is_deterministic(request: TextRequest) -> bool:
-    """Whether the same request again is to give the same answer: chance has no part in it, nor has what a URL holds
-    by then."""
+    """Whether the same request again is to give the same answer: chance has no part in it, nor has what a URL holds or
+    a server's tool says by then."""
     sampling = request.sampling
     fixed = sampling.temperature == 0 or sampling.top_k == 1 or sampling.seed is not None
-    return fixed and not any(_fetched(block) for message in request.messages for block in message.content)
+    return (
+        fixed
+        and not request.toolsets
+        and not any(_fetched(block) for message in request.messages for block in message.content)
+    )
 
 
 def _fetched(block: Block) -> bool:
