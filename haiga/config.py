@@ -59,6 +59,11 @@ class Settings:
         """Where all that outlives the server is kept: a database's URL, or else a file of the data directory."""
         return self.database or self.data_dir / "haiga.db"
 
+    @property
+    def signing_key(self) -> Path:
+        """The file of the secret by which the server knows again what it has signed."""
+        return self.data_dir / "signing.key"
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:

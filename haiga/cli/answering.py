@@ -43,7 +43,7 @@ class Answering:
 
 def answering(settings: Settings, access: Access, models: Models, database: AsyncEngine) -> Answering:
     """The parts for these settings. Raises Invalid for a file that they name and that is wrong."""
-    key = kept_secret(settings.data_dir / "signing.key")
+    key = kept_secret(settings.signing_key)
     fetch = Fetch(Hosts(settings.allow_fetch), offline=settings.offline)
     configured = read_tools(settings.tools, settings.offline)
     tools = ServerTools(configured.registry, Connector(fetch), models.take_tools, configured.rounds)

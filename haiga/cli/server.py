@@ -27,6 +27,7 @@ from haiga.services.models import Models
 from haiga.stores.connect import connect
 from haiga.stores.keys import DatabaseKeys
 from haiga.stores.models import DatabaseModels
+from haiga.stores.secret import share_secret
 
 if TYPE_CHECKING:
     from haiga.cli.http import Server
@@ -38,6 +39,7 @@ async def run_server(settings: Settings) -> None:
         # a server that only this machine reaches is open while it has no key
         access = Access(DatabaseKeys(database), open_when_empty=is_loopback(settings.host))
         await access.require_keys(settings.host)
+        await share_secret(database, settings.signing_key)
         library = await DatabaseModels(database).all()
         with listening(settings.host, settings.port) as listener:
             async with offer(settings, library, _warn) as offered:

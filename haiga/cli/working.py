@@ -13,6 +13,7 @@ from haiga.services.access import Access
 from haiga.stores.connect import connect
 from haiga.stores.keys import DatabaseKeys
 from haiga.stores.models import DatabaseModels
+from haiga.stores.secret import share_secret
 
 
 async def run_worker(settings: Settings) -> None:
@@ -21,6 +22,7 @@ async def run_worker(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     async with connect(settings.records) as database:
+        await share_secret(database, settings.signing_key)
         library = await DatabaseModels(database).all()
         async with offer(settings, library, _warn) as offered:
             parts = answering(settings, Access(DatabaseKeys(database)), offered.models, database)

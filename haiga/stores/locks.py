@@ -10,11 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 MIGRATION = 0x6861696761 << 8
 BATCHES = MIGRATION + 1
 FILES = MIGRATION + 2
+RESPONSES = MIGRATION + 3
+SECRETS = MIGRATION + 4
 
 
-async def lock(connection: AsyncConnection, work: int) -> None:
-    """As the first statement of a transaction: whoever else asks to do the same work waits until it ends."""
+async def lock(connection: AsyncConnection, work: int, part: str | None = None) -> None:
+    """As the first statement of a transaction: whoever else asks to do the same work, or the same `part` of it, waits
+    until it ends."""
     if connection.dialect.name == "sqlite":
         await connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
+    elif part is None:
         await connection.execute(select(func.pg_advisory_xact_lock(work)))
+    else:
+        await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(part, work))))

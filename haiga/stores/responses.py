@@ -27,6 +27,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from haiga.core.responses import LIVE, History, Item, KeptConversation, KeptResponse
 from haiga.core.webhooks import WebhookEvent
+from haiga.stores.locks import RESPONSES as LOCK
+from haiga.stores.locks import lock
 from haiga.stores.tables import CONVERSATIONS, ITEMS, RESPONSES
 from haiga.stores.webhooks import tell
 
@@ -47,6 +49,7 @@ class DatabaseResponses:
         continues live on with it."""
         coded = {"body": _json(response.body), "frames": _packed(response.frames)}
         async with self._engine.begin() as connection:
+            await lock(connection, LOCK, response.id)
             await _forget(connection, RESPONSES.c.id == response.id)
             await connection.execute(insert(RESPONSES).values(_row(RESPONSES, response, coded)))
             await _add(connection, response.id, 0, input, False)

@@ -1,10 +1,18 @@
-"""A secret of the server's own, kept in a file that its owner alone can read."""
+"""A secret of the server's own, kept in a file that its owner alone can read; servers over one PostgreSQL have it in
+common."""
 
+import asyncio
 import os
 import secrets
 from pathlib import Path
 
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from haiga.core.errors import Invalid
+from haiga.stores.locks import SECRETS as LOCK
+from haiga.stores.locks import lock
+from haiga.stores.tables import SECRETS
 
 SIZE = 32  # bytes
 
@@ -20,6 +28,20 @@ def kept_secret(path: Path) -> bytes:
         secret = secrets.token_bytes(SIZE)
         file.write(secret)
     return secret
+
+
+async def share_secret(database: AsyncEngine, path: Path) -> None:
+    """Of all servers over a PostgreSQL database the first one's secret holds: the others' files take it over."""
+    if database.dialect.name == "sqlite":
+        return
+    own, name = kept_secret(path), path.name
+    async with database.begin() as connection:
+        await lock(connection, LOCK)
+        shared = (await connection.execute(select(SECRETS.c.value).where(SECRETS.c.name == name))).scalar()
+        if shared is None:
+            await connection.execute(insert(SECRETS).values(name=name, value=own))
+    if shared is not None and shared != own:
+        await asyncio.to_thread(path.write_bytes, shared)
 
 
 def _read(path: Path) -> bytes:

@@ -129,6 +129,7 @@ RESPONSES = Table(
     Column("body", Text, nullable=False),
     Column("frames", LargeBinary),
     Column("lease", BigInteger),
+    Index("ix_responses_status", "status"),
 )
 
 CONVERSATIONS = Table(
@@ -309,4 +310,12 @@ RESULTS = Table(
     Column("size", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Index("ix_results_used_at", "used_at", "digest", "size"),
+)
+
+# What all servers over one database have in common, and nobody else may know.
+SECRETS = Table(
+    "secrets",
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )

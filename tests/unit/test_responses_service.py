@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.core.access import Caller
-from haiga.core.errors import Dead, Failed, Invalid
+from haiga.core.errors import Busy, Dead, Failed, Invalid
 from haiga.core.generation import BlockStarted, Event, TextDelta, TextRequest
 from haiga.core.messages import Message, Text
 from haiga.core.responses import KeptResponse
@@ -130,6 +130,9 @@ async def test_another_process_leaves_alone_what_is_under_way_here_and_fails_wha
     assert (await there.get(CALLER, made.id)).live
     with pytest.raises(Invalid, match="made by another process"):
         await there.frames(CALLER, made.id, None)
+    for end in (there.cancel, there.delete):
+        with pytest.raises(Busy, match="made by another server"):
+            await end(CALLER, made.id)
     assert here._watching is not None
     here._watching.cancel()  # as if the process were gone
     now[0] += 5

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from haiga.core.access import Caller
-from haiga.core.errors import Failed, HaigaError, Invalid, NotFound
+from haiga.core.errors import Busy, Failed, HaigaError, Invalid, NotFound
 from haiga.core.generation import Dropped, Finished, TextRequest
 from haiga.core.ports import ResponseStore
 from haiga.core.responses import LIVE, Item, KeptResponse
@@ -206,6 +206,11 @@ class Responses:
             return replace(kept, status=run.transcript.status, body=body, frames=tuple(run.frames))
         return await self._lost(kept) if kept.lost(self.clock()) else kept
 
+    def _require_here(self, kept: KeptResponse) -> None:
+        """Raise Busy for what another server makes: the next try may reach that one."""
+        if kept.live and kept.id not in self._live:
+            raise Busy(f"Response with id '{kept.id}' is being made by another server.")
+
     async def _lost(self, kept: KeptResponse) -> KeptResponse:
         """What a process that is no more left unfinished."""
         error = {"code": "server_error", "message": STOPPED}
@@ -268,12 +273,13 @@ class Responses:
         kept = await self.get(caller, id)
         if not kept.background:
             raise Invalid("Cannot cancel a synchronous response.", field="response_id")
+        self._require_here(kept)
         await self._stop(id)
         return await self.get(caller, id)
 
     async def delete(self, caller: Caller, id: str) -> None:
         """Forget a response, and stop it first if it is under way. Raises NotFound."""
-        await self.get(caller, id)
+        self._require_here(await self.get(caller, id))
         await self._stop(id)
         await self._store.delete(caller.workspace, id)
 

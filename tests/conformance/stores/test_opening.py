@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from haiga.core.errors import Busy, Failed, Invalid
 from haiga.core.library import AddedModel
 from haiga.stores.connect import REVISION, connect
 from haiga.stores.models import DatabaseModels
 from haiga.stores.responses import DatabaseResponses
-from haiga.stores.tables import METADATA
+from haiga.stores.secret import kept_secret, share_secret
+from haiga.stores.tables import METADATA, SECRETS
 from tests.postgres import Cluster
 
 Places = Callable[[], Path | str]
@@ -120,3 +121,20 @@ async def test_a_name_that_no_text_can_have_is_the_callers_mistake(emptied: Call
     async with connect(emptied()) as database:
         with pytest.raises(Invalid):
             await DatabaseResponses(database).get("w", id, 1)
+
+
+async def test_servers_over_one_postgres_have_their_secret_in_common(
+    emptied: Callable[[], str], tmp_path: Path
+) -> None:
+    files = [tmp_path / name / "signing.key" for name in "abc"]
+    async with connect(emptied()) as database:
+        await asyncio.gather(*(share_secret(database, file) for file in files))
+    assert 1 == len({kept_secret(file) for file in files})
+    assert {0o600} == {file.stat().st_mode & 0o777 for file in files}
+
+
+async def test_over_sqlite_a_secret_stays_in_its_file(tmp_path: Path) -> None:
+    async with connect(tmp_path / "haiga.db") as database:
+        await share_secret(database, tmp_path / "signing.key")
+        async with database.connect() as connection:
+            assert [] == (await connection.execute(select(SECRETS))).all()

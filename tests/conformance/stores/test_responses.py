@@ -1,5 +1,6 @@
 """Answers and conversations come back from the database as they went in, to whom they belong, until they expire."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -35,6 +36,21 @@ async def test_a_response_put_again_replaces_itself_and_its_items(kept: Database
     await kept.put(ONE, said("msg_1"))
     assert ONE == await kept.get("w", "resp_1", 100)
     assert [*said("msg_1"), {"id": "msg_o1"}] == (await kept.history("w", "resp_1", 100)).items
+
+
+async def test_what_is_under_way_is_vouched_for_until_it_has_ended(kept: DatabaseResponses) -> None:
+    await kept.put(replace(ONE, status="in_progress", background=True), [])
+    await kept.put(replace(TWO, background=True, previous=None), [])
+    await kept.vouch(["resp_1", "resp_2"], 150)
+    assert [[], ["resp_1"]] == [[each.id for each in await kept.unfinished(now)] for now in (149, 150)]
+    two = await kept.get("w", "resp_2", 100)
+    assert two and two.lease is None
+
+
+async def test_several_who_keep_one_response_at_once_keep_it_once(kept: DatabaseResponses) -> None:
+    await asyncio.gather(*(kept.put(ONE, said(f"msg_{n}")) for n in range(6)))
+    assert ONE == await kept.get("w", "resp_1", 100)
+    assert 1 == len(await kept.input("resp_1"))
 
 
 async def test_another_workspace_sees_nothing_and_deletes_nothing(kept: DatabaseResponses) -> None:
