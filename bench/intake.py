@@ -59,6 +59,7 @@ class Server:
 
     def __init__(self, url: str, pid: int) -> None:
         self.client = httpx.Client(base_url=url, timeout=600)
+        self.pid = pid
         self._process = Path(f"/proc/{pid}")
 
     def clear(self) -> None:
@@ -138,15 +139,25 @@ def by_file(server: Server, data: Path) -> Figure:
     """POST /v1/files and /v1/batches, until the file has become lines."""
     server.clear()
     idle, began = server.resident, time.perf_counter()
+    batch = until_read(server, send(server, data))
+    assert "in_progress" == batch["status"], batch["errors"]
+    return _figure("a file of requests", data.stat().st_size, time.perf_counter() - began, server.most - idle)
+
+
+def send(server: Server, data: Path) -> str:
+    """The id of the batch that is made of a file."""
     with data.open("rb") as opened:
         form: Any = {"file": ("lines.jsonl", opened, "application/jsonl")}
         sent = server.client.post("/v1/files", data={"purpose": "batch"}, files=form).raise_for_status().json()
     asked = {"input_file_id": sent["id"], "endpoint": ENDPOINT, "completion_window": "24h"}
-    id = server.client.post("/v1/batches", json=asked).raise_for_status().json()["id"]
+    return str(server.client.post("/v1/batches", json=asked).raise_for_status().json()["id"])
+
+
+def until_read(server: Server, id: str) -> dict[str, Any]:
+    """The batch once its file was read."""
     while (batch := server.client.get(f"/v1/batches/{id}").json())["status"] == "validating":
         time.sleep(0.02)
-    assert "in_progress" == batch["status"], batch["errors"]
-    return _figure("a file of requests", data.stat().st_size, time.perf_counter() - began, server.most - idle)
+    return dict(batch)
 
 
 def listing(server: Server) -> float:
@@ -185,16 +196,18 @@ async def serve(directory: Path) -> None:
     async with connect(directory / "haiga.db") as database:
         files = Files(DatabaseFiles(database), DiskBlobs(directory / "blobs"))
         store = DatabaseBatches(database)
-        clerk = Clerk(store, files, BatchPaper(), lambda: None)
+        clerk = Clerk(store, files, BatchPaper(), lambda: None, lease=1)
         batches = Batches(store, lambda: None, clerk.wake)
         access = Access(DatabaseKeys(database), open_when_empty=True)
         app = create_app(Services(access, Inference(Models({})), batches=batches, files=files))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
         with listening("127.0.0.1", 0) as listener:
+            files.start()
             clerk.start()
             print(listener.getsockname()[1], flush=True)
             await server.serve(sockets=[listener])
         await clerk.close()
+        await files.close()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from haiga.core.jobs import Batch, Line, Papers, Problem, Result
 from haiga.core.ports import BatchStore, Draft
 from haiga.services.files import Files
 
-LEASE = 60.0  # seconds after which a clerk that says nothing has lost its papers
+LEASE = 20.0  # seconds after which a clerk that says nothing has lost its papers
 POLL = 1.0  # seconds between two looks for what other processes brought
 GRACE = 1.0  # seconds to end what is under way, when the server stops
 PAUSE = 5.0  # seconds to wait when something cannot be read or written
@@ -64,7 +64,7 @@ class Paper(Protocol):
 
 class Clerk:
     """Reads and writes the `files` of the batches in `store`, from `start` to `close`; `wake` tells whoever runs lines
-    that there are new ones. `clock` gives unix seconds."""
+    that there are new ones. `lease` is seconds, `clock` gives unix seconds."""
 
     def __init__(
         self,
@@ -73,12 +73,14 @@ class Clerk:
         paper: Paper,
         wake: Callable[[], None],
         *,
+        lease: float = LEASE,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._files = files
         self._paper = paper
         self._wake = wake
+        self._lease = lease
         self._clock = clock
         self._name = f"clerk_{secrets.token_hex(8)}"
         self._news = asyncio.Event()
@@ -221,4 +223,4 @@ class Clerk:
         return int(self._clock())
 
     def _until(self) -> int:
-        return int(self._clock() + LEASE) + 1
+        return int(self._clock() + self._lease) + 1
