@@ -21,6 +21,7 @@ from haiga.batching.scheduler import Advance, Plan, Scheduler
 from haiga.batching.sequence import Request, Sequence
 from haiga.core.errors import Busy, Cancelled, Dead, Failed, HaigaError
 from haiga.core.generation import Sampling, StopReason, Usage
+from haiga.core.load import Load
 from haiga.core.ports import Row, Runner
 
 _FATAL = 3  # failed steps in a row
@@ -53,24 +54,6 @@ class Output:
     usage: Usage | None = None
     prefilled: int = 0
     scores: tuple[Choice, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """Counters since the start and sizes now; rates are differences of counters. `busy` is seconds spent in steps."""
-
-    running: int = 0
-    waiting: int = 0
-    blocks: int = 0
-    free_blocks: int = 0
-    cached_blocks: int = 0
-    preemptions: int = 0
-    steps: int = 0
-    failed_steps: int = 0
-    computed_tokens: int = 0
-    reused_tokens: int = 0
-    generated_tokens: int = 0
-    busy: float = 0.0
 
 
 @dataclass(slots=True)
@@ -146,7 +129,7 @@ class Loop:
             ("steps", "failed_steps", "computed_tokens", "reused_tokens", "generated_tokens"), 0
         )
         self._busy = 0.0
-        self.stats = Stats()
+        self.stats = Load()
 
     # -- from any thread ---------------------------------------------------------------------------------------------
 
@@ -207,7 +190,7 @@ class Loop:
 
     def _flush(self) -> None:
         scheduler, pool = self._scheduler, self._scheduler.pool
-        self.stats = Stats(
+        self.stats = Load(
             running=scheduler.running,
             waiting=scheduler.waiting,
             blocks=pool.count,

@@ -54,7 +54,7 @@ def answering(settings: Settings, access: Access, models: Models, database: Asyn
     async def prompted(caller: Caller, request: TextRequest) -> TextRequest:
         return await tools.prompted(caller, await sources.resolved(caller, request))
 
-    metered = metering(settings, database, lambda: inference)
+    metered = metering(settings, database, models, lambda: inference)
     cache = ResultCache(
         DatabaseResults(database),
         lambda caller, name: inference.model(caller, name),

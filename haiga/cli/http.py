@@ -66,6 +66,7 @@ def build_server(
         metered.prices,
         metered.ledger,
         access,
+        metered.metrics,
         responses=kept,
         chats=chats,
         batches=batches,

@@ -9,9 +9,11 @@ from haiga.config import Settings
 from haiga.core.access import Caller
 from haiga.core.generation import TextRequest
 from haiga.core.ports import Meters
-from haiga.core.records import Price
+from haiga.core.records import Price, Record
 from haiga.services.inference import Inference
 from haiga.services.limits import Limiter, LocalMeters
+from haiga.services.metrics import Metrics
+from haiga.services.models import Models
 from haiga.services.prices import Prices, read_prices
 from haiga.services.usage import Ledger, Recorder
 from haiga.stores.meters import DatabaseMeters
@@ -28,13 +30,14 @@ class Metering:
     ledger: Ledger
     recorder: Recorder
     limiter: Limiter
+    metrics: Metrics
 
     @property
     def stages(self) -> tuple[Recorder, Limiter]:
         return self.recorder, self.limiter
 
 
-def metering(settings: Settings, database: AsyncEngine, inference: Callable[[], Inference]) -> Metering:
+def metering(settings: Settings, database: AsyncEngine, models: Models, inference: Callable[[], Inference]) -> Metering:
     """`inference` gives what the stages stand in, once it is there. Raises Invalid for a file of prices that is
     wrong."""
     prices = read_prices(settings.prices) if settings.prices else Prices({})
@@ -49,4 +52,10 @@ def metering(settings: Settings, database: AsyncEngine, inference: Callable[[], 
 
     meters: Meters = DatabaseMeters(database) if database.dialect.name == "postgresql" else LocalMeters()
     limiter = Limiter(meters, count, lambda caller, name: named(caller, name)[1], ledger.spent_by)
-    return Metering(prices, ledger, Recorder(ledger.add, named), limiter)
+    metrics = Metrics(models.loads)
+
+    def add(record: Record) -> None:
+        ledger.add(record)
+        metrics.add(record)
+
+    return Metering(prices, ledger, Recorder(add, named), limiter, metrics)

@@ -18,6 +18,7 @@ from haiga.core.generation import Event, TextRequest
 from haiga.core.jobs import Batch, Line, Outcome, Page, Prepared, Result
 from haiga.core.library import AddedModel
 from haiga.core.limits import Meter, Want
+from haiga.core.load import Load
 from haiga.core.records import Question, Record, Total
 from haiga.core.responses import History, Item, KeptConversation, KeptResponse
 from haiga.core.webhooks import Delivery, WebhookEndpoint, WebhookEvent
@@ -141,6 +142,10 @@ class Engine(Protocol):
     @property
     def busy(self) -> int:
         """Requests under way."""
+
+    @property
+    def load(self) -> Load:
+        """What it does now, and has done since its start."""
 
     async def start(self) -> None:
         """Make ready to answer (load weights, start a process). Raises Failed or Invalid when it cannot."""

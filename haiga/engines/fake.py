@@ -28,6 +28,7 @@ from haiga.core.generation import (
     ThinkingDelta,
     Usage,
 )
+from haiga.core.load import Load
 from haiga.core.messages import Block, Message, Text, Thinking, ToolResult, ToolUse, text_of
 from haiga.core.ports import Capabilities, ModelCard
 
@@ -67,6 +68,10 @@ class FakeEngine:
     @property
     def busy(self) -> int:
         return self._busy
+
+    @property
+    def load(self) -> Load:
+        return Load(running=self._busy)
 
     async def start(self) -> None:
         self._closed.clear()

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from haiga.core.errors import Busy, Failed, NotFound, Unsupported
+from haiga.core.load import Load
 from haiga.core.ports import Embedder, Engine, ModelCard
 
 PATIENCE = 30.0  # seconds that a request waits for memory before it is told to come back
@@ -76,6 +77,10 @@ class Models:
     def card(self, name: str) -> ModelCard:
         resolved = self.resolve(name)
         return (self._writing.get(resolved) or self._embedding[resolved]).engine.card
+
+    def loads(self) -> dict[str, Load]:
+        """How busy each model is that is loaded and writes text."""
+        return {name: self._engines[name].load for name, seat in self._writing.items() if seat.state == "ready"}
 
     def take_tools(self, name: str) -> bool:
         """Whether the model that answers to `name` can be given tools. Raises NotFound."""

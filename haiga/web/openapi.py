@@ -133,7 +133,13 @@ SECURED: list[dict[str, list[str]]] = [{}, {"apiKey": []}, {"bearer": []}]
 
 
 def _operation(
-    answer: Any, extra: dict[str, Any], *, error: Any = ErrorAnswer, streams: bool = False, lines: bool = False
+    answer: Any,
+    extra: dict[str, Any],
+    *,
+    error: Any = ErrorAnswer,
+    streams: bool = False,
+    lines: bool = False,
+    text: bool = False,
 ) -> dict[str, Any]:
     """Arguments of a route: its answers and what else the document says of it."""
     errors: dict[int | str, dict[str, Any]] = {
@@ -144,6 +150,8 @@ def _operation(
         success["content"] = {"text/event-stream": {"schema": {"description": "Server-sent events"}}}
     if lines:
         success["content"] = {"application/x-jsonl": {"schema": {"description": "One JSON object a line"}}}
+    if text:
+        success["content"] = {"text/plain": {"schema": {"type": "string"}}}
     # "default" also keeps FastAPI from announcing a 422 that is never sent.
     responses = {200: success, **errors, "default": {"model": error, "description": "Any other error"}}
     return {"responses": responses, "openapi_extra": {"security": SECURED, **extra}}
@@ -171,6 +179,7 @@ DEDUPE = {
     "description": "Which requests may share one answer with identical ones.",
     "schema": {"type": "string", "enum": list(get_args(Dedupe)), "default": "deterministic"},
 }
+READ_METRICS = _operation(None, {}, text=True)
 CREATE_BATCH = _operation(BatchAnswer, {"requestBody": _body(BatchBody), "parameters": [VERSION, BETA, DEDUPE]})
 LIST_BATCHES = _operation(BatchesAnswer, {})
 GET_BATCH = _operation(BatchAnswer, {})

@@ -11,6 +11,7 @@ from haiga.web.conversations import Conversations
 from haiga.web.embeddings import Embeddings
 from haiga.web.files import Files
 from haiga.web.messages import Messages
+from haiga.web.metrics import Measured
 from haiga.web.models import Models
 from haiga.web.openai import OpenAI
 from haiga.web.openai_batches import OpenAIBatches
@@ -152,6 +153,8 @@ def router(services: Services) -> APIRouter:
     add("/api/v1/credits", openrouter.credits, methods=["GET"], **openapi.ROUTER_DATA)
     add("/api/v1/providers", openrouter.providers, methods=["GET"], **openapi.ROUTER_LIST)
 
+    if services.metrics is not None:
+        add("/metrics", Measured(services, services.metrics).read, methods=["GET"], **openapi.READ_METRICS)
     for path, handler in {"/": status.hello, "/health": status.health, "/ready": status.ready}.items():
         add(path, handler, methods=["GET"])
         add(path, handler, methods=["HEAD"], include_in_schema=False)

@@ -14,6 +14,7 @@ from haiga.services.batches import Batches
 from haiga.services.files import Files
 from haiga.services.inference import Inference
 from haiga.services.keyring import Keyring
+from haiga.services.metrics import Metrics
 from haiga.services.responses import Responses
 from haiga.services.usage import Ledger
 from haiga.services.webhooks import Webhooks
@@ -66,6 +67,7 @@ class Services:
     prices: Mapping[str, Price] = field(default_factory=dict)
     ledger: Ledger | None = None
     keyring: Keyring | None = None
+    metrics: Metrics | None = None
     responses: Responses | None = None
     chats: ChatStore | None = None
     batches: Batches | None = None

@@ -22,6 +22,7 @@ from haiga.services.batches import Batches
 from haiga.services.fetch import Fetch
 from haiga.services.files import Files
 from haiga.services.inference import Inference
+from haiga.services.metrics import Metrics
 from haiga.services.models import Models
 from haiga.services.responses import Responses
 from haiga.services.tools import Connector, Registry, ServerTools
@@ -87,6 +88,7 @@ async def services(directory: Path) -> AsyncIterator[Services]:
             settings,
             ledger=Ledger(DatabaseUsage(database)),
             keyring=access,
+            metrics=Metrics(models.loads),
             responses=responses,
             chats=chats,
             batches=batches,

@@ -14,6 +14,7 @@ from typing import Any
 import anthropic
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.checkpoints import make_embedder
 from tests.served import make_model, write_tokenizer
@@ -88,6 +89,18 @@ def test_a_stream_adds_up_to_the_whole(server: Server) -> None:
 
 def test_an_alias_answers_under_the_model_s_own_name(server: Server) -> None:
     assert "starter" == server.ask("Hello!", model="claude-3-5-haiku-latest").model
+
+
+def test_metrics_count_what_was_answered(server: Server) -> None:
+    answer = server.ask("Hello there!")
+    samples = {
+        (sample.name, *(sample.labels[name] for name in sorted(sample.labels))): sample.value
+        for family in text_string_to_metric_families(httpx.get(f"{server.url}/metrics").text)
+        for sample in family.samples
+    }
+    assert samples["haiga_requests_total", "anthropic", "starter", "succeeded", "standard"] >= 1
+    assert samples["haiga_generation_tokens_total", "starter", "standard"] >= answer.usage.output_tokens
+    assert samples["haiga_computed_tokens_total", "starter"] > 0
 
 
 def test_the_starter_is_listed_first(server: Server) -> None:

@@ -16,6 +16,7 @@ from haiga.core.generation import (
     TextRequest,
     resolve,
 )
+from haiga.core.load import Load
 from haiga.core.ports import ModelCard
 from haiga.engines.native.echoing import Echoing
 from haiga.engines.native.embedder import NativeEmbedder
@@ -59,6 +60,10 @@ class NativeEngine(Hosted):
     def pool(self) -> int:
         """Tokens that the KV pool holds."""
         return self._model.pool
+
+    @property
+    def load(self) -> Load:
+        return Load(**self._process.stats)
 
     async def count(self, request: TextRequest) -> int:
         return len((await self._prompt(request)).tokens)
