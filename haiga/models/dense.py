@@ -9,7 +9,7 @@ import openvino as ov
 import openvino.opset15 as op
 
 from haiga.models.geometry import Heads
-from haiga.models.graph import Graph, Node, Reach, constant
+from haiga.models.graph import FURTHEST, Graph, Node, Reach, constant
 from haiga.models.weights import Weights
 
 _NEVER = float(np.finfo(np.float32).min)
@@ -73,7 +73,9 @@ class DenseGraph(Graph):
         to, from_ = op.unsqueeze(self._places, constant(0, np.int64)), op.unsqueeze(self._places, constant(1, np.int64))
         seen = op.less_equal(to, from_)  # padding comes last, so that no token looks at it
         if reach.window:
-            seen = op.logical_and(seen, op.less(op.subtract(from_, to), constant(reach.window, np.int64)))
+            seen = op.logical_and(
+                seen, op.less(op.subtract(from_, to), constant(min(reach.window, FURTHEST), np.int64))
+            )
         if reach.chunk:
             size = constant(reach.chunk, np.int64)
             seen = op.logical_and(seen, op.equal(op.divide(from_, size), op.divide(to, size)))

@@ -64,6 +64,8 @@ def _attentions(
     heads, third = geometry.heads, architecture.startswith("Gemma3")
     local, whole = _ropes(config, architecture, heads.size, context or geometry.context)
     scalar = config.number("query_pre_attn_scalar", 256 if architecture in _EVERY else heads.size)
+    if scalar <= 0:
+        raise config.refuse("query_pre_attn_scalar", f"is {scalar}, and scores are divided by its root")
     windows = (0,) * geometry.layers
     if architecture in _EVERY:
         windows = read_windows(config, geometry.layers, _EVERY[architecture])

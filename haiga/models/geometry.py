@@ -21,6 +21,9 @@ _HEAD_SIZES = {  # where a config without head_dim does not mean hidden_size / h
 }
 
 
+_MOST_LAYERS, _LARGEST_HEAD = 4096, 8192  # far beyond any model: a damaged number must not be allocated for
+
+
 @dataclass(frozen=True, slots=True)
 class Heads:
     """The attention geometry: `query` heads share `key_value` heads of `size` numbers each."""
@@ -48,12 +51,15 @@ def read_geometry(config: Fields, architecture: str) -> Geometry:
     shared = config.integer("num_key_value_heads", query)
     if query % shared:
         raise config.refuse("num_attention_heads", f"({query}) is no multiple of num_key_value_heads ({shared})")
-    if size % 2:
-        raise config.refuse("head_dim", f"({size}) is odd: rotary embedding turns pairs")
+    if size % 2 or not 0 < size <= _LARGEST_HEAD:
+        raise config.refuse("head_dim", f"({size}) is no even number up to {_LARGEST_HEAD}: rope turns pairs")
+    layers = config.integer("num_hidden_layers")
+    if layers > _MOST_LAYERS:
+        raise config.refuse("num_hidden_layers", f"is {layers}, more than {_MOST_LAYERS}")
     return Geometry(
         vocabulary=config.integer("vocab_size"),
         hidden=hidden,
-        layers=config.integer("num_hidden_layers"),
+        layers=layers,
         heads=Heads(query, shared, size),
         context=config.integer("max_position_embeddings", 2048),
     )

@@ -20,6 +20,7 @@ from haiga.models.rope import Rope
 from haiga.models.weights import Stored, Weights
 
 Node: TypeAlias = Any  # openvino's node factories are untyped
+FURTHEST = (1 << 31) - 1  # the paged operation counts positions in 32 bits
 _TYPES = {
     "f32": ov.Type.f32,
     "bf16": ov.Type.bf16,
@@ -247,7 +248,7 @@ class PagedGraph(Graph):
         if reach.sinks is not None:
             sinks = constant(self.weights.vector(reach.sinks, heads.query).reshape(1, -1, 1, 1), np.float32)
         operands = [q, k, v, *caches, tables.past, tables.begins, tables.blocks, tables.block_begins]
-        operands += [constant(reach.scale, np.float32), constant(reach.window, np.int32)]
+        operands += [constant(reach.scale, np.float32), constant(min(reach.window, FURTHEST), np.int32)]
         operands += [numbers, tables.longest]  # alibi slopes, longest context
         operands += [indices, indices, indices, numbers]  # score aggregation, cache rotation: unused
         operands += [numbers, zero, zero, sinks, zero]  # sparse attention, eviction: unused

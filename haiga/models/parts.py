@@ -18,7 +18,6 @@ _PARTS = (  # the first that fits
     ("sight", re.compile(r"(.*\.)?(vision_tower|vision_model|multi_modal_projector)\..*")),
     ("norms and biases", re.compile(r".*(norm\w*\.weight|\.bias|sinks)", re.IGNORECASE)),
     ("attention", re.compile(r".*attn?\w*\..*|.*attention\..*")),
-    ("feed-forward", re.compile(r".*")),
 )
 
 
@@ -35,7 +34,7 @@ def list_parts(tensors: Tensors, packing: Packing) -> list[Part]:
     """The parts that there are, in the order in which a token goes through them."""
     counts, sizes = Counter[str](), Counter[str]()
     for name in tensors:
-        part = next(part for part, pattern in _PARTS if pattern.fullmatch(name))
+        part = next((part for part, pattern in _PARTS if pattern.fullmatch(name)), "feed-forward")
         counts[part] += prod(tensors.entry(name).shape)
         sizes[part] += _size(tensors, name, part, packing)
     order = ("embedding and head", "attention", "feed-forward", "experts", "norms and biases", "sight")

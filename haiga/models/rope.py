@@ -74,8 +74,18 @@ def read_rope(
     kind = fields.text("rope_type", fields.text("type", "default"))
     if kind not in _SCALINGS:
         raise fields.refuse("rope_type", f"{kind!r} is not supported; supported: {', '.join(_SCALINGS)}")
-    frequencies, scale = _SCALINGS[kind](_Case(fields, size, theta, trained, original, context))
-    return Rope(frequencies.astype(np.float32), scale)
+    with np.errstate(all="ignore"):
+        try:
+            frequencies, scale = _SCALINGS[kind](_Case(fields, size, theta, trained, original, context))
+        except (ArithmeticError, ValueError):
+            raise fields.refuse("rope_theta", f"({theta}) and the fields beside it give no frequencies") from None
+    return _finite(fields, Rope(frequencies.astype(np.float32), scale))
+
+
+def _finite(fields: Fields, rope: Rope) -> Rope:
+    if not np.isfinite(rope.frequencies).all() or not math.isfinite(rope.scale):
+        raise fields.refuse("rope_theta", "and the fields beside it give frequencies that are not finite")
+    return rope
 
 
 def plain_rope(config: Fields, size: int, theta: float, kind: str) -> Rope:
@@ -84,7 +94,8 @@ def plain_rope(config: Fields, size: int, theta: float, kind: str) -> Rope:
     named = (config.object("rope_parameters") or Fields(config.source, {})).object(kind)
     theta = config.number("rope_theta", theta) if named is None else named.number("rope_theta", theta)
     powers = np.arange(0, size, 2, dtype=np.float64) / size
-    return Rope((theta**-powers).astype(np.float32))
+    with np.errstate(all="ignore"):
+        return _finite(config, Rope((np.float64(theta) ** -powers).astype(np.float32)))
 
 
 def _default(case: _Case) -> tuple[Frequencies, float]:

@@ -32,10 +32,10 @@ def plan_pools(description: Description, cache: CacheType, context: int, kv_memo
         if kv_memory is not None:
             raise Invalid(f"{kv_memory} bytes hold no two blocks of {whole + near} bytes", field="kv-memory")
         alike, memory = 2, 2 * (whole + near)
+    enough = max(2, 2 * -(-context // BLOCK))
     local = min(alike, _local_limit(description, budget))
-    blocks = (memory - local * near) // whole
+    blocks = (memory - local * near) // whole if whole else enough  # where all layers are local, they cost nothing
     if kv_memory is None:
-        enough = max(2, 2 * -(-context // BLOCK))
         blocks, local = min(blocks, enough), min(local, enough)
     return Pools(blocks, local)
 

@@ -63,9 +63,7 @@ class GGUF(Tensors):
     def quantized(self, name: str, shape: tuple[int, ...], rows: slice) -> Quantized:
         """`rows` of a quantised tensor as the integers that the file has. Raises Invalid for scales that are not
         finite."""
-        entry = self.entry(name)
-        if entry.shape != shape:
-            raise Invalid(f"{entry.file}: tensor {name} has shape {list(entry.shape)}, expected {list(shape)}")
+        entry = self.expect(name, shape)
         blocks = self._mapped(entry, np.dtype(np.uint8)).reshape(shape[0], -1)
         packed = decode(entry.dtype, blocks[self._order(name, rows, shape[0])])
         if not np.isfinite(packed.scales).all() or (packed.zeros is not None and not np.isfinite(packed.zeros).all()):

@@ -58,14 +58,19 @@ class Tensors:
             raise Invalid(f"{self.directory}: tensor {name} is missing")
         return self._entries[name]
 
+    def expect(self, name: str, shape: tuple[int, ...]) -> Entry:
+        """The tensor's entry; raises Invalid when its shape is another."""
+        entry = self.entry(name)
+        if entry.shape != shape:
+            raise Invalid(f"{entry.file}: tensor {name} has shape {list(entry.shape)}, expected {list(shape)}")
+        return entry
+
     def stored(self, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         """The tensor as it lies in the file, a view of the map; bfloat16 comes as its 16 bits in uint16.
 
         The map is copy-on-write, because OpenVINO shares only memory that it may write to.
         """
-        entry = self.entry(name)
-        if entry.shape != shape:
-            raise Invalid(f"{entry.file}: tensor {name} has shape {list(entry.shape)}, expected {list(shape)}")
+        entry = self.expect(name, shape)
         if entry.dtype not in _READABLE:
             raise Invalid(f"{entry.file}: tensor {name} is {entry.dtype}; readable are {', '.join(_READABLE)}")
         flat = self._mapped(entry, _READABLE[entry.dtype])
@@ -203,6 +208,8 @@ def read_header(file: Path) -> dict[str, Entry]:
         raise Invalid(f"{file}: damaged (its header cannot be read: {problem})") from None
     if not isinstance(header, dict):
         raise Invalid(f"{file}: damaged (its header is no JSON object)")
+    if odd := next((name for name in header if not name.isprintable()), None):
+        raise Invalid(f"{file}: damaged (a tensor is named {odd!a})")
     data = total - 8 - length
     return {name: _entry(file, name, at, 8 + length, data) for name, at in header.items() if name != "__metadata__"}
 

@@ -70,6 +70,7 @@ class Weights:
 
     def matrix(self, name: str, outer: int, inner: int) -> Stored:
         """A layer's matrix [outer, inner], packed."""
+        self.checkpoint.expect(name, (outer, inner))  # before there is room made for it
         match self.packing:
             case "int4":
                 return self._int4(name, outer, inner)
@@ -83,6 +84,7 @@ class Weights:
     def table(self, name: str, vocabulary: int, hidden: int) -> Stored:
         """The embedding table or the head, at least int8."""
         if self.packing in ("int4", "int8"):
+            self.checkpoint.expect(name, (vocabulary, hidden))
             return self._int8(name, vocabulary, hidden)
         return self.matrix(name, vocabulary, hidden)
 
