@@ -37,6 +37,7 @@ from haiga.core.records import Price
 from haiga.engines.fake import FakeEngine
 from haiga.services.inference import Inference
 from haiga.services.models import Models
+from haiga.services.usage import Recorder
 from haiga.web.app import Services, create_app
 from haiga.wire.anthropic.messages_out import MessageStream
 from haiga.wire.openai_chat.read import Form
@@ -89,8 +90,9 @@ class Anybody:
 
 
 def serve(port: int) -> None:
-    """Serve the routes; the work of this module's own subprocess."""
-    app = create_app(Services(Anybody(), Inference(Models({"fake": Ready()}))))
+    """Serve the routes, recorded as a server records them; the work of this module's own subprocess."""
+    recorder = Recorder(lambda record: None, lambda caller, name: (name, Price()))
+    app = create_app(Services(Anybody(), Inference(Models({"fake": Ready()}), stages=[recorder])))
     uvicorn.run(app, port=port, log_level="error", lifespan="off", access_log=False)
 
 

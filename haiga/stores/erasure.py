@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, Table, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from haiga.core.access import Workspace
+from haiga.stores.keys import LIMITS
 from haiga.stores.tables import API_KEYS, BATCHES, CONVERSATIONS, ITEMS, LINES, METADATA, METERS, RESPONSES, WORKSPACES
 
 
@@ -43,4 +44,6 @@ def _ids(table: Table, workspace: str) -> Select[tuple[str]]:
 
 
 def _nobody(id: str, now: int) -> dict[str, str | int | None]:
-    return {"name": "deleted", "hash": id, "hint": "", "revoked_at": now, "former_hash": None, "workspace": "deleted"}
+    gone: dict[str, str | int | None] = dict.fromkeys(("former_hash", "former_until", *LIMITS))
+    named = dict.fromkeys(("name", "workspace"), "deleted") | dict.fromkeys(("hint", "families", "models"), "")
+    return gone | named | {"hash": id, "revoked_at": now}

@@ -131,6 +131,43 @@ async def test_of_ten_thousand_requests_over_50_keys_none_is_over_and_none_refus
     assert 1000 < passed < 9000
 
 
+async def test_of_answers_that_overlap_none_is_over_and_none_refused_that_fits() -> None:
+    """Answers begin, go on, end or are closed early in any order, under limits of tokens, money and number at once."""
+    random, world = Random(3), World(price=CHEAP)
+    by = caller(output_tokens=200, concurrent=4, budget=100 * 1_100_000)
+    tokens, money, running, passed = Bucket(200), 100 * 1_100_000, [], 0  # an answer as asked costs 1,100,000
+    for _ in range(3000):
+        world.now += random.choice([0, 1 / 64, 0.25])
+        if random.random() < 0.5 and running:
+            events, most, prompt, said = running.pop(random.randrange(len(running)))
+            output = random.choice([said, said + 1, None])
+            while output is None or said < output:
+                if isinstance(await anext(events), Finished):
+                    break
+                said += 1
+            await events.aclose()
+            tokens.fill(Fraction(world.now))
+            tokens.give(most - said)
+            money += (most - said) * 100_000
+            continue
+        most, prompt = random.randint(1, 80), random.randint(1, 20)
+        cost = prompt * 10_000 + most * 100_000
+        tokens.fill(Fraction(world.now))
+        fits = tokens.left >= most and money >= cost and len(running) < 4
+        events = world.limiter.answer(by, request(most, prompt=prompt, output=random.randint(0, most)), world.model)
+        try:
+            await anext(events)
+        except (Limited, Exhausted):
+            assert not fits
+            continue
+        assert fits
+        tokens.left, money, passed = tokens.left - most, money - cost, passed + 1
+        running.append((events, most, prompt, 0))
+    assert passed > 100 and money >= 0
+    for events, *_ in running:
+        await events.aclose()
+
+
 async def test_a_request_refused_succeeds_at_retry_after_and_not_a_microsecond_before() -> None:
     random = Random(1)
     for _ in range(200):
