@@ -4,7 +4,7 @@ Rule: a database is migrated when it is opened, so that no command meets an old 
 """
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -42,7 +42,10 @@ async def _opened(where: Path | str) -> AsyncIterator[AsyncEngine]:
         except Busy as problem:
             raise Failed(f"database {_named(where)}: {problem.__cause__}") from problem
         event.listen(engine.sync_engine, "handle_error", explain, retval=True)
-        yield engine
+        # SQLite: while any connection is open, closing another one does not write the whole log back, which takes a
+        # disk sync; it must be opened when there is something in the file
+        async with engine.connect() if isinstance(where, Path) else nullcontext():
+            yield engine
 
 
 def _engine(where: Path | str) -> AbstractAsyncContextManager[AsyncEngine]:

@@ -21,9 +21,7 @@ async def open_sqlite(file: Path) -> AsyncIterator[AsyncEngine]:
     event.listen(engine.sync_engine, "connect", _set_up)
     try:
         _make(file)
-        # while any connection is open, closing another one does not write the whole log back, which takes a disk sync
-        async with engine.connect():
-            yield engine
+        yield engine
     finally:
         await engine.dispose()
 

@@ -3,6 +3,7 @@ result, and what was stored is not computed again."""
 
 import os
 import random
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -53,6 +54,11 @@ class Part:
         for pid in found.stdout.split():
             os.kill(int(pid), signal.SIGKILL)
 
+    def write_up_to(self, size: int) -> None:
+        """From now on no file can be written beyond so many bytes, as if the disk were full."""
+        assert self._process is not None
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
     def restart(self) -> None:
         self.kill()
         self.start()
@@ -93,12 +99,12 @@ def text_of(custom_id: str) -> str:
     return f"tell {int(custom_id.removeprefix('line-')) % DISTINCT}"
 
 
-def lines() -> list[Any]:
+def lines(number: int = LINES) -> list[Any]:
     def params(custom_id: str) -> dict[str, Any]:
         messages = [{"role": "user", "content": text_of(custom_id)}]
         return {"model": "tiny", "max_tokens": 6, "temperature": 0, "messages": messages}
 
-    names = [f"line-{i}" for i in range(LINES)]
+    names = [f"line-{i}" for i in range(number)]
     return [{"custom_id": name, "params": params(name)} for name in names]
 
 
@@ -126,17 +132,20 @@ def outlived(site: Site, blows: Sequence[Callable[[], None]]) -> None:
     assert set() == {text for stored, so_far in site.seen for text in stored.intersection(begun[so_far:])}
 
 
-@pytest.fixture
-def native(tmp_path: Path) -> Iterator[Site]:
-    """A server and a worker over SQLite, each with an engine process of its own."""
-    file, log = tmp_path / "haiga.db", tmp_path / "begun.txt"
-
+def query_of(file: Path) -> Callable[[], list[str]]:
     def query() -> list[str]:
         with closing(sqlite3.connect(file)) as database:
             return [custom_id for (custom_id,) in database.execute(STORED).fetchall()]
 
+    return query
+
+
+@pytest.fixture
+def native(tmp_path: Path) -> Iterator[Site]:
+    """A server and a worker over SQLite, each with an engine process of its own."""
+    file, log = tmp_path / "haiga.db", tmp_path / "begun.txt"
     model = make_model(tmp_path / "model")
-    site = Site(["server", "worker"], [str(file), str(tmp_path), str(log), str(model)], log, query)
+    site = Site(["server", "worker"], [str(file), str(tmp_path), str(log), str(model)], log, query_of(file))
     yield site
     site.close()
 
@@ -145,6 +154,37 @@ def test_every_line_has_one_result_whatever_is_killed(native: Site) -> None:
     server, worker = native.parts
     blows = [server.kill_engine, worker.restart, server.restart, worker.kill_engine, worker.restart] * 2
     outlived(native, blows)
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Site]:
+    """A server over SQLite, with no model."""
+    file, log = tmp_path / "haiga.db", tmp_path / "begun.txt"
+    site = Site(["server"], [str(file), str(tmp_path), str(log)], log, query_of(file))
+    yield site
+    site.close()
+
+
+def test_what_a_full_disk_cannot_take_is_held_until_there_is_room_and_not_computed_again(
+    alone: Site, tmp_path: Path
+) -> None:
+    (server,) = alone.parts
+    with alone.client() as client:
+        id = client.messages.batches.create(requests=lines(100), extra_headers=OLD).id
+        alone.wait_for(20)
+        server.write_up_to((tmp_path / "haiga.db-wal").stat().st_size)  # what is written next is appended to it
+        with pytest.raises(anthropic.InternalServerError, match=r"disk (is full|I/O error)"):
+            client.messages.batches.create(requests=lines(100), extra_headers=OLD)
+        stored = len(alone.seen[-1][0])
+        while len(alone.begun()) < stored + 8:  # as many as run at once had no room, or almost
+            time.sleep(0.02)
+        assert client.messages.batches.retrieve(id).processing_status == "in_progress"
+        server.write_up_to(resource.RLIM_INFINITY)
+        while client.messages.batches.retrieve(id).processing_status != "ended":
+            time.sleep(0.05)
+        assert {"succeeded"} == {result.result.type for result in client.messages.batches.results(id)}
+        assert [id] == [batch.id for batch in client.messages.batches.list()]
+    assert 100 == len(alone.begun())
 
 
 @pytest.fixture

@@ -55,3 +55,10 @@ async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 async def test_nobody_else_can_read_what_is_kept(tmp_path: Path) -> None:
     async with connect(tmp_path / "haiga.db"):
         assert {0o600} == {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+
+
+async def test_the_log_of_a_new_database_stays_open_between_connections(tmp_path: Path) -> None:
+    async with connect(tmp_path / "haiga.db") as database:
+        async with database.begin() as connection:
+            await connection.execute(text("INSERT INTO models VALUES ('m', '/m', '/m', NULL, 1)"))
+        assert (tmp_path / "haiga.db-wal").stat().st_size > 0
