@@ -113,6 +113,8 @@ USAGE = Table(
     Column("session", Text),
     Column("referer", Text),
     Column("agent", Text),
+    Index("ix_usage_key", "key", "created_at"),
+    Index("ix_usage_workspace", "workspace", "created_at"),
 )
 
 RESPONSES = Table(
