@@ -1,5 +1,6 @@
 """Files, with the official anthropic SDK as client."""
 
+import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,3 +157,19 @@ def test_an_upload_that_breaks_off_leaves_nothing(served: Served) -> None:
             headers={**KEY, **VERSION, "content-type": "multipart/form-data; boundary=b"},
         )
     assert ([], []) == (list(served.files.list()), served.kept())
+
+
+def test_a_full_disk_is_told_in_both_families_words_and_leaves_nothing(tmp_path: Path) -> None:
+    limits, form = resource.getrlimit(resource.RLIMIT_FSIZE), {"file": ("a.txt", bytes(12 << 20))}
+    with serving_batches(tmp_path / "db", [Counting()]) as url:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, limits[1]))  # of any file that this process writes
+        try:
+            theirs = httpx.post(f"{url}/v1/files", files=form, headers={**KEY, **VERSION})
+            ours = httpx.post(f"{url}/v1/files", files=form, data={"purpose": "user_data"}, headers=KEY)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        for told, status in ((theirs, 529), (ours, 503)):
+            assert (status, "60") == (told.status_code, told.headers["retry-after"])
+            assert "disk is full" in told.json()["error"]["message"]
+        assert [] == httpx.get(f"{url}/v1/files", headers=KEY).json()["data"]
+    assert [] == [file for file in (tmp_path / "blobs").rglob("*") if file.is_file() and file.name != "lock"]
