@@ -17,6 +17,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.cli.engines import Offer, offer
+from haiga.cli.tool_log import show_calls
 from haiga.config import Settings
 from haiga.core.errors import Failed, Invalid
 from haiga.core.ports import ModelCard
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 async def run_server(settings: Settings) -> None:
     """Serve until a signal; running requests may then go on for `drain` seconds. Raises core errors at the start."""
+    show_calls()
     async with connect(settings.records) as database:
         # a server that only this machine reaches is open while it has no key
         access = Access(DatabaseKeys(database), open_when_empty=is_loopback(settings.host))

@@ -8,6 +8,7 @@ import typer
 
 from haiga.cli.answering import answering
 from haiga.cli.engines import offer
+from haiga.cli.tool_log import show_calls
 from haiga.config import Settings
 from haiga.services.access import Access
 from haiga.stores.connect import connect
@@ -18,6 +19,7 @@ from haiga.stores.secret import share_secret
 
 async def run_worker(settings: Settings) -> None:
     """Run lines until SIGTERM or Ctrl-C; what is under way then is given back at once, for others to run."""
+    show_calls()
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)

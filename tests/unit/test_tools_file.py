@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -162,3 +164,9 @@ async def test_a_call_is_logged_without_what_was_said(caplog: pytest.LogCaptureF
         "outcome": "ok",
     }.items() <= said.items()
     assert "secret" not in record.getMessage()
+
+
+def test_a_server_tells_of_calls_on_standard_error() -> None:
+    script = "import logging, haiga.cli.tool_log as t; t.show_calls(); logging.getLogger('haiga.tools').info('a=1')"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stderr.endswith("haiga.tools a=1\n")
