@@ -103,8 +103,8 @@ def describe(directory: Path) -> Description:
     tensors = None if exported else open_tensors(directory)
     config = tensors.config if tensors else text_fields(read_fields(directory / "config.json"))
     architecture = "OpenVINO IR" if exported else find_architecture(config)
-    geometry = read_geometry(config, architecture)
     decoder = DECODERS[architecture](config, architecture, 0) if architecture in DECODERS else None
+    geometry = decoder.geometry if decoder else read_geometry(config, architecture)
     generation = tensors.generation if isinstance(tensors, GGUF) else _generation(directory)
     shapes = _shapes(tensors) if tensors else {}
     ends = tuple(end for each in (generation, config) for end in _ends(each, geometry.vocabulary))

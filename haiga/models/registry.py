@@ -12,6 +12,7 @@ from haiga.core.errors import Invalid
 from haiga.models.bert import bert_states, first_place
 from haiga.models.cohere import read_cohere
 from haiga.models.decoder import Decoder, Read, build_decoder, decoder_states
+from haiga.models.deepseek import read_deepseek
 from haiga.models.fields import Fields
 from haiga.models.gemma import read_gemma
 from haiga.models.glm import read_glm
@@ -51,6 +52,7 @@ DECODERS: dict[str, Read] = {
     "GptOssForCausalLM": read_gpt_oss,
     "Llama4ForCausalLM": read_llama4,
     "Llama4ForConditionalGeneration": read_llama4,
+    "DeepseekV2ForCausalLM": read_deepseek,
 }
 ENCODERS: dict[str, States] = {
     "BertModel": bert_states,

@@ -74,6 +74,18 @@ CASES = {
 
 EXPERTS = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
 
+DEEPSEEK = {
+    "q_lora_rank": None,
+    "kv_lora_rank": 32,
+    "qk_rope_head_dim": 16,
+    "qk_nope_head_dim": 32,
+    "v_head_dim": 32,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "first_k_dense_replace": 1,
+    "num_key_value_heads": 4,
+}
 LLAMA4 = {
     "head_dim": 32,
     "num_hidden_layers": 4,
@@ -177,6 +189,14 @@ CASES |= {
             "no_rope_layers": [0, 1, 1, 0],
         },
     ),
+    "deepseek 2 lite, yarn, first layer dense": Case(
+        "deepseek_v2",
+        {
+            **DEEPSEEK,
+            **rope("yarn", factor=4.0, original_max_position_embeddings=32, mscale=0.7, mscale_all_dim=0.7),
+        },
+    ),
+    "deepseek 2, narrow queries": Case("deepseek_v2", {**DEEPSEEK, "q_lora_rank": 24, "routed_scaling_factor": 2.0}),
     "qwen 3 moe, shares out": Case("qwen3_moe", {**EXPERTS, "norm_topk_prob": True, "num_experts_per_tok": 3}),
 }
 
