@@ -47,6 +47,8 @@ class Settings:
     file_storage: int
     prices: Path | None
     keep_usage: float | None
+    log_format: str
+    log_level: str
     worker: bool
     dedupe: str
     url: str | None
@@ -367,6 +369,22 @@ TABLE: Mapping[str, Setting] = {
         "HAIGA_KEEP_USAGE",
         "How long it is kept what each request used; by default for ever.",
         metavar="TIME",
+    ),
+    "log_format": Setting(
+        "--log-format",
+        one_of("text", "json"),
+        "text",
+        "HAIGA_LOG_FORMAT",
+        "How the log on standard error is written: for people, or one JSON object a line.",
+        metavar="text|json",
+    ),
+    "log_level": Setting(
+        "--log-level",
+        one_of("debug", "info", "warning", "error"),
+        "info",
+        "HAIGA_LOG_LEVEL",
+        "What the log tells at least; `info` has a line for each request.",
+        metavar="debug|info|warning|error",
     ),
     "worker": Setting(
         "--no-worker",

@@ -75,7 +75,7 @@ def build_server(
     )
     app = create_app(services)
     config = uvicorn.Config(
-        app, http=Connection, ws="none", lifespan="off", log_level="warning", access_log=False, server_header=False
+        app, http=Connection, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
     )
     background: list[Background] = [clerk, files, Deliverer(outbox, sender)]
     background += [parts.worker] if settings.worker else []

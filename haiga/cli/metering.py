@@ -10,6 +10,7 @@ from haiga.core.access import Caller
 from haiga.core.generation import TextRequest
 from haiga.core.ports import Meters
 from haiga.core.records import Price, Record
+from haiga.services import requests
 from haiga.services.inference import Inference
 from haiga.services.limits import Limiter, LocalMeters
 from haiga.services.metrics import Metrics
@@ -57,5 +58,6 @@ def metering(settings: Settings, database: AsyncEngine, models: Models, inferenc
     def add(record: Record) -> None:
         ledger.add(record)
         metrics.add(record)
+        requests.add(record)
 
     return Metering(prices, ledger, Recorder(add, named), limiter, metrics)

@@ -19,6 +19,8 @@ from haiga.cli.options import (
     Host,
     KeepUsage,
     KvMemory,
+    LogFormat,
+    LogLevel,
     MemoryBudget,
     ModelPaths,
     NoStarter,
@@ -65,11 +67,15 @@ def serve(
     file_storage: FileStorage = None,
     prices: Prices = None,
     keep_usage: KeepUsage = None,
+    log_format: LogFormat = None,
+    log_level: LogLevel = None,
 ) -> None:
     """Serve the models over HTTP until stopped."""
     settings = settings_from(context_)
     import uvloop
 
+    from haiga.cli.logs import log_on_stderr
     from haiga.cli.server import run_server
 
-    uvloop.run(run_server(settings))
+    with log_on_stderr(settings.log_format, settings.log_level):
+        uvloop.run(run_server(settings))

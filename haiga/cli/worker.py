@@ -12,6 +12,8 @@ from haiga.cli.options import (
     DataDir,
     KeepUsage,
     KvMemory,
+    LogFormat,
+    LogLevel,
     MemoryBudget,
     ModelPaths,
     NoStarter,
@@ -45,11 +47,15 @@ def worker(
     tools: ToolsPath = None,
     prices: Prices = None,
     keep_usage: KeepUsage = None,
+    log_format: LogFormat = None,
+    log_level: LogLevel = None,
 ) -> None:
     """Run the lines of batches until stopped, beside servers and other workers."""
     settings = settings_from(context_)
     import uvloop
 
+    from haiga.cli.logs import log_on_stderr
     from haiga.cli.working import run_worker
 
-    uvloop.run(run_worker(settings))
+    with log_on_stderr(settings.log_format, settings.log_level):
+        uvloop.run(run_worker(settings))

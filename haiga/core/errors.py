@@ -35,6 +35,11 @@ class HaigaError(Exception):
     def __str__(self) -> str:
         return f"{self.field}: {self.message}" if self.field else self.message
 
+    @property
+    def name(self) -> str:
+        """What records and the log call it."""
+        return type(self).__name__.lower()
+
 
 class Invalid(HaigaError):
     """The request is wrong; sending it again unchanged fails again."""

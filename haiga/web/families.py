@@ -28,7 +28,8 @@ def request_id(scope: Scope) -> str:
 
 
 def error_response(scope: Scope, error: HaigaError, status: int | None = None) -> Response:
-    """`status` overrides the error class's own."""
+    """`status` overrides the error class's own. The log is told the error's name."""
+    scope["state"]["outcome"] = error.name
     if family(scope) == "anthropic":
         return json_response(anthropic_errors.write_error(error, request_id(scope), status))
     write = openrouter_errors.write_error if family(scope) == "openrouter" else openai_errors.write_error

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from haiga.core.errors import Cancelled, Denied, Failed, HaigaError, Invalid, TooLarge
+from haiga.services import requests
 from haiga.web.credentials import CACHE
 from haiga.web.families import error_response
 from haiga.web.limits import Stands, limit_headers
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 class RequestIds:
     """Gives every request an id, and every answer the header that tells it, errors included, and those that tell its
-    caller where it stands and whether the answer was kept from before."""
+    caller where it stands and whether the answer was kept from before. When it has ended the log tells of it."""
 
     def __init__(self, app: ASGIApp, new_id: Callable[[str], str], stands: Stands) -> None:
         self._app = app
@@ -36,6 +37,8 @@ class RequestIds:
             return await self._app(scope, receive, send)
         id = self._new_id("req")
         scope.setdefault("state", {})["request_id"] = id
+        asked = requests.Asked(id, scope["method"], scope.get("raw_path", b"").decode("ascii", "backslashreplace"))
+        requests.asked.set(asked)  # for good: errors are told after the request, too, and each has its own context
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -43,9 +46,24 @@ class RequestIds:
                 headers["request-id"] = headers["x-request-id"] = id
                 headers.update(limit_headers(self._stands, scope, message["status"]))
                 headers.update(_kept_header(scope))
+                asked.status = message["status"]
             await send(message)
 
-        return await self._app(scope, receive, send_with_id)
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            asked.outcome = "failed"
+            raise
+        finally:
+            _identify(asked, scope)
+            requests.ended(asked)
+
+
+def _identify(asked: requests.Asked, scope: Scope) -> None:
+    """Who asked, and what went wrong where no model was asked."""
+    if caller := scope["state"].get("caller"):
+        asked.key, asked.workspace = caller.key, caller.workspace
+    asked.outcome = asked.outcome or scope["state"].get("outcome")
 
 
 def _kept_header(scope: Scope) -> dict[str, str]:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,14 @@ class Server:
 
 
 @contextmanager
-def serving(data: Path, *flags: str) -> Iterator[Server]:
+def serving(data: Path, *flags: str, errors: Path | None = None) -> Iterator[Server]:
+    """`errors` is where its standard error goes."""
     command = [str(Path(sys.executable).with_name("haiga")), "serve", "--port", "0", "--data-dir", str(data), *flags]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HAIGA_")}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with (
+        errors.open("w") if errors else nullcontext() as told,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told, text=True, env=environment) as process,
+    ):
         assert process.stdout is not None
         lines: list[str] = []
         while not lines or "curl" not in lines[-1]:

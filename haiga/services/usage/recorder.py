@@ -125,7 +125,7 @@ class Recorder:
 
 
 def _name(error: Exception) -> str:
-    return type(error).__name__.lower() if isinstance(error, HaigaError) else "failed"
+    return error.name if isinstance(error, HaigaError) else "failed"
 
 
 def _cut(seen: _Seen) -> Usage:
