@@ -13,6 +13,8 @@ from openai.types import Batch
 
 from haiga.services.batches import clerk
 from haiga.web.app import WebSettings
+from haiga.wire.openai_batches.lines import AskedChat
+from haiga.wire.openai_chat.read import read_chat
 from tests.wire.batch_server import Counting, serving_batches
 from tests.wire.test_batches_sdk import Clock
 
@@ -310,6 +312,21 @@ def test_identical_greedy_lines_are_computed_once_across_batches(served: Served)
         again["again"]["usage"]["haiga_reused"],
     )
     assert ["same"] == served.engine.said
+
+
+def test_lines_whose_answers_are_written_otherwise_share_none(served: Served) -> None:
+    vectors = [line(kind, EMBEDDING, input="one", encoding_format=kind) for kind in ("float", "base64")]
+    bodies = served.bodies(*vectors, endpoint=EMBEDDING)
+    kinds = {name: type(body["data"][0]["embedding"]) for name, body in bodies.items()}
+    assert {"float": list, "base64": str} == kinds
+    told = [line(name, RESPONSE, input="same", temperature=0, metadata={"of": name}) for name in "ab"]
+    responses = served.bodies(*told, endpoint=RESPONSE)
+    assert {"a": {"of": "a"}, "b": {"of": "b"}} == {name: body["metadata"] for name, body in responses.items()}
+    tool = {"name": "look", "parameters": {"type": "object", "properties": {}}}
+    tools: Any = {"old": {"functions": [tool]}, "new": {"tools": [{"type": "function", "function": tool}]}}
+    asked = (ask(name, temperature=0, **more)["body"] for name, more in tools.items())
+    written = {AskedChat(read_chat(json.dumps(body).encode())).written for body in asked}
+    assert 2 == len(written)
 
 
 def test_a_poll_that_finds_nothing_new_is_short(served: Served) -> None:

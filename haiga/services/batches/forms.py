@@ -27,6 +27,11 @@ class Asked(Protocol):
     def each(self) -> int:
         """How many answers it wants to one prompt."""
 
+    @property
+    def written(self) -> str:
+        """How its answer is to be written, where that does not show in what the model is asked: only lines that are
+        the same in this can share an answer."""
+
     def work(self, card: ModelCard) -> Work:
         """What the model is asked: for several answers, or for vectors. Raises Invalid."""
 

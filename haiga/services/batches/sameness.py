@@ -13,17 +13,18 @@ from haiga.services.batches.forms import Work
 FIRST, LEVELS = 128, 10  # characters of the shortest prefix; each next one is twice as long
 
 
-def digest_of(work: Work, card: ModelCard, endpoint: str, workspace: str, dedupe: Dedupe) -> str | None:
+def digest_of(work: Work, card: ModelCard, form: str, workspace: str, dedupe: Dedupe) -> str | None:
     """Equal for requests that may share one answer; None for one that may not.
 
-    Compared is what the request means, not its JSON; `user` has no part in the answer.
+    `form` is the endpoint and how the answer is written. Otherwise what the request means is compared, not its JSON;
+    `user` has no part in the answer.
     """
     if dedupe == "off" or (dedupe == "deterministic" and not _is_deterministic(work)):
         return None
     if not isinstance(work, EmbeddingRequest) and any(request.toolsets for request in work):
         return None  # a tool may do something, and is to do it for everyone who asks
     meant = _meant(work, card.name, workspace)
-    return sha256(_bytes(repr((endpoint, card, meant)))).hexdigest()
+    return sha256(_bytes(repr((form, card, meant)))).hexdigest()
 
 
 def _is_deterministic(work: Work) -> bool:

@@ -172,7 +172,8 @@ class Worker:
         except Exception:
             log.exception("unexpected error in line %s of batch %s", line.custom_id, line.batch)
             return Prepared(line, error=form.failed(Failed("Internal server error"), id=self._new_id("req")))
-        digest = digest_of(work, card, line.endpoint, line.workspace, line.rules.dedupe)
+        form_of_answer = f"{line.endpoint} {asked.written}"
+        digest = digest_of(work, card, form_of_answer, line.workspace, line.rules.dedupe)
         return Prepared(line, order_of(work, card.name), digest)
 
     # --- running ---

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Delete, delete, insert, or_, select, update
+from sqlalchemy import Delete, Select, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 
@@ -18,6 +18,11 @@ from haiga.stores.webhooks import tell
 
 B = BATCHES.c
 WAITING = B.status.in_(("validating", "finalizing"))
+
+
+def waiting() -> Select[tuple[str]]:
+    """Whether there is anything to take at all: looking costs no lock."""
+    return select(B.id).where(WAITING).limit(1)
 
 
 def take(clerk: str, now: int, until: int) -> ReturningUpdate[Any]:

@@ -94,6 +94,9 @@ class DatabaseBatches:
 
     async def take_papers(self, clerk: str, now: int, until: int) -> Batch | None:
         """See BatchStore."""
+        async with self._engine.connect() as connection:
+            if not (await connection.execute(papers.waiting())).first():
+                return None
         async with self._engine.begin() as connection:
             row = (await connection.execute(papers.take(clerk, now, until))).mappings().one_or_none()
         return None if row is None else read_batch(row)

@@ -79,6 +79,7 @@ class MessageLine:
 
     request: TextRequest
     each: int = 1
+    written: str = ""
 
     @property
     def model(self) -> str:

@@ -5,7 +5,7 @@ one. What a line cannot have is refused by name: a stream, or what somebody woul
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import orjson
@@ -78,6 +78,11 @@ class AskedChat:
     def each(self) -> int:
         return self.asked.n
 
+    @property
+    def written(self) -> str:
+        form = self.asked.form
+        return repr((replace(form, free_text=frozenset()), sorted(form.free_text)))
+
     def work(self, card: ModelCard) -> Sequence[TextRequest]:
         """A request for each answer wanted."""
         return self.asked.choices(card)
@@ -105,6 +110,10 @@ class AskedCompletion:
     @property
     def each(self) -> int:
         return self.asked.tries
+
+    @property
+    def written(self) -> str:
+        return repr(self.asked.form)
 
     def work(self, card: ModelCard) -> Sequence[TextRequest]:
         """A request for each answer to be made."""
@@ -135,6 +144,12 @@ class AskedResponse:
     @property
     def each(self) -> int:
         return 1
+
+    @property
+    def written(self) -> str:
+        """A response repeats its request."""
+        told = {name: value for name, value in self.asked.raw.items() if name != "input"}
+        return orjson.dumps(told, option=orjson.OPT_SORT_KEYS).decode()
 
     def work(self, card: ModelCard) -> Sequence[TextRequest]:
         """The request after nothing that was said before."""
@@ -168,6 +183,10 @@ class AskedVectors:
     @property
     def each(self) -> int:
         return 1
+
+    @property
+    def written(self) -> str:
+        return self.encoding
 
     def work(self, card: ModelCard) -> EmbeddingRequest:
         """The request as it is."""
