@@ -186,10 +186,10 @@ def test_what_is_wrong_with_a_line_is_its_own_result(served: Served) -> None:
 
 def test_a_response_that_somebody_would_come_back_for_is_refused(served: Served) -> None:
     reference = [{"type": "item_reference", "id": "msg_1"}]
-    fields = {"previous_response_id": "resp_1", "background": True, "input": reference}
+    fields = {"previous_response_id": "resp_1", "background": True, "input": reference, "truncation": "auto"}
     bad = [line(name, RESPONSE, **{"input": "hello", name: value}) for name, value in fields.items()]
     batch = served.end(served.make(*bad, endpoint=RESPONSE).id)
-    assert (None, [3, 0, 3]) == (batch.output_file_id, counts(batch))
+    assert (None, [4, 0, 4]) == (batch.output_file_id, counts(batch))
     for name, each in served.told(batch.error_file_id).items():
         assert each["response"]["body"]["error"]["param"].startswith(name)
 

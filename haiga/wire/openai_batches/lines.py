@@ -203,6 +203,8 @@ class AskedVectors:
 
 def _response(body: bytes, new_id: NewId) -> AskedResponse:
     asked = read_response(body, new_id)
+    if asked.body.truncation == "auto":
+        raise Unsupported("'truncation' is not supported in a batch.", field="truncation", code="unsupported_parameter")
     for i, item in enumerate(asked.items):
         if item["type"] == "item_reference":
             raise Unsupported("Items that are kept cannot be referred to in a batch.", field=f"input[{i}]")
