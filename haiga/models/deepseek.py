@@ -72,8 +72,8 @@ def _attention(graph: Graph, shape: Latent, at: str, number: int, x: Node) -> No
     q_plain, q_turned = graph.split(q, shape.plain, shape.turned)
     q = op.concat([_turn(graph, shape, q_turned, heads.query), q_plain], -1)
     k, v = _keys_and_values(graph, shape, at, x)
-    joined = (graph.join_heads(each, width) for each in (q, k, v))
-    mixed = graph.attend(number, *joined, Reach(heads, shape.scale))
+    q, k, v = (graph.join_heads(each, width) for each in (q, k, v))
+    mixed = graph.attend(number, q, k, v, Reach(heads, shape.scale))
     values, _ = graph.split(graph.split_heads(mixed, heads.query, heads.size), shape.value, heads.size - shape.value)
     wide = heads.query * shape.value
     return graph.linear(graph.join_heads(values, wide), at + "o_proj", wide, shape.geometry.hidden, shape.bias)
