@@ -1,11 +1,12 @@
-"""The settings, one table. Rule: a flag beats the environment beats the default; only the command line reads this.
+"""The settings, one table. Rule: a flag beats the environment beats the file beats the default; only the command line
+reads this.
 
 A new setting is a field of Settings and a row of TABLE; docs/settings.md has a heading for each.
 """
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -410,7 +411,7 @@ TABLE: Mapping[str, Setting] = {
         "A running server to talk to, instead of loading a model here.",
         metavar="URL",
     ),
-    "api_key": Setting(None, str, None, "HAIGA_API_KEY", "The API key for that server.", metavar="KEY"),
+    "api_key": Setting(None, str, None, "HAIGA_API_KEY", "The API key for that server.", metavar="KEY", secret=True),
     "hub": Setting(
         None,
         parse_url,
@@ -420,28 +421,53 @@ TABLE: Mapping[str, Setting] = {
         metavar="URL",
     ),
     "hub_token": Setting(
-        None, str, None, "HF_TOKEN", "Token for restricted repositories of that hub.", metavar="TOKEN"
+        None, str, None, "HF_TOKEN", "Token for restricted repositories of that hub.", metavar="TOKEN", secret=True
     ),
 }
 
 
-def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Settings:
-    """Every setting from the flags given (by the setting's name), the environment and the defaults.
+@dataclass(frozen=True, slots=True)
+class Said:
+    """All that has been said, as text: by flags and the file under the settings' names, by the environment under its
+    variables'. `path` is the file's."""
 
-    Raises Invalid naming the flag or the variable whose value does not fit.
+    flags: Mapping[str, str | None] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    file: Mapping[str, str] = field(default_factory=dict)
+    path: Path | None = None
+
+    def of(self, name: str) -> tuple[str, str | None]:
+        """Where a setting comes from (a flag, a variable, a place in the file or "default"), and its text."""
+        row = TABLE[name]
+        if (text := self.flags.get(name)) is not None:
+            return row.flag or name, text
+        if text := self.environment.get(row.environment):
+            return row.environment, text
+        return (f"{self.path}: {name}", self.file[name]) if name in self.file else ("default", row.default)
+
+    def value(self, name: str) -> Any:
+        """A setting as it is read. Raises Invalid naming where it comes from."""
+        row, (where, text) = TABLE[name], self.of(name)
+        if text is None:
+            return None
+        try:
+            return row.parse(text)
+        except ValueError as problem:
+            raise Invalid(str(problem) if row.secret else f"{problem}, not {text!r}", field=where) from None
+
+
+def read_settings(
+    flags: Mapping[str, str | None],
+    environment: Mapping[str, str],
+    file: Mapping[str, str] | None = None,
+    path: Path | None = None,
+) -> Settings:
+    """Every setting from the flags given (by the setting's name), the environment, the file and the defaults.
+
+    Raises Invalid naming the flag, the variable or the place in the file whose value does not fit.
     """
-    return Settings(**{name: _read(name, setting, flags, environment) for name, setting in TABLE.items()})
-
-
-def _read(name: str, setting: Setting, flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Any:
-    named = ((setting.flag, flags.get(name)), (setting.environment, environment.get(setting.environment) or None))
-    where, text = next(((where, text) for where, text in named if text is not None), (name, setting.default))
-    if text is None:
-        return None
-    try:
-        return setting.parse(text)
-    except ValueError as problem:
-        raise Invalid(str(problem) if setting.secret else f"{problem}, not {text!r}", field=where) from None
+    said = Said(flags, environment, file or {}, path)
+    return Settings(**{name: said.value(name) for name in TABLE})
 
 
 def settings_page() -> str:
@@ -457,7 +483,9 @@ def _section(name: str, setting: Setting) -> str:
 
 _HEAD = """# Settings
 
-A flag beats the environment, which beats the default. In the environment several values are separated by commas.
+A flag beats the environment, which beats the configuration file, which beats the default. In the environment several
+values are separated by commas. The file is named by `--config` or the variable `HAIGA_CONFIG`; in it the settings have
+the names of the headings here: see [operations](operations.md#the-configuration-file).
 This page is written by `python -m haiga.config`.
 
 """

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from haiga.cli.batch import batch
 from haiga.cli.chat import chat
+from haiga.cli.config import config
 from haiga.cli.keys import keys
 from haiga.cli.models import models
 from haiga.cli.run import run
@@ -47,6 +48,7 @@ app.command()(run)
 app.add_typer(batch, name="batch")
 app.add_typer(models, name="models")
 app.command()(usage)
+app.add_typer(config, name="config")
 app.add_typer(keys, name="keys")
 app.add_typer(workspaces, name="workspaces")
 

@@ -1,11 +1,13 @@
 """Flags out of the settings table, and settings out of flags."""
 
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from haiga.config import TABLE, Settings, read_settings
+from haiga.cli.configuration import read_file
+from haiga.config import TABLE, Said, Settings, read_settings
 from haiga.core.errors import Invalid
 
 
@@ -19,10 +21,19 @@ def option(name: str) -> Any:
 def settings_from(context: typer.Context) -> Settings:
     """The settings under the flags of the command that runs; a bad one ends the program with exit code 2."""
     try:
-        return read_settings({name: _text(name, value) for name, value in context.params.items()}, os.environ)
+        said = said_to(context)
+        return read_settings(said.flags, said.environment, said.file, said.path)
     except Invalid as error:
         typer.echo(f"haiga: {error}", err=True)
         raise typer.Exit(2) from None
+
+
+def said_to(context: typer.Context) -> Said:
+    """What the command that runs was told, in all ways. Raises Invalid for a file that cannot be read."""
+    flags = {name: _text(name, value) for name, value in context.params.items()}
+    named = context.params.get("config") or os.environ.get("HAIGA_CONFIG")
+    path = Path(named).expanduser() if named else None
+    return Said(flags, os.environ, read_file(path) if path else {}, path)
 
 
 def _text(name: str, value: object) -> str | None:
@@ -37,6 +48,9 @@ def _text(name: str, value: object) -> str | None:
 One = str | None
 Many = list[str] | None
 
+Config = Annotated[
+    One, typer.Option("--config", help="A TOML file of settings, by the names of docs/settings.md.", metavar="FILE")
+]
 Host = Annotated[One, option("host")]
 Port = Annotated[One, option("port")]
 DataDir = Annotated[One, option("data_dir")]

@@ -8,6 +8,7 @@ from haiga.cli.options import (
     AllowHost,
     BatchWindow,
     Cache,
+    Config,
     Context,
     Cors,
     Database,
@@ -39,6 +40,7 @@ from haiga.cli.options import (
 
 def serve(
     context_: typer.Context,
+    config: Config = None,
     host: Host = None,
     port: Port = None,
     data_dir: DataDir = None,

@@ -7,6 +7,7 @@ from haiga.cli.options import (
     AllowFetch,
     BatchWindow,
     Cache,
+    Config,
     Context,
     Database,
     DataDir,
@@ -29,6 +30,7 @@ from haiga.cli.options import (
 
 def worker(
     context_: typer.Context,
+    config: Config = None,
     data_dir: DataDir = None,
     database: Database = None,
     models: ModelPaths = None,
