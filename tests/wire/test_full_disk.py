@@ -102,7 +102,7 @@ async def test_a_stream_that_cannot_be_kept_ends_with_the_error(kept: Kept, path
 
 
 async def test_a_background_response_that_cannot_be_kept_is_found_as_failed(kept: Kept) -> None:
-    asked = ASKED | {"model": "slow", "background": True, "input": "one two three four"}
+    asked = ASKED | {"model": "slow", "background": True, "input": "long enough " * 25}
     path = f"/v1/responses/{(await kept.post('/v1/responses', asked)).json()['id']}"
     kept.trouble = READ_ONLY
     while (found := await kept.client.get(path)).json().get("status") in ("queued", "in_progress"):
