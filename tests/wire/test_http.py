@@ -9,6 +9,7 @@ import httpx
 import pytest
 from starlette.requests import Request
 
+from haiga.cli.logs import log_on_stderr
 from haiga.web.app import Services, WebSettings, create_app
 from tests.wire.anthropic_server import services
 from tests.wire.client_checks import KEY
@@ -187,6 +188,23 @@ async def test_an_unforeseen_error_is_an_api_error_that_tells_nothing(caplog: py
     assert (500, "api_error") == anthropic_error(response)
     assert "secret" not in response.text
     assert "a secret" in caplog.text
+
+
+async def test_the_log_tells_an_unforeseen_error_with_the_request_s_id(capsys: pytest.CaptureFixture[str]):
+    served = services()
+
+    class Broken:
+        async def authenticate(self, credential: str | None) -> Any:
+            raise RuntimeError("a secret")
+
+    with log_on_stderr("json", "info"):
+        async with connect(Services(Broken(), served.inference, served.settings)) as client:
+            response = await client.post("/v1/messages?word=hidden", json=HELLO, headers=OLD)
+    told, ended = map(json.loads, capsys.readouterr().err.splitlines())
+    assert told["traceback"].endswith("RuntimeError: a secret")
+    assert ("error", "failed") == (told["level"], ended["outcome"])
+    assert ("POST", "/v1/messages", 500) == (ended["method"], ended["path"], ended["status"])
+    assert [response.headers["request-id"]] * 2 == [told["request_id"], ended["request_id"]]
 
 
 # --- documents ---
