@@ -29,6 +29,7 @@ PORTION = 8  # lines of one batch that are taken at once
 LEASE = 10.0  # seconds after which a worker that says nothing has lost its lines
 READ = 200  # lines read between two looks at what else is to do
 POLL = 1.0  # seconds between two looks for what other processes brought
+GRACE = 2.0  # seconds that what is being written may take when the worker stops
 PAUSE = 1.0  # seconds to wait when the store cannot be written, or the engine has failed
 ALWAYS = Hours()
 log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class Worker:
         self._clock = clock
         self._name = f"worker_{secrets.token_hex(8)}"
         self._news = asyncio.Event()
+        self._closed = False
         self._unread = True
         self._renew_at = self._pause_until = float("-inf")
         self._running: dict[tuple[str, int], tuple[Line, asyncio.Task[None]]] = {}
@@ -91,6 +93,10 @@ class Worker:
         """Stop, and give back what is under way for others to run at once."""
         if self._task is None:
             return
+        self._closed = True
+        self._news.set()
+        # what is being written now is written: a connection that is cut off may hold SQLite's lock for a while
+        await asyncio.wait({self._task}, timeout=GRACE)
         tasks = [self._task, *(task for _, task in self._running.values())]
         for task in tasks:
             task.cancel()
@@ -104,7 +110,7 @@ class Worker:
     # --- the loop ---
 
     async def _work(self) -> None:
-        while True:
+        while not self._closed:
             self._news.clear()
             try:
                 busy = await self._turn()
@@ -113,7 +119,7 @@ class Worker:
                 log.error("batches cannot go on yet: %s", problem)
                 await asyncio.sleep(PAUSE)
                 continue
-            if not busy:
+            if not busy and not self._closed:
                 await self._rest()
 
     async def _turn(self) -> bool:
@@ -130,7 +136,9 @@ class Worker:
         now = self._clock()
         until = min(self._renew_at, now + POLL, self._pause_until if self._pause_until > now else self._renew_at)
         try:
-            await asyncio.wait_for(self._news.wait(), max(0.01, until - now))
+            # not wait_for, which forgets that it is cancelled when the news comes at the same moment
+            async with asyncio.timeout(max(0.01, until - now)):
+                await self._news.wait()
         except TimeoutError:
             self._unread = True
 
