@@ -1,185 +1,24 @@
-"""The seams, all of them on one screen. Each has a real implementation, a public fake or second one, and one
-conformance suite in tests/conformance.
+"""Who keeps things.
 
-Rule: a seam is a Protocol over core values; a capability is data that the implementation declares, never a class
-that somebody asks about.
+Rule: what one method does happens whole or not at all; times are unix seconds.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
-from haiga.core.access import ApiKey, Caller, Workspace
+from haiga.core.access import ApiKey, Workspace
 from haiga.core.chats import ChatFilter, KeptChat
-from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.files import Blob, FileFilter, FilePage, KeptFile, KeptUpload, Part, Used
-from haiga.core.generation import Event, TextRequest
 from haiga.core.jobs import Batch, Line, Outcome, Page, Prepared, Result
 from haiga.core.library import AddedModel
 from haiga.core.limits import Meter, Want
-from haiga.core.load import Load
 from haiga.core.records import Question, Record, Total
 from haiga.core.responses import History, Item, KeptConversation, KeptResponse
 from haiga.core.webhooks import Delivery, WebhookEndpoint, WebhookEvent
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, slots=True)
-class Horizon:
-    """How far back a model's local layers see: the last `reach` positions, a token's own included; or, `chunked`, back
-    to the start of the chunk of `reach` positions that it is in."""
-
-    reach: int
-    chunked: bool = False
-
-    def first(self, position: int) -> int:
-        """The first position that a token at `position` sees."""
-        return position // self.reach * self.reach if self.chunked else max(0, position - self.reach + 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One sequence's share of a step.
-
-    tokens: new token ids to run, at least one. past: how many tokens of this sequence already have their keys and
-    values in its blocks. blocks: the block table, covering past + len(tokens). sampled: for how many of the last
-    positions logits are wanted (0: a chunk of prefill, 1: the next token). local: the table of the local layers, from
-    the sequence's block `skipped` on; None: the same numbers as `blocks`.
-    """
-
-    tokens: Sequence[int]
-    past: int
-    blocks: Sequence[int]
-    sampled: int
-    local: Sequence[int] | None = None
-    skipped: int = 0
-
-
-class Runner(Protocol):
-    """A compiled model and its pool of KV blocks: the seam under the scheduler."""
-
-    @property
-    def block_size(self) -> int:
-        """Tokens per KV block."""
-
-    @property
-    def blocks(self) -> int:
-        """How many blocks the pool has."""
-
-    @property
-    def horizon(self) -> Horizon | None:
-        """How far its local layers see, whose keys and values are in a pool of their own; None: it has no such."""
-
-    @property
-    def local_blocks(self) -> int:
-        """How many blocks that pool has."""
-
-    @property
-    def vocabulary(self) -> int:
-        """Width of the logits."""
-
-    def step(self, rows: Sequence[Row]) -> "NDArray[np.float32]":
-        """Run any mix of prefill and decode; logits [sum of sampled, vocabulary], rows in order, valid until the
-        next step."""
-
-    def close(self) -> None:
-        """Free the model and its pool."""
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a model can take and do; checked before work starts. `infill`: fill in before a suffix; `scoring`: give a
-    prompt back with the log probabilities of its tokens."""
-
-    images: bool = False
-    documents: bool = False
-    tools: bool = False
-    thinking: bool = False
-    structured_output: bool = False
-    prefill: bool = True
-    embeddings: bool = False
-    text: bool = True
-    infill: bool = False
-    scoring: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """What the APIs say about a model. `created` is unix seconds; `context` and `max_output` are tokens; `dimensions`
-    is how many numbers its embeddings have. `precision` names how weights and cache are kept: the same request may be
-    answered otherwise under another one."""
-
-    name: str
-    display_name: str
-    created: int
-    context: int
-    max_output: int
-    capabilities: Capabilities = Capabilities()
-    dimensions: int = 0
-    precision: str = ""
-
-
-class Engine(Protocol):
-    """Who runs a model: a request to events. The seam above the scheduler.
-
-    `generate` and `count` raise core errors only. Closing the generator aborts the request at the engine's next step.
-    """
-
-    @property
-    def card(self) -> ModelCard:
-        """What this engine's model can do."""
-
-    def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
-        """Answer; the events come in the order that core/generation.py draws."""
-
-    async def count(self, request: TextRequest) -> int:
-        """The request's prompt in tokens, exactly as `generate` would be billed."""
-
-    @property
-    def busy(self) -> int:
-        """Requests under way."""
-
-    @property
-    def load(self) -> Load:
-        """What it does now, and has done since its start."""
-
-    async def start(self) -> None:
-        """Make ready to answer (load weights, start a process). Raises Failed or Invalid when it cannot."""
-
-    async def close(self) -> None:
-        """Give everything back; requests under way end with Dead."""
-
-    @property
-    def memory(self) -> int:
-        """Bytes held while started: weights, KV pool and overhead, estimated before and measured after the start."""
-
-
-Ask: TypeAlias = Callable[[Caller, TextRequest], AsyncGenerator[Event, None]]
-
-
-class Stage(Protocol):
-    """What stands between a caller and a model, for every wire family alike: limits, records, tools, filters.
-
-    A stage may refuse the request (raise before the first event), change it, answer it without asking further, ask
-    several times, or follow the events that pass. Closing its generator closes what it has asked.
-    """
-
-    def answer(self, caller: Caller, request: TextRequest, ask: Ask) -> AsyncGenerator[Event, None]:
-        """The events for a request; `ask` is the rest of the way to the model. Raises core errors only."""
-
-
-AskVectors: TypeAlias = Callable[[Caller, EmbeddingRequest], Awaitable[Embeddings]]
-
-
-class EmbeddingStage(Protocol):
-    """What stands between a caller and a model that makes embeddings."""
-
-    async def embed(self, caller: Caller, request: EmbeddingRequest, ask: AskVectors) -> Embeddings:
-        """The vectors; `ask` is the rest of the way to the model. Raises core errors only."""
+    pass
 
 
 class Meters(Protocol):
@@ -194,31 +33,6 @@ class Meters(Protocol):
 
     def seen(self, want: Want, now: int) -> Meter:
         """The want's meter as this process saw it last, drained to `now`."""
-
-
-class Embedder(Protocol):
-    """Who makes a model's embeddings. A model that writes text as well has an `Engine` besides."""
-
-    @property
-    def card(self) -> ModelCard:
-        """What this model can do; its `context` is the longest text in tokens."""
-
-    async def embed(self, request: EmbeddingRequest) -> Embeddings:
-        """A vector for each text. Raises core errors only; cancelling it takes back what has not been run yet."""
-
-    @property
-    def busy(self) -> int:
-        """Requests under way."""
-
-    async def start(self) -> None:
-        """As an engine's."""
-
-    async def close(self) -> None:
-        """As an engine's."""
-
-    @property
-    def memory(self) -> int:
-        """As an engine's, in bytes."""
 
 
 class KeyStore(Protocol):

@@ -1,18 +1,28 @@
-"""The settings, one table. Rule: a flag beats the environment beats the file beats the default; only the command line
-reads this.
+"""Every setting, one table.
 
-A new setting is a field of Settings and a row of TABLE; docs/settings.md has a heading for each.
+Rule: a new setting is a field of Settings and a row of TABLE; docs/settings.md has a heading for each.
 """
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from haiga.core.errors import Invalid
-from haiga.core.hours import Window, parse_window
+from haiga.config.parsing import (
+    one_of,
+    parse_bytes,
+    parse_count,
+    parse_database,
+    parse_directory,
+    parse_list,
+    parse_pairs,
+    parse_port,
+    parse_seconds,
+    parse_switch,
+    parse_url,
+    parse_windows,
+)
+from haiga.core.hours import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,93 +91,6 @@ class Setting:
     metavar: str = ""
     switch: str | None = None
     secret: bool = False
-
-
-_SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
-
-def parse_bytes(text: str) -> int:
-    """A number of bytes: 512MiB, 4GB, 4g (K, M, G and T are powers of 1024)."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
-    if not match:
-        raise ValueError("expected a size such as 4GB or 512MB")
-    return int(float(match[1]) * _SIZES[match[2]])
-
-
-def parse_count(text: str) -> int:
-    """A number of tokens, at least 1: 32768, or 32k for 32 * 1024."""
-    match = re.fullmatch(r"(\d+)([kK]?)", text.strip())
-    if not match or int(match[1]) < 1:
-        raise ValueError("expected a number such as 8192 or 32k")
-    return int(match[1]) * (1024 if match[2] else 1)
-
-
-def parse_seconds(text: str) -> float:
-    """A time: 90, 30s, 15m, 12h, 30d."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
-    if not match:
-        raise ValueError("expected a time such as 30s, 15m, 12h or 30d")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
-
-
-def parse_pairs(text: str) -> tuple[tuple[str, str], ...]:
-    """NAME=VALUE, several separated by commas."""
-    pairs = tuple(tuple(part.strip() for part in item.split("=", 1)) for item in parse_list(text))
-    if not all(len(pair) == 2 and all(pair) for pair in pairs):
-        raise ValueError("expected NAME=VALUE")
-    return tuple((pair[0], pair[1]) for pair in pairs)
-
-
-def parse_list(text: str) -> tuple[str, ...]:
-    """Items separated by commas."""
-    return tuple(item.strip() for item in text.split(",") if item.strip())
-
-
-def parse_windows(text: str) -> tuple[Window, ...]:
-    """Windows of the day, separated by commas."""
-    return tuple(map(parse_window, parse_list(text)))
-
-
-def parse_switch(text: str) -> bool:
-    if text.lower() not in {"1", "0", "true", "false", "yes", "no", "on", "off"}:
-        raise ValueError("expected yes or no")
-    return text.lower() in {"1", "true", "yes", "on"}
-
-
-def parse_port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise ValueError("expected a port from 0 to 65535")
-    return int(text)
-
-
-def parse_url(text: str) -> str:
-    """The address of a server, without a slash at its end."""
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not 0 <= (parts.port or 0) <= 65535:
-        raise ValueError("expected an address such as http://127.0.0.1:8000")
-    return text.rstrip("/")
-
-
-def parse_database(text: str) -> str:
-    """The URL of a PostgreSQL database, as libpq reads it."""
-    if not text.startswith(("postgresql://", "postgres://")):
-        raise ValueError("expected an address such as postgresql://user@host/name")
-    return text
-
-
-def parse_directory(text: str) -> Path:
-    return Path(text).expanduser()
-
-
-def one_of(*choices: str) -> Callable[[str], str]:
-    """A parser for a fixed set of words."""
-
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"expected one of {', '.join(choices)}")
-        return text
-
-    return parse
 
 
 TABLE: Mapping[str, Setting] = {
@@ -424,71 +347,3 @@ TABLE: Mapping[str, Setting] = {
         None, str, None, "HF_TOKEN", "Token for restricted repositories of that hub.", metavar="TOKEN", secret=True
     ),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """All that has been said, as text: by flags and the file under the settings' names, by the environment under its
-    variables'. `path` is the file's."""
-
-    flags: Mapping[str, str | None] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
-    file: Mapping[str, str] = field(default_factory=dict)
-    path: Path | None = None
-
-    def of(self, name: str) -> tuple[str, str | None]:
-        """Where a setting comes from (a flag, a variable, a place in the file or "default"), and its text."""
-        row = TABLE[name]
-        if (text := self.flags.get(name)) is not None:
-            return row.flag or name, text
-        if text := self.environment.get(row.environment):
-            return row.environment, text
-        return (f"{self.path}: {name}", self.file[name]) if name in self.file else ("default", row.default)
-
-    def value(self, name: str) -> Any:
-        """A setting as it is read. Raises Invalid naming where it comes from."""
-        row, (where, text) = TABLE[name], self.of(name)
-        if text is None:
-            return None
-        try:
-            return row.parse(text)
-        except ValueError as problem:
-            raise Invalid(str(problem) if row.secret else f"{problem}, not {text!r}", field=where) from None
-
-
-def read_settings(
-    flags: Mapping[str, str | None],
-    environment: Mapping[str, str],
-    file: Mapping[str, str] | None = None,
-    path: Path | None = None,
-) -> Settings:
-    """Every setting from the flags given (by the setting's name), the environment, the file and the defaults.
-
-    Raises Invalid naming the flag, the variable or the place in the file whose value does not fit.
-    """
-    said = Said(flags, environment, file or {}, path)
-    return Settings(**{name: said.value(name) for name in TABLE})
-
-
-def settings_page() -> str:
-    """docs/settings.md."""
-    return _HEAD + "\n".join(_section(name, setting) for name, setting in TABLE.items())
-
-
-def _section(name: str, setting: Setting) -> str:
-    flag = f"`{setting.flag} {setting.metavar}".rstrip() + "`, or the variable" if setting.flag else "Variable"
-    default = f" Default: `{setting.default}`." if setting.default else ""
-    return f"## {name}\n\n{flag} `{setting.environment}`. {setting.help}{default}\n"
-
-
-_HEAD = """# Settings
-
-A flag beats the environment, which beats the configuration file, which beats the default. In the environment several
-values are separated by commas. The file is named by `--config` or the variable `HAIGA_CONFIG`; in it the settings have
-the names of the headings here: see [operations](operations.md#the-configuration-file).
-This page is written by `python -m haiga.config`.
-
-"""
-
-if __name__ == "__main__":
-    print(settings_page(), end="")  # noqa: T201
