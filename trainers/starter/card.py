@@ -11,7 +11,9 @@ from pathlib import Path
 from trainers.starter import sources
 from trainers.starter.measure import Answer, Measured
 from trainers.starter.network import Shape
+from trainers.starter.toolbox import KINDS
 from trainers.starter.train import Plan, Report
+from trainers.starter.trials import NEW, Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,26 @@ def long_section(measured: Measured) -> str:
     return f"{bits}\n\nThe question `What is a river?` below held-out running text, answered greedily:\n\n{asked}"
 
 
-def card(run: Run, measured: Measured, folder: Path) -> str:
+def tool_section(found: Sequence[Score]) -> str:
+    rows = [(s.name, f"{s.tool} of {s.count}", f"{s.whole} of {s.count}") for s in found]
+    return table(("trial", "right tool", "all right"), rows)
+
+
+def training_words(plan: Plan) -> dict[str, str]:
+    """What is told of a run from nothing, and of one that goes on from trained weights."""
+    longer = " and ".join(f"{length:,}" for length, _ in plan.longer)
+    if plan.continued:
+        origin = "Begun with the weights of an earlier version of this model. "
+        return {
+            "origin": origin,
+            "longer": longer,
+            "mixture": "Dialogues and running text in the same shares throughout.",
+        }
+    mixture = "The first part of the run is mostly running text, the second mostly dialogues."
+    return {"origin": "", "longer": longer, "mixture": mixture}
+
+
+def card(run: Run, measured: Measured, found: Sequence[Score], folder: Path) -> str:
     s, p, r = run.shape, run.plan, run.report
     ended = sum(a.ended for a in measured.answers)
     held = sum(a.opener.held_out for a in measured.answers)
@@ -73,5 +94,7 @@ def card(run: Run, measured: Measured, folder: Path) -> str:
         "seed": p.seed, "length": p.length, "bits": f"{measured.bits:.3f}", "documents": measured.documents,
         "held_out_bytes": f"{measured.held_out_bytes:,}", "loss": f"{r.loss:.3f}", "ended": ended, "held": held,
         "sources": source_table(folder), "long": long_section(measured), "openers": opener_section(measured.answers),
+        "dialogues_with_tools": p.tools[0], "later_with_tools": p.tools[1], "tools": tool_section(found),
+        "kinds": len(KINDS) - len(NEW), "new_kinds": ", ".join(NEW), **training_words(p),
     }  # fmt: skip
     return template.format(**figures)

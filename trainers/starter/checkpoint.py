@@ -3,10 +3,12 @@
 Rule: the files are those `transformers` writes for a LlamaForCausalLM; any loader of Llama checkpoints reads them.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
@@ -51,6 +53,22 @@ def tensors(network: Network) -> dict[str, Tensor]:
         named[f"{at}input_layernorm.weight"] = own["attention_norm.weight"]
         named[f"{at}post_attention_layernorm.weight"] = own["mlp_norm.weight"]
     return named
+
+
+def read(folder: Path, tokenizer: Tokenizer) -> Network:
+    """The network of a checkpoint that `write` wrote, widened to `tokenizer`: a token that the checkpoint did not know
+    begins as the one with a blank before it."""
+    shape = replace(Shape(), vocabulary=tokenizer.get_vocab_size())
+    stored = {name: part.float() for name, part in load_file(folder / "model.safetensors").items()}
+    embedding = stored["model.embed_tokens.weight"]
+    new = [tokenizer.id_to_token(i) for i in range(len(embedding), shape.vocabulary)]
+    like = [tokenizer.token_to_id(f"{vocabulary.BLANK}{token}") for token in new]
+    stored["model.embed_tokens.weight"] = torch.cat((embedding, embedding[like]))
+    network = Network(shape)
+    with torch.no_grad():
+        for name, part in tensors(network).items():
+            part.copy_(stored[name])
+    return network
 
 
 def write(network: Network, tokenizer: Tokenizer, folder: Path) -> None:

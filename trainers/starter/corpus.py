@@ -9,21 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from trainers.starter import calls, lexicon, places, sources, stories
 from trainers.starter import dialogues as d
 from trainers.starter import knowledge as k
-from trainers.starter import lexicon, places, sources
 from trainers.starter.sources import Document
+from trainers.starter.toolbox import Toolbox
+from trainers.starter.values import ALWAYS_HELD, Facts, Values
 
 CHATTERBOT_TOPICS = ("conversations", "emotion", "food", "history", "humor", "literature", "science", "sports")
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """`text` and `held_out` are running text; `makers` are dialogue makers with their shares."""
+    """`text` and `held_out` are running text; `makers` are dialogue makers with their shares; `tools` makes dialogues
+    with tools, whose arguments are drawn from `facts`."""
 
     text: tuple[Document, ...]
     held_out: tuple[Document, ...]
     makers: tuple[tuple[d.Maker, float], ...]
+    tools: d.Maker
+    facts: Facts
 
 
 def is_held_out(document: Document, share: float = 0.01) -> bool:
@@ -53,14 +58,46 @@ def read(data: Path) -> Corpus:
     prose = [*sources.books(folder), *sources.picture_books(folder), *stories_of(tales)]
     seen = lexicon.usage(p.text for p in prose)
     words = lexicon.load(sources.wordnet_files(folder), seen.words)
-    known = [c for region, page in sources.countries(folder) if (c := places.country(region, page)) is not None]
+    pages = list(sources.countries(folder))
+    known = [c for region, page in pages if (c := places.country(region, page)) is not None]
     world = Document("factbook", "countries", "\n".join(k.describe(c) for c in known))
     held_out = tuple(x for x in prose if is_held_out(x))
     kept = (*(x for x in prose if not is_held_out(x)), *dictionary_pages(words, seen), world)
     spared = {x.title for x in held_out}
     told = [x for x in kept if x.short]
     asked = [t for t in tales if t.title not in spared]
-    return Corpus(kept, held_out, _makers(folder, words, seen, known, told, asked))
+    facts = _facts(words, seen, known, [city for _, page in pages for city in places.cities(page)])
+    box = Toolbox(Values(facts))
+    makers = (*_makers(folder, words, seen, known, told, asked), (calls.unaided(box), 1.5))
+    return Corpus(kept, held_out, makers, calls.with_tools(box, _chat(folder, words, seen)), facts)
+
+
+def _facts(
+    words: lexicon.Lexicon, seen: lexicon.Usage, known: Sequence[places.Country], cities: Sequence[str]
+) -> Facts:
+    nouns = [w for w, _ in seen.words.most_common(6000) if len(w) > 2 and _is_thing(words, w)]
+    people = {*d.TALK["names"], *stories.PARTS["girls"], *stories.PARTS["boys"]}
+    return Facts(
+        tuple(sorted({*cities, *ALWAYS_HELD})), tuple(c.the for c in known), tuple(sorted(people)), tuple(nouns)
+    )
+
+
+def _is_thing(words: lexicon.Lexicon, word: str) -> bool:
+    return word.isalpha() and any(s.pos == "noun" for s in words.senses.get(word, ())[:1])
+
+
+def _chat(folder: Path, words: lexicon.Lexicon, seen: lexicon.Usage) -> d.Maker:
+    """What is talked about beside tools, and needs none."""
+    makers = (
+        (d.small_talk(list(sources.small_talk(folder))), 4.0),
+        (k.definitions(words, seen, 3000), 4.0),
+        (d.about_itself, 2.0),
+        (d.lists, 1.0),
+        (d.jokes, 0.7),
+        (k.grammar_story, 0.7),
+        (k.opposites(words, seen), 1.0),
+    )
+    return lambda rng: rng.choices([m for m, _ in makers], [w for _, w in makers])[0](rng)
 
 
 def _makers(

@@ -78,7 +78,8 @@ class Loaded:
             torch.tensor([prompt]), max_new_tokens=most, do_sample=False, temperature=None, top_p=None
         )
         new = out[0, len(prompt) :].tolist()
-        return self.tokenizer.decode(new), new[-1] == self.tokenizer.token_to_id(vocabulary.STOP)
+        ended = new[-1] == self.tokenizer.token_to_id(vocabulary.STOP)
+        return self.tokenizer.decode(new[:-1] if ended else new, skip_special_tokens=False), ended
 
     def widths(self, ids: Sequence[int]) -> list[int]:
         """Bytes of every token: in the byte-level alphabet a token has one character per byte."""

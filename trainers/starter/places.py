@@ -54,6 +54,17 @@ def _at(page: dict[str, Any], *path: str) -> str:
     return markup_free(value) if isinstance(value, str) else ""
 
 
+def cities(page: dict[str, Any]) -> tuple[str, ...]:
+    """Cities and ports that the page names, the capital first."""
+    capital = re.split(r"[;(,]", _at(page, "Government", "Capital", "name", "text"))[0].strip()
+    urban = _at(page, "People and Society", "Major urban areas - population", "text")
+    large = [
+        name.strip().title() for name in re.findall(r"(?:million|[\d,]{5,}) ([A-Z][A-Z .'-]+?)(?= \(|;|,|$)", urban)
+    ]
+    ports = [name.strip() for name in _at(page, "Transportation", "Ports", "key ports", "text").split(",")]
+    return tuple(name for name in (capital, *large, *ports) if re.fullmatch(r"[A-Z][A-Za-z '.-]{2,24}", name))
+
+
 def rounded(count: str) -> str:
     """`68,512,806 (2025 est.)` -> `69 million`; empty below ten thousand."""
     found = re.match(r"[\d,]+", count)

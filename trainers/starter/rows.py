@@ -29,6 +29,7 @@ class Rows:
         self.text = running_text(corpus, tokenizer, self.rng)
         self.talk = dialogues.stream(corpus.makers, self.rng)
         self.makers = corpus.makers
+        self.tools = corpus.tools
 
     def window(self, length: int) -> Row:
         """Running text, every token counts."""
@@ -36,28 +37,31 @@ class Rows:
         ids = self.text[start : start + length + 1].astype(np.int64)
         return ids[:-1], self.positions(length), ids[1:], np.ones(length, np.float32)
 
-    def packed(self, length: int, long_first: bool) -> Row:
-        """Dialogues one after the other; with `long_first` the first asks its question below a long text."""
+    def packed(self, length: int, long_first: bool, tools: bool = False) -> Row:
+        """Dialogues one after the other, with `tools` those with tools; with `long_first` the first asks its question
+        below a long text."""
         ids: list[int] = []
         weights: list[float] = []
         while len(ids) <= length:
-            turns = self.under_long_text(length) if long_first and not ids else next(self.talk)
+            turns = self.tools(self.rng) if tools else next(self.talk)
+            if long_first and not ids:
+                turns = self.under_long_text(length, turns)
             new, said = vocabulary.encode(self.tokenizer, turns, UNSAID)
             ids += new
             weights += said
         whole = np.array(ids[: length + 1], np.int64)
         return whole[:-1], self.positions(length), whole[1:], np.array(weights[1 : length + 1], np.float32)
 
-    def under_long_text(self, length: int) -> dialogues.Dialogue:
-        """A short dialogue whose first question stands below running text of up to 0.9 `length` tokens."""
+    def under_long_text(self, length: int, turns: dialogues.Dialogue) -> dialogues.Dialogue:
+        """The dialogue with its first question below running text of up to 0.9 `length` tokens."""
         count = int(length * self.rng.uniform(0.2, 0.9))
         start = self.rng.randrange(len(self.text) - count)
         text = self.tokenizer.decode(self.text[start : start + count].tolist(), skip_special_tokens=True)
-        maker = self.rng.choices([m for m, _ in self.makers], [w for _, w in self.makers])[0]
-        turns = [t for t in maker(self.rng) if t[0] != "system"]
-        if self.rng.random() < 0.3:
-            return (("system", text), *turns)
-        return (("user", f"{text}\n\n{turns[0][1]}"), *turns[1:])
+        at = 1 if turns[0][0] == "system" else 0
+        system, (_, question), rest = turns[:at], turns[at], turns[at + 1 :]
+        if not system and self.rng.random() < 0.3:
+            return (("system", text), ("user", question), *rest)
+        return (*system, ("user", f"{text}\n\n{question}"), *rest)
 
     def positions(self, length: int) -> NDArray[np.int64]:
         """0, 1, 2, …; in a fifth of the rows with one or two jumps that stay inside the context."""

@@ -3,9 +3,10 @@
 Rule: with `steps` given the run is a function of corpus and seed; with `minutes` the clock decides when it ends.
 """
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,7 +18,9 @@ from trainers.starter.rows import Row, Rows, stacked
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`micro_tokens` go through the network at once, `accumulate` times per step. Exactly one of steps, minutes."""
+    """`micro_tokens` go through the network at once, `accumulate` times per step. Exactly one of steps, minutes.
+    `tools`: the share of the dialogue rows that have tools, before and after the part `turn` of the run.
+    `continued`: begins with trained weights."""
 
     steps: int | None = None
     minutes: float | None = None
@@ -28,6 +31,14 @@ class Plan:
     matrix_rate: float = 5e-3
     other_rate: float = 4e-3
     seed: int = 7
+    tools: tuple[float, float] = (0.6, 0.4)
+    turn: float = 0.4
+    continued: bool = False
+
+    def continuing(self) -> "Plan":
+        """The same time for weights that are trained already: gentler, in longer rows, half as many at once."""
+        slower = replace(self, matrix_rate=3e-3, other_rate=2.5e-3, micro_tokens=4096)
+        return replace(slower, continued=True, length=1024, longer=((2048, 0.05), (4096, 0.02)), seed=self.seed + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +49,32 @@ class Report:
     loss: float
 
 
-def dialogue_share(done: float) -> float:
+def dialogue_share(done: float, continued: bool) -> float:
     """How much of the data is dialogue when the part `done` of the run is over."""
+    if continued:
+        return 0.85
     return 0.3 if done < 0.35 else 0.8 if done < 0.9 else 0.95
 
 
-def rate(done: float) -> float:
-    """Learning rate as a part of its highest: short warm-up, plateau, linear fall over the last 45 percent."""
+def rate(done: float, continued: bool) -> float:
+    """Learning rate as a part of its highest: short warm-up, plateau, linear fall over the last 45 percent; continued,
+    a longer warm-up and half a cosine."""
+    if continued:
+        return min(done / 0.03 + 0.02, 0.5 + 0.5 * math.cos(math.pi * done))
     return min(1.0, done / 0.01 + 0.02, max(0.02, (1 - done) / 0.45))
 
 
 def micro_batch(rows: Rows, plan: Plan, done: float, device: torch.device) -> tuple[Tensor, ...]:
     length = plan.length
-    if done > 0.1:
+    if plan.continued or done > 0.1:
         chances = [1 - sum(share for _, share in plan.longer), *(share for _, share in plan.longer)]
         length = rows.rng.choices([plan.length, *(n for n, _ in plan.longer)], chances)[0]
-    talk = dialogue_share(done)
+    talk = dialogue_share(done, plan.continued)
+    tools = plan.tools[done > plan.turn]
 
     def row() -> Row:
         if rows.rng.random() < talk:
-            return rows.packed(length, length > plan.length)
+            return rows.packed(length, length > plan.length, rows.rng.random() < tools)
         return rows.window(length)
 
     arrays = stacked(row() for _ in range(plan.micro_tokens // length))
@@ -85,7 +102,7 @@ def train(network: Network, rows: Rows, plan: Plan, keep: Callable[[Network], No
     step, done, smooth = 0, 0.0, 0.0
     while done < 1.0:
         for engine, top in zip(engines, highest, strict=True):
-            engine.param_groups[0]["lr"] = top * rate(done)
+            engine.param_groups[0]["lr"] = top * rate(done, plan.continued)
         batches = [micro_batch(rows, plan, done, device) for _ in range(plan.accumulate)]
         weight = sum(float(b[3].sum()) for b in batches)
         total = 0.0
