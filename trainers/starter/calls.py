@@ -19,7 +19,7 @@ def with_tools(box: Toolbox, chat: Maker) -> Maker:
     """One to four questions below one to six tools: most need a call, some none, some a tool that is not there."""
 
     def make(rng: Random) -> Dialogue:
-        asked = box.drawn(rng, rng.choices((1, 2, 3, 4, 5, 6), (30, 28, 18, 12, 8, 4))[0])
+        asked = box.drawn(rng, rng.choices((1, 2, 3, 4, 5, 6), (32, 34, 18, 9, 5, 2))[0])
         tools = [ask(rng).tool for ask in asked]
         turns: list[Turn] = []
         for _ in range(rng.choices((1, 2, 3, 4), (28, 24, 24, 24))[0]):

@@ -56,19 +56,31 @@ def tensors(network: Network) -> dict[str, Tensor]:
 
 
 def read(folder: Path, tokenizer: Tokenizer) -> Network:
-    """The network of a checkpoint that `write` wrote, widened to `tokenizer`: a token that the checkpoint did not know
-    begins as the one with a blank before it."""
+    """The network of a checkpoint that `write` wrote, widened to `tokenizer`: a name that the checkpoint did not know
+    without a blank begins as the one with it, moved by what parts such pairs on the average."""
     shape = replace(Shape(), vocabulary=tokenizer.get_vocab_size())
     stored = {name: part.float() for name, part in load_file(folder / "model.safetensors").items()}
     embedding = stored["model.embed_tokens.weight"]
-    new = [tokenizer.id_to_token(i) for i in range(len(embedding), shape.vocabulary)]
-    like = [tokenizer.token_to_id(f"{vocabulary.BLANK}{token}") for token in new]
-    stored["model.embed_tokens.weight"] = torch.cat((embedding, embedding[like]))
+    if len(embedding) < shape.vocabulary:
+        stored["model.embed_tokens.weight"] = widened(embedding, tokenizer)
     network = Network(shape)
     with torch.no_grad():
         for name, part in tensors(network).items():
             part.copy_(stored[name])
     return network
+
+
+def widened(embedding: Tensor, tokenizer: Tokenizer) -> Tensor:
+    """`embedding` [known, width] with rows for the tokens beyond it."""
+    known = len(embedding)
+    pairs = {i: tokenizer.token_to_id(f"{vocabulary.BLANK}{token}") for token, i in tokenizer.get_vocab().items()}
+    both = [(i, j) for i, j in pairs.items() if j is not None and max(i, j) < known and _is_name(tokenizer, i)]
+    bare, blank = (embedding[list(ids)] for ids in zip(*both, strict=True))
+    return torch.cat((embedding, embedding[[pairs[i] for i in range(known, len(pairs))]] + (bare - blank).mean(0)))
+
+
+def _is_name(tokenizer: Tokenizer, token: int) -> bool:
+    return (tokenizer.id_to_token(token) or "")[:1].isupper()
 
 
 def write(network: Network, tokenizer: Tokenizer, folder: Path) -> None:

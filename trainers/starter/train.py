@@ -32,7 +32,7 @@ class Plan:
     other_rate: float = 4e-3
     seed: int = 7
     tools: tuple[float, float] = (0.6, 0.4)
-    turn: float = 0.4
+    turn: float = 0.6
     continued: bool = False
 
     def continuing(self) -> "Plan":
@@ -52,7 +52,7 @@ class Report:
 def dialogue_share(done: float, continued: bool) -> float:
     """How much of the data is dialogue when the part `done` of the run is over."""
     if continued:
-        return 0.85
+        return 0.9
     return 0.3 if done < 0.35 else 0.8 if done < 0.9 else 0.95
 
 

@@ -23,12 +23,17 @@ NEW = tuple(kind for kind, of in KINDS.items() if of.get("held"))
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`turns` that the model answers. wish: what is wished of a tool; None: no tool is to be called. told: the case
-    begins with the call and its result."""
+    """What is `said` beside `tools`, for the model to answer. wish: what is wished of a tool; None: no tool is to be
+    called. told: the call and its result are among what is said."""
 
-    turns: Dialogue
+    tools: tuple[Tool, ...]
+    said: Dialogue
     wish: Wish | None
     told: bool = False
+
+    @property
+    def turns(self) -> Dialogue:
+        return (("system", shown(self.tools)), *self.said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ def called(box: Toolbox, kind: str, others: int, rng: Random, beside: Toolbox | 
     wish = ask(rng)
     while len(wish.calls) > 1:
         wish = ask(rng)
-    return Case((("system", shown(tools)), ("user", wish.question)), wish)
+    return Case(tuple(tools), (("user", wish.question),), wish)
 
 
 def twice(box: Toolbox, rng: Random) -> Case:
@@ -84,14 +89,14 @@ def twice(box: Toolbox, rng: Random) -> Case:
     wish = ask(rng)
     while len(wish.calls) < 2:
         wish = ask(rng)
-    return Case((("system", shown([tool])), ("user", wish.question)), wish)
+    return Case((tool,), (("user", wish.question),), wish)
 
 
 def spoken(box: Toolbox, rng: Random) -> Case:
     """One of the openers, but for the sum, which a tool could do."""
     tools = [ask(rng).tool for ask in box.drawn(rng, rng.randint(1, 4))]
     asked = rng.choice([opener.text for opener in OPENERS if " plus " not in opener.text])
-    return Case((("system", shown(tools)), ("user", asked)), None)
+    return Case(tuple(tools), (("user", asked),), None)
 
 
 def refused(box: Toolbox, rng: Random) -> Case:
@@ -99,14 +104,14 @@ def refused(box: Toolbox, rng: Random) -> Case:
         tools = [ask(rng).tool for ask in box.drawn(rng, rng.randint(1, 4))]
         turns = calls.unable(box, [tool.kind for tool in tools], rng)
         if turns:
-            return Case((("system", shown(tools)), turns[0]), None)
+            return Case(tuple(tools), (turns[0],), None)
 
 
 def answered(box: Toolbox, rng: Random) -> Case:
     case = called(box, rng.choice(box.kinds), rng.randint(0, 2), rng)
     assert case.wish is not None
-    turns = (*case.turns, ("assistant", written(case.wish.calls)), ("tool", case.wish.results[0]))
-    return Case(turns, case.wish, told=True)
+    told = (("assistant", written(case.wish.calls)), ("tool", case.wish.results[0]))
+    return Case(case.tools, (*case.said, *told), case.wish, told=True)
 
 
 def made(text: str) -> list[tuple[str, Any]]:

@@ -87,7 +87,7 @@ class Values:
         return rng.choice(self.facts["countries"])
 
     def person(self, rng: Random) -> str:
-        first = rng.choice(self.facts["people"]) if self.held or rng.random() < 0.6 else invented(rng, 2).capitalize()
+        first = rng.choice(self.facts["people"]) if self.held or rng.random() < 0.25 else invented(rng, 2).capitalize()
         return f"{first} {invented(rng).capitalize()}" if rng.random() < 0.3 else first
 
     def noun(self, rng: Random) -> str:
