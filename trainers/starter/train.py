@@ -31,14 +31,14 @@ class Plan:
     matrix_rate: float = 5e-3
     other_rate: float = 4e-3
     seed: int = 7
-    tools: tuple[float, float] = (0.6, 0.4)
+    tools: tuple[float, float] = (0.4, 0.4)
     turn: float = 0.6
     continued: bool = False
 
     def continuing(self) -> "Plan":
         """The same time for weights that are trained already: gentler, in longer rows, half as many at once."""
-        slower = replace(self, matrix_rate=3e-3, other_rate=2.5e-3, micro_tokens=4096)
-        return replace(slower, continued=True, length=1024, longer=((2048, 0.05), (4096, 0.02)), seed=self.seed + 1)
+        rows = replace(self, micro_tokens=4096, length=1024, longer=((2048, 0.05), (4096, 0.02)), tools=(0.6, 0.4))
+        return replace(rows, matrix_rate=3e-3, other_rate=2.5e-3, continued=True, seed=self.seed + 1)
 
 
 @dataclass(frozen=True, slots=True)
