@@ -1,7 +1,8 @@
 """The app that the examples of the documents are run on: over fake engines, so that answers can be foretold.
 
-Rule: nothing here is a mock. `echo` repeats what it is told, `failing` dies in the middle of an answer, `calling` calls
-a tool, `thinking` thinks first, `summing` sums up. Nobody works on batches, so that they stay as they were made.
+Rule: nothing here is a mock. `echo` repeats what it is told, `repeating` does and takes tools, `failing` dies in the
+middle of an answer, `calling` calls a tool, `thinking` thinks first, `summing` sums up. Nobody works on batches, so
+that they stay as they were made.
 """
 
 import time
@@ -64,16 +65,19 @@ def engines() -> dict[str, Engine]:
     summary = (BlockStarted(0, Text("")), TextDelta(0, "<summary>The sea is blue.</summary>"), BlockStopped(0))
     summing = replace(ECHO, name="summing")
     scripts = ((replace(ECHO, name="failing"), breaking), (able, calling), (pensive, thinking), (summing, summary))
-    made = (FakeEngine(ECHO), *(FakeEngine(card, script) for card, script in scripts))
+    repeating = FakeEngine(replace(ECHO, name="repeating", capabilities=Capabilities(embeddings=True, tools=True)))
+    made = (FakeEngine(ECHO), repeating, *(FakeEngine(card, script) for card, script in scripts))
     return {engine.card.name: engine for engine in made}
 
 
 @asynccontextmanager
 async def services(directory: Path) -> AsyncIterator[Services]:
-    """Everything a server has, its database in `directory`; every id ends alike. `echo` stands in for the starter."""
+    """All that a server has, its database in `directory`; ids end alike. `repeating` stands in for the starter."""
     async with connect(directory / "haiga.db") as database:
-        models = Models(engines(), [("claude-*", "echo"), ("starter", "echo")], embedders={"echo": FakeEmbedder()})
-        await models.engine("echo").start()
+        embedders = {name: FakeEmbedder() for name in ("echo", "repeating")}
+        models = Models(engines(), [("claude-*", "echo"), ("starter", "repeating")], embedders=embedders)
+        for name in embedders:
+            await models.engine(name).start()
         tools = ServerTools(Registry(), Connector(Fetch()), models.take_tools)
         inference = Inference(models, secret=b"the documents' own", stages=[tools], prompted=tools.prompted)
         access = Access(DatabaseKeys(database), open_when_empty=True)
