@@ -62,7 +62,7 @@ def _services(database: AsyncEngine) -> Services:
         WebSettings(open=False),
     )
     worker = Worker(inference, lines, {ENDPOINT: MessageLines()}, web.new_id)
-    kept, chats = Responses(inference, DatabaseResponses(database)), DatabaseChats(database)
+    kept, chats = Responses(inference, DatabaseResponses(database), lease=0.5), DatabaseChats(database)
     return Services(OneKey(), inference, web, responses=kept, chats=chats, batches=Batches(lines, worker.wake))
 
 

@@ -201,10 +201,13 @@ class Responses:
         kept = await self._store.get(caller.workspace, id, self._now())
         if kept is None:
             raise NotFound(f"Response with id '{id[:64]}' not found.")
-        if run is not None:
+        if run is None:
+            return await self._lost(kept) if kept.lost(self.clock()) else kept
+        if run.transcript.status in LIVE or run.task is None:
             body = run.transcript.response()
             return replace(kept, status=run.transcript.status, body=body, frames=tuple(run.frames))
-        return await self._lost(kept) if kept.lost(self.clock()) else kept
+        await asyncio.wait([run.task])  # an end is told once it is kept: that may fail yet
+        return await self.get(caller, id)
 
     def _require_here(self, kept: KeptResponse) -> None:
         """Raise Busy for what another server makes: the next try may reach that one."""
