@@ -157,22 +157,18 @@ async def _submit(client: httpx.AsyncClient, asked: Sequence[Params]) -> str:
 
 
 async def _first_token(client: httpx.AsyncClient, number: int) -> tuple[float, float]:
-    """Seconds until the first token of an answer to a prompt that nobody has sent before, and from one to the next."""
-    params = _params(f"{number} is a number. ".ljust(200, "y"), system="You are quick.") | {
-        "stream": True,
-        "max_tokens": QUICK,
-    }
-    told: list[float] = []
-    tokens = 0
+    """Seconds until the first token of an answer to a prompt that nobody has sent before, and from one to the next.
+
+    An answer of one token ends with it; text will not do, since a random model begins with half a character.
+    """
+    first = await _seconds(client, f"{number} is a number. ", 1)
+    return first, (await _seconds(client, f"{number} is another. ", QUICK) - first) / (QUICK - 1)
+
+
+async def _seconds(client: httpx.AsyncClient, text: str, tokens: int) -> float:
     began = time.perf_counter()
-    quick = params | {"stream": True, "max_tokens": QUICK}
-    async with client.stream("POST", "/v1/messages", json=quick) as answer:
-        async for line in answer.aiter_lines():
-            event = json.loads(line[5:]) if line.startswith("data:") else {}
-            if event.get("type") == "content_block_delta":
-                told.append(time.perf_counter())
-            tokens = event.get("usage", {}).get("output_tokens", tokens)
-    return told[0] - began, (told[-1] - told[0]) / (tokens - 1)
+    await _ask(client, _params(text.ljust(200, "y"), system="You are quick.") | {"max_tokens": tokens})
+    return time.perf_counter() - began
 
 
 def _figure(name: str, seconds: float, usages: Sequence[Params]) -> Figure:
