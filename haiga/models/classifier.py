@@ -1,0 +1,165 @@
+"""The moderation classifier: a folder's weights as a graph for OpenVINO.
+
+Rule: what `trainers/moderation/network.py` trains, operation for operation; a test holds the two against each other.
+Word vectors are means of their pieces' rows (arXiv 1607.04606); then dilated convolutions, one attention layer,
+pooling by attention and by maximum. Shapes: B texts, T words of the longest, H hidden, C categories.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import openvino as ov
+import openvino.opset15 as op
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from haiga.core.errors import Invalid
+from haiga.core.moderation import CATEGORIES
+from haiga.models.fields import Fields, read_fields
+from haiga.models.graph import Node, constant
+
+Array: TypeAlias = NDArray[np.float32]
+AWAY = 1e4  # taken from what is looked at where there is no word
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """What config.json says: rows and width of the table, pieces of a word, hidden size, attention heads, words that
+    are seen at once, each convolution's dilation; `slopes` and `offsets` calibrate the logits (Platt 1999);
+    `thresholds` flag a category."""
+
+    rows: int
+    grams: int
+    width: int
+    hidden: int
+    heads: int
+    window: int
+    dilations: tuple[int, ...]
+    slopes: tuple[float, ...]
+    offsets: tuple[float, ...]
+    thresholds: Mapping[str, float]
+
+
+def read_classifier(directory: Path) -> Classifier:
+    """Read config.json. Raises Invalid naming the field."""
+    config = read_fields(directory / "config.json")
+    if list(config.get("categories", ())) != list(CATEGORIES):
+        raise config.refuse("categories", "are not those of this version")
+    sizes = {name: config.integer(name) for name in ("rows", "grams", "width", "hidden", "heads", "window")}
+    if sizes["hidden"] % sizes["heads"]:
+        raise config.refuse("heads", f"do not divide hidden = {sizes['hidden']}")
+    return Classifier(
+        **sizes,
+        dilations=tuple(int(d) for d in _numbers(config, "dilations")),
+        slopes=_numbers(config, "slopes", len(CATEGORIES)),
+        offsets=_numbers(config, "offsets", len(CATEGORIES)),
+        thresholds=dict(zip(CATEGORIES, _numbers(config, "thresholds", len(CATEGORIES)), strict=True)),
+    )
+
+
+def build_classifier(directory: Path, shape: Classifier) -> ov.Model:
+    """Rows of words [B, T, grams] (i32, 0: none) to calibrated probabilities [B, C] and features [B, H].
+
+    Raises Invalid naming the tensor that is missing or has another shape.
+    """
+    weights = _Weights(directory / "model.safetensors")
+    rows = op.parameter([-1, -1, shape.grams], ov.Type.i32, name="rows")
+    first = op.slice(rows, [0], [1], [1], [2])
+    there = op.convert(op.not_equal(first, constant(0, np.int32)), np.float32)
+    x = op.multiply(_gelu(weights.linear(_means(rows, weights, shape), "enter", shape.width, shape.hidden)), there)
+    for n, dilation in enumerate(shape.dilations):
+        normed = op.multiply(weights.norm(x, f"norms.{n}", shape.hidden), there)
+        x = op.add(x, op.multiply(_gelu(_convolve(normed, weights, n, dilation, shape.hidden)), there))
+    x = weights.norm(op.add(x, _attend(x, there, weights, shape)), "norm", shape.hidden)
+    features = _gelu(weights.linear(_pool(x, there, weights, shape), "inner", 2 * shape.hidden, shape.hidden))
+    logits = weights.linear(features, "outer", shape.hidden, len(CATEGORIES))
+    steep = op.add(op.multiply(logits, constant(shape.slopes, np.float32)), constant(shape.offsets, np.float32))
+    return ov.Model([op.result(op.sigmoid(steep)), op.result(features)], [rows], "classifier")
+
+
+def _means(rows: Node, weights: "_Weights", shape: Classifier) -> Node:
+    """The mean of each word's rows, [B, T, width]."""
+    table = op.constant(weights.take("table.weight", shape.rows, shape.width, dtype=np.float16))
+    vectors = op.gather(op.convert(table, np.float32), rows, constant(0, np.int64))
+    known = op.unsqueeze(op.convert(op.not_equal(rows, constant(0, np.int32)), np.float32), constant(3, np.int64))
+    total = op.reduce_sum(op.multiply(vectors, known), constant([2], np.int64), False)
+    count = op.reduce_sum(known, constant([2], np.int64), False)
+    return op.divide(total, op.maximum(count, constant(1, np.float32)))
+
+
+def _convolve(x: Node, weights: "_Weights", n: int, dilation: int, hidden: int) -> Node:
+    kernel = op.constant(weights.take(f"convolutions.{n}.weight", hidden, hidden, 3))
+    turned = op.transpose(x, constant([0, 2, 1], np.int64))
+    out = op.convolution(turned, kernel, [1], [dilation], [dilation], [dilation])
+    return op.add(op.transpose(out, constant([0, 2, 1], np.int64)), weights.vector(f"convolutions.{n}.bias", hidden))
+
+
+def _attend(x: Node, there: Node, weights: "_Weights", shape: Classifier) -> Node:
+    size = shape.hidden // shape.heads
+    q, k, v = (
+        op.transpose(
+            op.reshape(weights.linear(x, name, shape.hidden, shape.hidden), [0, 0, shape.heads, size], True),
+            constant([0, 2, 1, 3], np.int64),
+        )
+        for name in ("query", "key", "value")
+    )
+    scores = op.multiply(op.matmul(q, k, False, True), constant(size**-0.5, np.float32))
+    away = op.unsqueeze(op.transpose(_away(there), constant([0, 2, 1], np.int64)), constant(1, np.int64))
+    mixed = op.matmul(op.softmax(op.add(scores, away), 3), v, False, False)
+    joined = op.reshape(op.transpose(mixed, constant([0, 2, 1, 3], np.int64)), [0, 0, shape.hidden], True)
+    return weights.linear(joined, "mix", shape.hidden, shape.hidden)
+
+
+def _pool(x: Node, there: Node, weights: "_Weights", shape: Classifier) -> Node:
+    """[B, 2 * H]: what is looked at, and what stands out."""
+    share = op.softmax(op.add(weights.linear(x, "look", shape.hidden, 1), _away(there)), 1)
+    seen = op.reduce_sum(op.multiply(share, x), constant([1], np.int64), False)
+    return op.concat([seen, op.reduce_max(op.add(x, _away(there)), constant([1], np.int64), False)], 1)
+
+
+def _gelu(x: Node) -> Node:
+    return op.gelu(x, "erf")
+
+
+def _away(there: Node) -> Node:
+    return op.multiply(op.subtract(there, constant(1, np.float32)), constant(AWAY, np.float32))
+
+
+class _Weights:
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        try:
+            self._tensors = load_file(file)
+        except Exception as problem:  # the library's own type has no better base
+            raise Invalid(f"{file}: {problem}") from problem
+
+    def take(self, name: str, *shape: int, dtype: type = np.float32) -> Any:
+        """Raises Invalid."""
+        if name not in self._tensors:
+            raise Invalid(f"{self._file}: tensor {name} is missing")
+        if self._tensors[name].shape != shape:
+            raise Invalid(f"{self._file}: tensor {name} has the shape {self._tensors[name].shape}, not {shape}")
+        return self._tensors[name].astype(dtype)
+
+    def vector(self, name: str, size: int) -> Node:
+        return op.constant(self.take(name, size))
+
+    def linear(self, x: Node, name: str, inner: int, outer: int) -> Node:
+        product = op.matmul(x, op.constant(self.take(f"{name}.weight", outer, inner)), False, True)
+        return op.add(product, self.vector(f"{name}.bias", outer))
+
+    def norm(self, x: Node, name: str, size: int) -> Node:
+        normed = op.mvn(x, constant([-1], np.int64), True, 1e-5, "inside_sqrt")
+        return op.add(op.multiply(normed, self.vector(f"{name}.weight", size)), self.vector(f"{name}.bias", size))
+
+
+def _numbers(config: Fields, name: str, count: int | None = None) -> tuple[float, ...]:
+    values = config.get(name)
+    if not isinstance(values, list) or not values or not all(isinstance(value, int | float) for value in values):
+        raise config.refuse(name, "is not a list of numbers")
+    if count is not None and len(values) != count:
+        raise config.refuse(name, f"holds {len(values)} numbers, not {count}")
+    return tuple(float(value) for value in values)
