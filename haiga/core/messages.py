@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from haiga.core.pictures import Picture
+
 Role: TypeAlias = Literal["system", "user", "assistant"]
 Ttl: TypeAlias = Literal["5m", "1h"]
 TTL_SECONDS: Mapping[str, int] = {"5m": 300, "1h": 3600}
@@ -59,12 +61,14 @@ class BlocksSource:
     content: "tuple[Block, ...]"
 
 
-ImageSource: TypeAlias = Base64Source | UrlSource | FileSource
+ImageSource: TypeAlias = Base64Source | UrlSource | FileSource | Picture
 DocumentSource: TypeAlias = Base64Source | UrlSource | FileSource | TextSource | BlocksSource
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
+    """What a client sent, or, once it was taken in, the `Picture` itself: the only source that an engine reads."""
+
     source: ImageSource
     cache: CacheMark | None = None
     extra: Extra = field(default_factory=dict)

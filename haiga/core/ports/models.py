@@ -81,8 +81,8 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a model can take and do; checked before work starts. `infill`: fill in before a suffix; `scoring`: give a
-    prompt back with the log probabilities of its tokens."""
+    """What a model can take and do; checked before work starts. `images`: it sees; `infill`: fill in before a suffix;
+    `scoring`: give a prompt back with the log probabilities of its tokens."""
 
     images: bool = False
     documents: bool = False
