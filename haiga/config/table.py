@@ -172,11 +172,11 @@ TABLE: Mapping[str, Setting] = {
     ),
     "cache": Setting(
         "--cache",
-        one_of("f32", "bf16", "u8"),
+        one_of("f32", "bf16", "u8", "u4"),
         None,
         "HAIGA_CACHE",
         "Precision of keys and values; by default chosen with the weights.",
-        metavar="f32|bf16|u8",
+        metavar="f32|bf16|u8|u4",
     ),
     "starter": Setting(
         "--no-starter",

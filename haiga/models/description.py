@@ -74,7 +74,7 @@ class Description:
 
     def kv_bytes(self, cache: CacheType) -> int:
         """Bytes of keys and values per token that are kept however long the text grows, in the plugin's layout: u8
-        keeps a scale and a zero (f32 both) per channel of a block's 32 keys and per token of its values."""
+        and u4 keep a scale and a zero (f32 both) per channel of a block's 32 keys and per token of its values."""
         return self._kv_bytes(self.layers - self.local_layers, cache)
 
     def local_kv_bytes(self, cache: CacheType) -> int:
@@ -82,9 +82,9 @@ class Description:
         return self._kv_bytes(self.local_layers, cache)
 
     def _kv_bytes(self, layers: int, cache: CacheType) -> int:
-        width = {"f32": 4, "bf16": 2, "u8": 1}[cache]
-        extra = 8 * (self.head_size + BLOCK) if cache == "u8" else 0
-        return layers * self.kv_heads * (2 * BLOCK * self.head_size * width + extra) // BLOCK
+        bits = {"f32": 32, "bf16": 16, "u8": 8, "u4": 4}[cache]
+        extra = 8 * (self.head_size + BLOCK) if cache in ("u8", "u4") else 0
+        return layers * self.kv_heads * (2 * BLOCK * self.head_size * bits // 8 + extra) // BLOCK
 
     def weight_bytes(self, packing: Packing) -> int:
         """Bytes of the packed weights (norms and biases left out); an exported IR is as big as its file."""

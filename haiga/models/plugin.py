@@ -10,7 +10,7 @@ import openvino as ov
 from haiga.core.errors import Invalid
 from haiga.models.weights import Weights
 
-CacheType = Literal["f32", "bf16", "u8"]
+CacheType = Literal["f32", "bf16", "u8", "u4"]
 BLOCK = 32  # tokens per KV block, the plugin's own
 
 
@@ -21,8 +21,8 @@ def compile_model(model: ov.Model, weights: Weights | None, cache: CacheType, th
     """
     core = ov.Core()
     precision = _precision(core, weights)
-    if cache not in (precision, "u8"):
-        raise Invalid(f"cache: {cache!r} does not go with {precision} arithmetic; use {precision} or u8")
+    if cache not in (precision, "u8", "u4"):
+        raise Invalid(f"cache: {cache!r} does not go with {precision} arithmetic; use {precision}, u8 or u4")
     properties = {"PERFORMANCE_HINT": "LATENCY", "KV_CACHE_PRECISION": cache, "INFERENCE_PRECISION_HINT": precision}
     if weights is not None:
         # in products with integer weights activations are rounded to int8, with float weights never

@@ -188,17 +188,19 @@ def test_a_failed_packing_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [] == list((tmp_path / "cache").iterdir())
 
 
-@pytest.mark.parametrize(("weights", "cache"), [("f32", "f32"), ("f32", "u8"), ("bf16", "u8")])
+@pytest.mark.parametrize(
+    ("weights", "cache"), [("f32", "f32"), ("f32", "u8"), ("bf16", "u8"), ("f32", "u4"), ("bf16", "u4")]
+)
 def test_the_pool_takes_the_bytes_that_the_description_says(
     plain: Path, weights: Packing, cache: Any, load: Load
 ) -> None:
     compiled = load(plain, weights, cache)._loaded.compiled
     caches = [port for port in compiled.inputs if "_cache." in port.get_any_name()]
-    sizes = [
-        port.get_element_type().size * np.prod([d.get_length() for d in list(port.partial_shape)[1:]])
+    bits = [
+        port.get_element_type().bitwidth * np.prod([d.get_length() for d in list(port.partial_shape)[1:]])
         for port in caches
     ]
-    assert sum(sizes) == 32 * describe(plain).kv_bytes(cache)
+    assert sum(bits) == 8 * 32 * describe(plain).kv_bytes(cache)
 
 
 @pytest.mark.parametrize(("weights", "precision"), [("int4", "i4"), ("int8", "i8"), ("f32", "f32")])

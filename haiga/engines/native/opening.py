@@ -40,8 +40,8 @@ LONGEST_TEXT = 8192  # tokens of a text that a decoder embeds
 class NativeOptions:
     """How a checkpoint is to be run; None leaves the choice to us.
 
-    `weights`: f32, bf16, int8, int4, or kept as the file has them. `cache`: precision of keys and values, f32, bf16
-    or u8. `kv_memory`: bytes of the KV pool. `context`: tokens. `cache_dir`: where compiled models are kept.
+    `weights`: f32, bf16, int8, int4, or kept as the file has them. `cache`: precision of keys and values, f32, bf16,
+    u8 or u4. `kv_memory`: bytes of the KV pool. `context`: tokens. `cache_dir`: where compiled models are kept.
     `threads`: 0 for all cores.
     """
 
