@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from haiga.cli.audit import audit
 from haiga.cli.batch import batch
 from haiga.cli.chat import chat
 from haiga.cli.config import config
@@ -51,6 +52,7 @@ app.command()(usage)
 app.add_typer(config, name="config")
 app.add_typer(keys, name="keys")
 app.add_typer(workspaces, name="workspaces")
+app.add_typer(audit, name="audit")
 
 
 def _show_version(wanted: bool) -> None:

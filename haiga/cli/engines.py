@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -96,7 +97,9 @@ def open_directory(name: str, path: Path, weights: str | None, settings: Setting
     directory = local_model(str(path))
     if directory is None:
         raise Invalid(f"model {name}: {path.expanduser().resolve()}: there is no such directory, nor such a GGUF file")
-    return open_model(name, directory, _options(settings, weights), int(directory.stat().st_mtime))
+    return open_model(
+        name, directory, _options(settings, weights, tags_of(settings, name)), int(directory.stat().st_mtime)
+    )
 
 
 async def prepare_engine(directory: Path, weights: str | None, settings: Settings, progress: Progress) -> None:
@@ -113,7 +116,7 @@ async def prepare_engine(directory: Path, weights: str | None, settings: Setting
 
 def _starter(settings: Settings) -> NativeEngine:
     """It is run exactly, whatever precisions the settings name for other models."""
-    exact = replace(_options(settings, None), weights="f32", cache="f32")
+    exact = replace(_options(settings, None, tags_of(settings, STARTER)), weights="f32", cache="f32")
     return open_engine(Found.at(STARTER, text_path(), STARTER_CREATED), exact)
 
 
@@ -158,13 +161,19 @@ def _check_aliases(settings: Settings, engines: dict[str, NativeEngine | NativeE
             raise Invalid(f"{pattern}={name}: there is no model {name}", field="--alias")
 
 
-def _options(settings: Settings, weights: str | None) -> NativeOptions:
+def tags_of(settings: Settings, name: str) -> tuple[str, ...]:
+    """The tags that the settings give a model, each once."""
+    return tuple(dict.fromkeys(tag for pattern, tag in settings.tags if fnmatchcase(name, pattern)))
+
+
+def _options(settings: Settings, weights: str | None, tags: tuple[str, ...] = ()) -> NativeOptions:
     return NativeOptions(
         weights=cast("Packing | None", weights),
         cache=cast("CacheType | None", settings.cache),
         kv_memory=settings.kv_memory,
         context=settings.context,
         cache_dir=_packed(settings),
+        tags=tags,
     )
 
 

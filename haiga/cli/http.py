@@ -19,10 +19,12 @@ from haiga.cli.answering import answering
 from haiga.config import Settings
 from haiga.core.jobs import Dedupe
 from haiga.services.access import Access
+from haiga.services.audit import Audit, Refusals
 from haiga.services.batches import Batches, Clerk
 from haiga.services.models import Models
 from haiga.services.responses import Responses
 from haiga.services.webhooks import Deliverer, Sender, Webhooks
+from haiga.stores.audit import DatabaseAudit
 from haiga.stores.batches import DatabaseBatches
 from haiga.stores.chats import DatabaseChats
 from haiga.stores.responses import DatabaseResponses
@@ -58,6 +60,8 @@ def build_server(
     batches = Batches(lines, wake, clerk.wake)
     outbox, sender = DatabaseWebhooks(database), Sender(parts.fetch, parts.key, time.time)
     webhooks = Webhooks(outbox, sender)
+    audit = Audit(DatabaseAudit(database), settings.keep_audit)
+    refusals = Refusals(audit)
     services = Services(
         access,
         inference,
@@ -72,14 +76,16 @@ def build_server(
         batches=batches,
         webhooks=webhooks,
         files=files,
+        audit=audit,
+        refused=refusals.add,
     )
     app = create_app(services)
     config = uvicorn.Config(
         app, http=Connection, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
     )
-    background: list[Background] = [clerk, files, Deliverer(outbox, sender)]
+    background: list[Background] = [clerk, files, Deliverer(outbox, sender), audit]
     background += [parts.worker] if settings.worker else []
-    return Server(config, models, kept, background, [metered.ledger], settings.drain)
+    return Server(config, models, kept, background, [metered.ledger, refusals], settings.drain)
 
 
 class Background(Protocol):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from haiga.cli.acting import operator
 from haiga.cli.limits import (
     Budget,
     Concurrent,
@@ -17,6 +18,7 @@ from haiga.cli.limits import (
     Otpm,
     RoleFlag,
     Rpm,
+    ScopeTags,
     changed_limits,
     changed_scope,
     role_of,
@@ -46,6 +48,7 @@ def create(
     expires: Annotated[str | None, typer.Option(help="After how long it ends, as in 30d.", metavar="TIME")] = None,
     families: Families = None,
     allowed: Models = None,
+    tags: ScopeTags = None,
     rpm: Rpm = None,
     itpm: Itpm = None,
     otpm: Otpm = None,
@@ -56,7 +59,7 @@ def create(
 ) -> None:
     """Make a key; its secret is printed once, alone on standard output."""
     lifetime = _seconds("--expires", expires)
-    scope, chosen = changed_scope(Scope(), families, allowed), role_of(role, admin)
+    scope, chosen = changed_scope(Scope(), families, allowed, tags), role_of(role, admin)
     limits = changed_limits(Limits(), context)
     key, secret = with_keyring(
         settings_from(context),
@@ -90,6 +93,7 @@ def set_key(
     ] = None,
     families: Families = None,
     allowed: Models = None,
+    tags: ScopeTags = None,
     rpm: Rpm = None,
     itpm: Itpm = None,
     otpm: Otpm = None,
@@ -112,7 +116,7 @@ def set_key(
                 admin=chosen == "admin",
                 readonly=chosen == "readonly",
                 expires_at=ends,
-                scope=changed_scope(old.scope, families, allowed),
+                scope=changed_scope(old.scope, families, allowed, tags),
                 limits=changed_limits(old.limits, context),
             )
         )
@@ -151,7 +155,7 @@ def with_keyring(settings: Settings, work: "Callable[[Keyring], Awaitable[T]]") 
 
     async def run() -> T:
         async with connect(settings.records) as database:
-            return await work(Keyring(DatabaseKeys(database)))
+            return await work(Keyring(DatabaseKeys(database), actor=operator()))
 
     return asyncio.run(run())
 
@@ -170,7 +174,8 @@ def _row(key: ApiKey) -> tuple[str, ...]:
 
 def _scope(key: ApiKey) -> str:
     parts = (key.scope.families, key.scope.models)
-    return " on ".join(",".join(part) or "all" for part in parts) if any(parts) else "all"
+    told = " on ".join(",".join(part) or "all" for part in parts) if any(parts) else "all"
+    return f"{told} tagged {','.join(key.scope.tags)}" if key.scope.tags else told
 
 
 def _state(key: ApiKey) -> str:

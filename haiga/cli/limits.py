@@ -38,6 +38,10 @@ Models = Annotated[
     str | None,
     typer.Option("--models", help="Models it may use, as in 'qwen*,starter'; 'all' for all.", metavar="NAMES"),
 ]
+ScopeTags = Annotated[
+    str | None,
+    typer.Option("--tags", help="Only models with one of these tags, as in 'eu,ch'; 'all' for all.", metavar="TAGS"),
+]
 
 
 def changed_limits(limits: Limits, context: typer.Context) -> Limits:
@@ -46,7 +50,7 @@ def changed_limits(limits: Limits, context: typer.Context) -> Limits:
     return replace(limits, **{FLAGS[flag]: _limit(flag, text) for flag, text in given.items() if text is not None})
 
 
-def changed_scope(scope: Scope, families: str | None, models: str | None) -> Scope:
+def changed_scope(scope: Scope, families: str | None, models: str | None, tags: str | None) -> Scope:
     if families is not None:
         known: tuple[Family, ...] = get_args(Family)
         named = () if families == "all" else parse_list(families)
@@ -55,6 +59,8 @@ def changed_scope(scope: Scope, families: str | None, models: str | None) -> Sco
         scope = replace(scope, families=tuple(each for each in known if each in named))
     if models is not None:
         scope = replace(scope, models=() if models == "all" else parse_list(models))
+    if tags is not None:
+        scope = replace(scope, tags=() if tags == "all" else parse_list(tags))
     return scope
 
 

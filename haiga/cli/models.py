@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from haiga.cli.acting import operator
 from haiga.cli.options import Database, DataDir, Offline, Weights, settings_from
 from haiga.cli.table import show_table
 from haiga.config import Settings
@@ -110,7 +111,7 @@ async def _library(settings: Settings) -> "AsyncIterator[Library]":
     hub = None if settings.offline else Hub(settings.hub, settings.hub_token or get_token())
     async with connect(settings.records) as database:
         store, downloads = DatabaseModels(database), settings.data_dir / "models"
-        yield Library(store, downloads, hub, prepare, forget, reserved=("starter",))
+        yield Library(store, downloads, hub, prepare, forget, reserved=("starter",), actor=operator())
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from haiga.core.hours import Window
 class Settings:
     """What `haiga serve` and the commands beside it can be told. Memory is bytes, `context` tokens, `drain` seconds.
 
-    `models` are (name, source), `aliases` (pattern, name).
+    `models` are (name, source), `aliases` (pattern, name), `tags` (pattern, tag).
     """
 
     host: str
@@ -38,6 +38,7 @@ class Settings:
     database: str | None
     models: tuple[tuple[str, str], ...]
     aliases: tuple[tuple[str, str], ...]
+    tags: tuple[tuple[str, str], ...]
     context: int | None
     kv_memory: int | None
     memory_budget: int | None
@@ -58,6 +59,7 @@ class Settings:
     file_storage: int
     prices: Path | None
     keep_usage: float | None
+    keep_audit: float | None
     log_format: str
     log_level: str
     worker: bool
@@ -137,6 +139,15 @@ TABLE: Mapping[str, Setting] = {
         "HAIGA_ALIAS",
         "Answer to names of this pattern with this model, as in 'claude-*=starter'; repeatable, first match wins.",
         metavar="PATTERN=NAME",
+    ),
+    "tags": Setting(
+        "--tag",
+        parse_pairs,
+        "",
+        "HAIGA_TAG",
+        "Tag models whose names fit a pattern, as in 'qwen*=eu', so that keys can be held to a tag; repeatable, a"
+        " model may have several.",
+        metavar="PATTERN=TAG",
     ),
     "context": Setting(
         "--context",
@@ -292,6 +303,14 @@ TABLE: Mapping[str, Setting] = {
         None,
         "HAIGA_KEEP_USAGE",
         "How long it is kept what each request used; by default for ever.",
+        metavar="TIME",
+    ),
+    "keep_audit": Setting(
+        "--keep-audit",
+        parse_seconds,
+        None,
+        "HAIGA_KEEP_AUDIT",
+        "How long the audit log is kept; by default for ever.",
         metavar="TIME",
     ),
     "log_format": Setting(

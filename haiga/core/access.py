@@ -1,5 +1,6 @@
 """Who is asking, and what they may do."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
@@ -14,16 +15,21 @@ DEFAULT = "default"  # the workspace of those who name none
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a key may ask: which API families, which models by pattern; empty is all of them."""
+    """What a key may ask: which API families, which models by pattern, and only models that bear one of the `tags`;
+    empty is all of them."""
 
     families: tuple[Family, ...] = ()
     models: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
     def has_family(self, family: Family) -> bool:
         return not self.families or family in self.families
 
     def has_model(self, name: str) -> bool:
         return not self.models or any(fnmatchcase(name, pattern) for pattern in self.models)
+
+    def has_tag(self, tags: Collection[str]) -> bool:
+        return not self.tags or any(tag in self.tags for tag in tags)
 
 
 @dataclass(frozen=True, slots=True)

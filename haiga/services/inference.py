@@ -57,7 +57,7 @@ class Inference:
 
     def models(self, caller: Caller) -> list[ModelCard]:
         """The models that the caller may ask."""
-        return [card for card in self._models.cards() if caller.scope.has_model(card.name)]
+        return [card for card in self._models.cards() if _refusal(caller, card) is None]
 
     def model(self, caller: Caller, name: str) -> ModelCard:
         """The card of the model that answers to `name`. Raises NotFound, and Denied when the caller may not ask it."""
@@ -130,9 +130,21 @@ async def _embed_through(
 
 
 def _allowed(caller: Caller, card: ModelCard) -> ModelCard:
-    if not caller.scope.has_model(card.name):
-        raise Denied(f"this API key may not use the model {card.name}", field="model")
+    refusal = _refusal(caller, card)
+    if refusal is not None:
+        raise Denied(refusal, field="model")
     return card
+
+
+def _refusal(caller: Caller, card: ModelCard) -> str | None:
+    """Why the caller may not ask a model; None where it may."""
+    scope = caller.scope
+    if not scope.has_model(card.name):
+        return f"this API key may not use the model {card.name}"
+    if not scope.has_tag(card.tags):
+        held, own = " or ".join(scope.tags), ", ".join(card.tags) or "without a tag"
+        return f"this API key may only use models tagged {held}; the model {card.name} is {own}"
+    return None
 
 
 def _require(card: ModelCard, request: TextRequest, continued: TextRequest) -> None:

@@ -6,10 +6,12 @@ Rule: a key is named by its id, or by its name if only one bears it.
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 from haiga.core.access import DEFAULT, ApiKey, Scope, Workspace
+from haiga.core.audit import Actor, Deed
 from haiga.core.errors import Invalid, NotFound
 from haiga.core.limits import Limits
 from haiga.core.ports import KeyStore
@@ -19,17 +21,24 @@ LONGEST = 255  # characters of a workspace's name
 
 
 class Keyring:
-    """Keys in a store; `changed` is called after each change. `clock` is unix seconds."""
+    """Keys in a store; `changed` is called after each change, which the audit log says `actor` made. `clock` is unix
+    seconds."""
 
     def __init__(
         self,
         keys: KeyStore,
         changed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
+        actor: Actor = Actor(),
     ) -> None:
         self._keys = keys
         self._changed = changed
         self._clock = clock
+        self._actor = actor
+
+    def acting(self, actor: Actor) -> "Keyring":
+        """The same keys, changed by somebody else."""
+        return Keyring(self._keys, self._changed, self._clock, actor)
 
     # --- keys ---
 
@@ -63,7 +72,7 @@ class Keyring:
             scope=scope,
             limits=limits,
         )
-        await self._keys.add(key)
+        await self._keys.add(key, self._deed("api_key.created", key.id, _told(key)))
         self._changed()
         return key, secret
 
@@ -77,25 +86,32 @@ class Keyring:
 
     async def change(self, key: ApiKey) -> ApiKey:
         """Keep a key as it is now. Raises NotFound when it has been revoked meanwhile."""
-        if not await self._keys.change(key):
-            raise NotFound(f"there is no key {key.id}")
-        self._changed()
-        return key
+        former = next((each for each in await self._keys.all() if each.id == key.id), key)
+        deed = self._deed("api_key.updated", key.id, _changes(_told(former), _told(key)))
+        return await self._replace(key, deed)
 
     async def rotate(self, name: str, grace: float) -> tuple[ApiKey, str]:
         """A new secret for a key, which stays the same key. The old one goes on for `grace` seconds."""
         key, (secret, digest, hint) = await self.find(name), _secret()
         until = self._now() + int(grace)
         rotated = replace(key, hash=digest, hint=hint, former_hash=key.hash, former_until=until)
-        return await self.change(rotated), secret
+        deed = self._deed("api_key.rotated", key.id, {"name": key.name, "former_until": until})
+        return await self._replace(rotated, deed), secret
 
     async def revoke(self, name: str) -> ApiKey:
         """Revoke the key of this id, or of this name if only one bears it. Raises NotFound and Invalid."""
         key, now = await self._one(name, "there is no key {} to revoke"), self._now()
-        if not await self._keys.revoke(key.id, now):
+        deed = self._deed("api_key.deleted", key.id, {"name": key.name, "workspace": key.workspace})
+        if not await self._keys.revoke(key.id, now, deed):
             raise NotFound(f"there is no key {name} to revoke")
         self._changed()
         return replace(key, revoked_at=now)
+
+    async def _replace(self, key: ApiKey, deed: Deed) -> ApiKey:
+        if not await self._keys.change(key, deed):
+            raise NotFound(f"there is no key {key.id}")
+        self._changed()
+        return key
 
     async def _one(self, name: str, missing: str) -> ApiKey:
         live = [key for key in await self._keys.all() if key.revoked_at is None]
@@ -126,19 +142,30 @@ class Keyring:
             raise Invalid(f"must have 1 to {LONGEST} characters", field="name")
         if any(each.name == name for each in await self._keys.workspaces()):
             raise Invalid(f"there is a workspace {name} already", field="name")
-        return await self.change_workspace(Workspace(name, f"wrkspc_{secrets.token_hex(8)}", self._now(), None, limits))
+        made = Workspace(name, f"wrkspc_{secrets.token_hex(8)}", self._now(), None, limits)
+        details = {"name": name, "limits": _limits(limits)}
+        return await self._put(made, self._deed("workspace.created", made.id, details))
 
     async def change_workspace(self, workspace: Workspace) -> Workspace:
         """Keep a workspace as it is now."""
-        await self._keys.put_workspace(workspace)
-        self._changed()
-        return workspace
+        former = next((each for each in await self._keys.workspaces() if each.id == workspace.id), workspace)
+        changes = _changes({"limits": _limits(former.limits)}, {"limits": _limits(workspace.limits)})
+        return await self._put(
+            workspace, self._deed("workspace.updated", workspace.id, {"name": workspace.name} | changes)
+        )
 
     async def archive(self, name: str) -> Workspace:
         """No key of the workspace works any more; what it holds stays. Raises NotFound."""
         workspace = await self.workspace(name)
-        archived_at = self._now() if workspace.archived_at is None else workspace.archived_at
-        return await self.change_workspace(replace(workspace, archived_at=archived_at))
+        if workspace.archived_at is not None:
+            return workspace
+        archived = replace(workspace, archived_at=self._now())
+        return await self._put(archived, self._deed("workspace.archived", workspace.id, {"name": workspace.name}))
+
+    async def _put(self, workspace: Workspace, deed: Deed) -> Workspace:
+        await self._keys.put_workspace(workspace, deed)
+        self._changed()
+        return workspace
 
     async def _or_made(self, name: str) -> Workspace:
         found = [each for each in await self._keys.workspaces() if each.name == name]
@@ -148,6 +175,25 @@ class Keyring:
 
     def _now(self) -> int:
         return int(self._clock())
+
+    def _deed(self, action: str, subject: str, details: Mapping[str, Any]) -> Deed:
+        return Deed(action, subject, self._actor, self._now(), details)
+
+
+def _told(key: ApiKey) -> dict[str, Any]:
+    """What the audit log says of a key."""
+    told = {name: getattr(key, name) for name in ("name", "workspace", "role", "expires_at", "paused")}
+    scope = {name: list(values) for name, values in asdict(key.scope).items() if values}
+    return told | {"scope": scope, "limits": _limits(key.limits)}
+
+
+def _limits(limits: Limits) -> dict[str, int]:
+    return {name: limit for name, limit in asdict(limits).items() if limit is not None}
+
+
+def _changes(former: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """What is not as it was: the value before and the one now."""
+    return {name: [former[name], now[name]] for name in now if former[name] != now[name]}
 
 
 def _secret() -> tuple[str, str, str]:

@@ -18,12 +18,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Asked:
-    """One HTTP request, as far as it has come. `status` is None while no answer has begun; `outcome` is "succeeded" or
-    the name of what went wrong."""
+    """One HTTP request, as far as it has come, from a client at `address`. `status` is None while no answer has begun;
+    `outcome` is "succeeded" or the name of what went wrong."""
 
     id: str
     method: str
     path: str
+    address: str | None = None
     began: float = field(default_factory=time.monotonic)
     status: int | None = None
     key: str | None = None

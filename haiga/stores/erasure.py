@@ -45,5 +45,5 @@ def _ids(table: Table, workspace: str) -> Select[tuple[str]]:
 
 def _nobody(id: str, now: int) -> dict[str, str | int | None]:
     gone: dict[str, str | int | None] = dict.fromkeys(("former_hash", "former_until", *LIMITS))
-    named = dict.fromkeys(("name", "workspace"), "deleted") | dict.fromkeys(("hint", "families", "models"), "")
+    named = dict.fromkeys(("name", "workspace"), "deleted") | dict.fromkeys(("hint", "families", "models", "tags"), "")
     return gone | named | {"hash": id, "revoked_at": now}

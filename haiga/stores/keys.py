@@ -5,13 +5,16 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import RowMapping, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from haiga.core.access import ApiKey, Scope, Workspace
+from haiga.core.audit import Deed
 from haiga.core.limits import Limits
+from haiga.stores.audit import append
 from haiga.stores.tables import API_KEYS, WORKSPACES
 
 LIMITS = tuple(field.name for field in fields(Limits))
+SCOPE = tuple(field.name for field in fields(Scope))
 
 
 class DatabaseKeys:
@@ -20,9 +23,10 @@ class DatabaseKeys:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def add(self, key: ApiKey) -> None:
+    async def add(self, key: ApiKey, deed: Deed | None = None) -> None:
         async with self._engine.begin() as connection:
             await connection.execute(insert(API_KEYS).values(_key_row(key)))
+            await _note(connection, deed)
 
     async def all(self) -> list[ApiKey]:
         """Every key, oldest first."""
@@ -30,17 +34,21 @@ class DatabaseKeys:
         async with self._engine.connect() as connection:
             return [_key(row) for row in (await connection.execute(query)).mappings()]
 
-    async def change(self, key: ApiKey) -> bool:
+    async def change(self, key: ApiKey, deed: Deed | None = None) -> bool:
         """Keep a key as it is now; False when there is none of its id that is not revoked."""
-        change = update(API_KEYS).where(API_KEYS.c.id == key.id, API_KEYS.c.revoked_at.is_(None))
-        async with self._engine.begin() as connection:
-            return (await connection.execute(change.values(_key_row(key)))).rowcount == 1
+        return await self._update(key.id, _key_row(key), deed)
 
-    async def revoke(self, key_id: str, at: int) -> bool:
+    async def revoke(self, key_id: str, at: int, deed: Deed | None = None) -> bool:
         """Mark a key revoked; False when there is no such key that is not revoked yet."""
-        change = update(API_KEYS).where(API_KEYS.c.id == key_id, API_KEYS.c.revoked_at.is_(None)).values(revoked_at=at)
+        return await self._update(key_id, {"revoked_at": at}, deed)
+
+    async def _update(self, id: str, row: Mapping[str, Any], deed: Deed | None) -> bool:
+        change = update(API_KEYS).where(API_KEYS.c.id == id, API_KEYS.c.revoked_at.is_(None)).values(row)
         async with self._engine.begin() as connection:
-            return (await connection.execute(change)).rowcount == 1
+            changed = (await connection.execute(change)).rowcount == 1
+            if changed:
+                await _note(connection, deed)
+            return changed
 
     async def workspaces(self) -> list[Workspace]:
         """Every workspace, oldest first."""
@@ -48,24 +56,30 @@ class DatabaseKeys:
         async with self._engine.connect() as connection:
             return [_workspace(row) for row in (await connection.execute(query)).mappings()]
 
-    async def put_workspace(self, workspace: Workspace) -> None:
+    async def put_workspace(self, workspace: Workspace, deed: Deed | None = None) -> None:
         """Keep a workspace; one of the same name is replaced, in one transaction."""
         row = {name: value for name, value in asdict(workspace).items() if name != "limits"} | asdict(workspace.limits)
         async with self._engine.begin() as connection:
             await connection.execute(delete(WORKSPACES).where(WORKSPACES.c.name == workspace.name))
             await connection.execute(insert(WORKSPACES).values(row))
+            await _note(connection, deed)
+
+
+async def _note(connection: AsyncConnection, deed: Deed | None) -> None:
+    if deed is not None:
+        await append(connection, deed)
 
 
 def _key_row(key: ApiKey) -> dict[str, Any]:
     row = {name: value for name, value in asdict(key).items() if name not in ("scope", "limits")}
-    scope = {"families": ",".join(key.scope.families), "models": ",".join(key.scope.models)}
+    scope = {name: ",".join(getattr(key.scope, name)) for name in SCOPE}
     return row | scope | asdict(key.limits)
 
 
 def _key(row: RowMapping) -> ApiKey:
     kept, limits = _without_limits(row)
-    families, models = (tuple(filter(None, kept.pop(name).split(","))) for name in ("families", "models"))
-    return ApiKey(**kept, scope=Scope(families, models), limits=limits)
+    scope: dict[str, Any] = {name: tuple(filter(None, kept.pop(name).split(","))) for name in SCOPE}
+    return ApiKey(**kept, scope=Scope(**scope), limits=limits)
 
 
 def _workspace(row: RowMapping) -> Workspace:

@@ -12,6 +12,7 @@ BATCHES = MIGRATION + 1
 FILES = MIGRATION + 2
 RESPONSES = MIGRATION + 3
 SECRETS = MIGRATION + 4
+AUDIT = MIGRATION + 5
 
 
 async def lock(connection: AsyncConnection, work: int, part: str | None = None) -> None:

@@ -54,6 +54,7 @@ API_KEYS = Table(
     Column("former_hash", String(64)),
     Column("former_until", BigInteger),
     *_limits(),
+    Column("tags", Text, nullable=False),
 )
 
 WORKSPACES = Table(
@@ -320,4 +321,32 @@ SECRETS = Table(
     METADATA,
     Column("name", String(64), primary_key=True),
     Column("value", LargeBinary, nullable=False),
+)
+
+# Who did what to the server (core.audit). No row is ever changed; the oldest may go. No column is called `workspace`:
+# the log outlives those whom it tells of.
+AUDIT_LOG = Table(
+    "audit_log",
+    METADATA,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("action", String(64), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("address", Text),
+    Column("request", String(64)),
+    Column("details", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+
+# Where the audit log begins and ends: one row.
+AUDIT_CHAIN = Table(
+    "audit_chain",
+    METADATA,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("before", String(64), nullable=False),
+    Column("gone", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
 )

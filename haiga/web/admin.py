@@ -13,7 +13,7 @@ from haiga.core.access import DEFAULT, ApiKey, Workspace
 from haiga.core.errors import Invalid, NotFound, Unsupported
 from haiga.services.keyring import Keyring
 from haiga.services.usage import Ledger
-from haiga.web.credentials import authenticate_admin
+from haiga.web.credentials import actor_of, authenticate_admin
 from haiga.web.services import Services
 from haiga.wire.anthropic import admin, rate_limits, reports
 
@@ -66,7 +66,7 @@ class Admin:
 
     async def change_key(self, request: Request, id: str) -> Response:
         """Rename an API key, pause it (`inactive`), let it go on (`active`), revoke it (`archived`)."""
-        await self._admit(request)
+        keyring = await self._admit(request)
         change = admin.read_key_change(await request.body())
         key = await self._key(id)
         if key.revoked_at is not None:
@@ -76,8 +76,8 @@ class Admin:
             name=(key.name if change.name is None else change.name).strip() or key.name,
             paused=key.paused if change.status is None else change.status == "inactive",
         )
-        kept = await self._keyring.change(changed)
-        return await self._shown(await self._keyring.revoke(id) if change.status == "archived" else kept)
+        kept = key if changed == key else await keyring.change(changed)
+        return await self._shown(await keyring.revoke(id) if change.status == "archived" else kept)
 
     async def _key(self, id: str) -> ApiKey:
         for key in await self._keyring.list():
@@ -110,9 +110,9 @@ class Admin:
 
     async def create_workspace(self, request: Request) -> Response:
         """Create a workspace."""
-        await self._admit(request)
+        keyring = await self._admit(request)
         asked = admin.read_workspace(await request.body())
-        return _json(admin.write(admin.workspace_body(await self._keyring.create_workspace(asked.name))))
+        return _json(admin.write(admin.workspace_body(await keyring.create_workspace(asked.name))))
 
     async def get_workspace(self, request: Request, id: str) -> Response:
         """One workspace."""
@@ -129,9 +129,9 @@ class Admin:
 
     async def archive_workspace(self, request: Request, id: str) -> Response:
         """Archive a workspace: none of its keys works any more."""
-        await self._admit(request)
+        keyring = await self._admit(request)
         await self._workspace(id)
-        return _json(admin.write(admin.workspace_body(await self._keyring.archive(id))))
+        return _json(admin.write(admin.workspace_body(await keyring.archive(id))))
 
     async def _workspace(self, id: str) -> Workspace:
         for each in await self._keyring.workspaces():
@@ -152,11 +152,12 @@ class Admin:
 
     async def limit_workspace(self, request: Request, id: str, limit: str) -> Response:
         """Set or lift a workspace's limits; what is not named stays."""
-        models, workspace = await self._models(request), await self._workspace(id)
+        keyring, models = await self._admit(request), await self._models(request)
+        workspace = await self._workspace(id)
         if limit != rate_limits.ID:
             raise NotFound(f"rate_limit: {limit[:64]}")
         limits = rate_limits.read_rate_limits(await request.body(), workspace.limits)
-        changed = await self._keyring.change_workspace(replace(workspace, limits=limits))
+        changed = await keyring.change_workspace(replace(workspace, limits=limits))
         return _json(rate_limits.write_workspace_limit(changed, models))
 
     async def _models(self, request: Request) -> list[str]:
@@ -179,8 +180,10 @@ class Admin:
         report = reports.read_cost_report(request.query_params.multi_items(), self._clock())
         return _json(reports.write_cost_report(report, await self._ledger.totals(report.question), workspaces))
 
-    async def _admit(self, request: Request) -> None:
-        await authenticate_admin(self._services.access, request)
+    async def _admit(self, request: Request) -> Keyring:
+        """The keyring in the hands of the caller, if it may administer the server."""
+        caller = await authenticate_admin(self._services.access, request)
+        return self._keyring.acting(actor_of(caller, request))
 
 
 def _named(workspace: str, workspaces: Sequence[Workspace]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The ASGI application: a factory over services given to it."""
 
+from collections.abc import Callable
 from functools import cache, partial
 from importlib.metadata import version
 
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from haiga.core.errors import Invalid, NotFound
+from haiga.services.requests import Asked
 from haiga.web.credentials import CACHE
 from haiga.web.families import error_response
 from haiga.web.limits import Stands
@@ -33,7 +35,7 @@ def create_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_middleware(services.settings, services.stands),
+        middleware=_middleware(services.settings, services.stands, services.refused),
         exception_handlers={HTTPException: _no_route, RequestValidationError: _bad_parameter},
     )
     app.include_router(router(services))
@@ -41,7 +43,7 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
-def _middleware(settings: WebSettings, stands: Stands) -> list[Middleware]:
+def _middleware(settings: WebSettings, stands: Stands, refused: Callable[[Asked], None]) -> list[Middleware]:
     """Outermost first."""
     cors = Middleware(
         CORSMiddleware,
@@ -53,7 +55,7 @@ def _middleware(settings: WebSettings, stands: Stands) -> list[Middleware]:
     local = Middleware(LocalOnly, hosts=settings.allowed_hosts, origins=settings.cors_origins)
     larger = {BATCHES: settings.batch_limit, FILES: settings.file_limit, PARTS: settings.part_limit}
     return [
-        Middleware(RequestIds, new_id=settings.new_id, stands=stands),
+        Middleware(RequestIds, new_id=settings.new_id, stands=stands, refused=refused),
         *([cors] if settings.cors_origins else []),
         Middleware(ErrorAnswers),
         Middleware(OneHost),

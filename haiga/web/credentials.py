@@ -6,6 +6,7 @@ from dataclasses import replace
 from starlette.requests import Request
 
 from haiga.core.access import Caller, Origin
+from haiga.core.audit import Actor
 from haiga.core.errors import Denied, Invalid
 from haiga.core.results import Reuse
 from haiga.web.families import family, request_id
@@ -42,6 +43,12 @@ async def authenticate_admin(access: Access, request: Request) -> Caller:
     if not caller.admin:
         raise Denied("this API key may not administer the server: it takes one made with --role admin")
     return caller
+
+
+def actor_of(caller: Caller, request: Request) -> Actor:
+    """The caller as the audit log names it."""
+    address = request.client.host if request.client else None
+    return Actor("anyone" if caller.key is None else "key", caller.key or "", address, request_id(request.scope))
 
 
 def _wants_kept(request: Request) -> bool | None:

@@ -19,25 +19,31 @@ from haiga.web.families import error_response
 from haiga.web.limits import Stands, limit_headers
 
 ID = re.escape("{id}")
+REFUSED = (401, 403)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 log = logging.getLogger(__name__)
 
 
 class RequestIds:
     """Gives every request an id, and every answer the header that tells it, errors included, and those that tell its
-    caller where it stands and whether the answer was kept from before. When it has ended the log tells of it."""
+    caller where it stands and whether the answer was kept from before. When it has ended the log tells of it, and
+    `refused` of one that its caller was not let to ask."""
 
-    def __init__(self, app: ASGIApp, new_id: Callable[[str], str], stands: Stands) -> None:
+    def __init__(
+        self, app: ASGIApp, new_id: Callable[[str], str], stands: Stands, refused: Callable[[requests.Asked], None]
+    ) -> None:
         self._app = app
         self._new_id = new_id
         self._stands = stands
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         id = self._new_id("req")
         scope.setdefault("state", {})["request_id"] = id
-        asked = requests.Asked(id, scope["method"], scope.get("raw_path", b"").decode("ascii", "backslashreplace"))
+        path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")
+        asked = requests.Asked(id, scope["method"], path, (scope.get("client") or (None,))[0])
         requests.asked.set(asked)  # for good: errors are told after the request, too, and each has its own context
 
         async def send_with_id(message: Message) -> None:
@@ -57,6 +63,8 @@ class RequestIds:
         finally:
             _identify(asked, scope)
             requests.ended(asked)
+            if asked.status in REFUSED:
+                self._refused(asked)
 
 
 def _identify(asked: requests.Asked, scope: Scope) -> None:

@@ -33,6 +33,7 @@ from haiga.wire.anthropic.rate_limits import RateLimitAnswer, RateLimitChange, R
 from haiga.wire.anthropic.reports import FILTERS, USAGE_GROUPS, WIDTHS
 from haiga.wire.anthropic.rules import VERSIONS
 from haiga.wire.anthropic.shapes import CountBody, MessageBody
+from haiga.wire.openai_audit import AuditLogs
 from haiga.wire.openai_batches.answers import OpenAIBatchAnswer, OpenAIBatchesAnswer
 from haiga.wire.openai_batches.batches import OpenAIBatchBody
 from haiga.wire.openai_chat import answers as chats
@@ -289,6 +290,12 @@ RATE_LIMITS = _operation(RateLimitsAnswer, {})
 CHANGE_LIMITS = _operation(RateLimitAnswer, {"requestBody": _body(RateLimitChange)})
 USAGE_REPORT = _operation(BucketsAnswer, {"parameters": [*_SPAN, *_USAGE]})
 COST_REPORT = _operation(BucketsAnswer, {"parameters": [*_SPAN, *_COST]})
+_AUDIT = [
+    _asked(name)
+    for name in ("limit", "after", "before", *(f"effective_at[{each}]" for each in ("gte", "gt", "lte", "lt")))
+]
+_AUDIT += [_asked(name, many=True) for name in ("event_types", "actor_ids", "resource_ids")]
+LIST_AUDIT = _operation(AuditLogs, {"parameters": _AUDIT}, error=OpenAIErrorAnswer)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

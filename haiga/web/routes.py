@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from haiga.services.files import Uploads as KeptUploads
 from haiga.web import openapi
 from haiga.web.admin import Admin
+from haiga.web.audit import AuditLogs
 from haiga.web.batches import Batches
 from haiga.web.chats import Chats
 from haiga.web.conversations import Conversations
@@ -136,6 +137,14 @@ def router(services: Services) -> APIRouter:
         add(limited, admin.limit_workspace, methods=["POST"], **openapi.CHANGE_LIMITS)
         add(f"{organization}/usage_report/messages", admin.usage_report, methods=["GET"], **openapi.USAGE_REPORT)
         add(f"{organization}/cost_report", admin.cost_report, methods=["GET"], **openapi.COST_REPORT)
+
+    if services.audit is not None:
+        add(
+            "/v1/organization/audit_logs",
+            AuditLogs(services, services.audit).list,
+            methods=["GET"],
+            **openapi.LIST_AUDIT,
+        )
 
     openrouter = OpenRouter(services)
     add("/api/v1/chat/completions", openrouter.chat, methods=["POST"], **openapi.ROUTER_CHAT)

@@ -10,11 +10,13 @@ from haiga.core.jobs import Dedupe
 from haiga.core.limits import Standing
 from haiga.core.ports import ChatStore
 from haiga.core.records import Price
+from haiga.services.audit import Audit
 from haiga.services.batches import Batches
 from haiga.services.files import Files
 from haiga.services.inference import Inference
 from haiga.services.keyring import Keyring
 from haiga.services.metrics import Metrics
+from haiga.services.requests import Asked
 from haiga.services.responses import Responses
 from haiga.services.usage import Ledger
 from haiga.services.webhooks import Webhooks
@@ -57,8 +59,8 @@ class WebSettings:
 class Services:
     """`prices` are by the model's name; one that is not there costs nothing. Without `responses` the Responses and
     Conversations APIs are not there, without `chats` no chat completion is kept, without `batches`, `files` and
-    `webhooks` there are none. `stands` tells where a caller stands with its limits; `ledger` and `keyring` are what
-    administrators see."""
+    `webhooks` there are none. `stands` tells where a caller stands with its limits; `ledger`, `keyring` and
+    `audit` are what administrators see; `refused` is told of requests that were answered 401 or 403."""
 
     access: Access
     inference: Inference
@@ -73,3 +75,5 @@ class Services:
     batches: Batches | None = None
     files: Files | None = None
     webhooks: Webhooks | None = None
+    audit: Audit | None = None
+    refused: Callable[[Asked], None] = lambda asked: None

@@ -19,6 +19,7 @@ from haiga.core.messages import Text, Thinking, ToolUse
 from haiga.core.ports import Capabilities, Engine
 from haiga.engines.fake import CARD, VECTORS, FakeEmbedder, FakeEngine
 from haiga.services.access import Access
+from haiga.services.audit import Audit
 from haiga.services.batches import Batches
 from haiga.services.fetch import Fetch
 from haiga.services.files import Files
@@ -29,6 +30,7 @@ from haiga.services.responses import Responses
 from haiga.services.tools import Connector, Registry, ServerTools
 from haiga.services.usage import Ledger
 from haiga.services.webhooks import Sender, Webhooks
+from haiga.stores.audit import DatabaseAudit
 from haiga.stores.batches import DatabaseBatches
 from haiga.stores.blobs import DiskBlobs
 from haiga.stores.chats import DatabaseChats
@@ -98,6 +100,7 @@ async def services(directory: Path) -> AsyncIterator[Services]:
             batches=batches,
             webhooks=webhooks,
             files=files,
+            audit=Audit(DatabaseAudit(database)),
         )
 
 

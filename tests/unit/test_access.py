@@ -22,7 +22,7 @@ class Shelf:
         self.places: dict[str, Workspace] = {}
         self.reads = 0
 
-    async def add(self, key: ApiKey) -> None:
+    async def add(self, key: ApiKey, deed: object = None) -> None:
         self.kept[key.id] = key
 
     async def all(self) -> list[ApiKey]:
@@ -30,17 +30,17 @@ class Shelf:
         await asyncio.sleep(0)
         return list(self.kept.values())
 
-    async def change(self, key: ApiKey) -> bool:
+    async def change(self, key: ApiKey, deed: object = None) -> bool:
         self.kept[key.id] = key
         return True
 
-    async def revoke(self, key_id: str, at: int) -> bool:
+    async def revoke(self, key_id: str, at: int, deed: object = None) -> bool:
         return await self.change(replace(self.kept[key_id], revoked_at=at))
 
     async def workspaces(self) -> list[Workspace]:
         return list(self.places.values())
 
-    async def put_workspace(self, workspace: Workspace) -> None:
+    async def put_workspace(self, workspace: Workspace, deed: object = None) -> None:
         self.places[workspace.name] = workspace
 
 

@@ -32,13 +32,13 @@ class Shelf:
     def __init__(self) -> None:
         self.kept: dict[str, AddedModel] = {}
 
-    async def put(self, model: AddedModel) -> None:
+    async def put(self, model: AddedModel, deed: object = None) -> None:
         self.kept[model.name] = model
 
     async def all(self) -> list[AddedModel]:
         return list(self.kept.values())
 
-    async def remove(self, name: str) -> bool:
+    async def remove(self, name: str, deed: object = None) -> bool:
         return self.kept.pop(name, None) is not None
 
 

@@ -19,6 +19,7 @@ from haiga.core.ports.models import (
     Stage,
 )
 from haiga.core.ports.stores import (
+    AuditStore,
     BatchStore,
     BlobStore,
     ChatStore,
@@ -36,6 +37,7 @@ from haiga.core.ports.stores import (
 __all__ = [
     "Ask",
     "AskVectors",
+    "AuditStore",
     "BatchStore",
     "BlobStore",
     "Capabilities",

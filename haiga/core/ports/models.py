@@ -100,7 +100,8 @@ class Capabilities:
 class ModelCard:
     """What the APIs say about a model. `created` is unix seconds; `context` and `max_output` are tokens; `dimensions`
     is how many numbers its embeddings have. `precision` names how weights and cache are kept: the same request may be
-    answered otherwise under another one."""
+    answered otherwise under another one. `tags` are the
+    operator's, such as where it runs: keys can be held to them."""
 
     name: str
     display_name: str
@@ -110,6 +111,7 @@ class ModelCard:
     capabilities: Capabilities = Capabilities()
     dimensions: int = 0
     precision: str = ""
+    tags: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from haiga.core.access import ApiKey, Workspace
+from haiga.core.audit import AuditFilter, AuditLine, Chain, Deed
 from haiga.core.chats import ChatFilter, KeptChat
 from haiga.core.files import Blob, FileFilter, FilePage, KeptFile, KeptUpload, Part, Used
 from haiga.core.jobs import Batch, Line, Outcome, Page, Prepared, Result
@@ -36,37 +37,56 @@ class Meters(Protocol):
 
 
 class KeyStore(Protocol):
-    """Where API keys are kept."""
+    """Where API keys are kept. A `deed` is written into the audit log together with what was done."""
 
-    async def add(self, key: ApiKey) -> None:
+    async def add(self, key: ApiKey, deed: Deed | None = None) -> None:
         """Keep a new key."""
 
     async def all(self) -> list[ApiKey]:
         """Every key, revoked and expired ones too, oldest first."""
 
-    async def change(self, key: ApiKey) -> bool:
+    async def change(self, key: ApiKey, deed: Deed | None = None) -> bool:
         """Keep a key as it is now; False when there is none of its id that is not revoked."""
 
-    async def revoke(self, key_id: str, at: int) -> bool:
+    async def revoke(self, key_id: str, at: int, deed: Deed | None = None) -> bool:
         """Mark a key revoked at unix second `at`; False when there is no such key that is not revoked yet."""
 
     async def workspaces(self) -> list[Workspace]:
         """Every workspace, archived ones too, oldest first."""
 
-    async def put_workspace(self, workspace: Workspace) -> None:
+    async def put_workspace(self, workspace: Workspace, deed: Deed | None = None) -> None:
         """Keep a workspace; one of the same name is replaced."""
 
 
-class ModelStore(Protocol):
-    """Where the list of added models is kept."""
+class AuditStore(Protocol):
+    """Where the audit log is kept: lines are added, and the oldest can go."""
 
-    async def put(self, model: AddedModel) -> None:
+    async def write(self, deeds: Sequence[Deed]) -> None:
+        """Add a line for each, or none."""
+
+    async def page(self, wanted: AuditFilter) -> list[AuditLine]:
+        """The lines wanted, in the order wanted."""
+
+    async def chain(self) -> Chain:
+        """Where the log begins and ends."""
+
+    def lines(self, last: int | None = None) -> AsyncGenerator[AuditLine, None]:
+        """All lines, or those up to the number `last`, in the order of their numbers."""
+
+    async def forget(self, before: int) -> int:
+        """Forget the oldest lines, those from before a unix second; how many there were."""
+
+
+class ModelStore(Protocol):
+    """Where the list of added models is kept. Deeds as in KeyStore."""
+
+    async def put(self, model: AddedModel, deed: Deed | None = None) -> None:
         """Keep a model; one of the same name is replaced."""
 
     async def all(self) -> list[AddedModel]:
         """Every model, oldest first."""
 
-    async def remove(self, name: str) -> bool:
+    async def remove(self, name: str, deed: Deed | None = None) -> bool:
         """Forget a model; False when there is none of that name."""
 
 

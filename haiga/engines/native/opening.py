@@ -42,7 +42,7 @@ class NativeOptions:
 
     `weights`: f32, bf16, int8, int4, or kept as the file has them. `cache`: precision of keys and values, f32, bf16,
     u8 or u4. `kv_memory`: bytes of the KV pool. `context`: tokens. `cache_dir`: where compiled models are kept.
-    `threads`: 0 for all cores.
+    `threads`: 0 for all cores. `tags` go on the model's card.
     """
 
     weights: Packing | None = None
@@ -52,6 +52,7 @@ class NativeOptions:
     cache_dir: Path | None = None
     threads: int = 0
     queue: int = 256
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def open_engine(found: Found, options: NativeOptions) -> NativeEngine:
     )
     size = embedder.card.dimensions if embedder else 0
     precision = f"{plant.weights}, {plant.cache}"
-    card = ModelCard(found.name, found.name, found.created, context, context, able, size, precision)
+    card = ModelCard(found.name, found.name, found.created, context, context, able, size, precision, options.tags)
     speech = Speech(tokenizer, prompter)
     model = Model(card, prompter, speech, description.sampling, description.ends, pool=plant.blocks * BLOCK)
     command = child_command("haiga.engines.native.child", orjson.dumps(asdict(plant)).decode())
@@ -129,9 +130,8 @@ def open_embedder(found: Found, options: NativeOptions) -> NativeEmbedder:
         cache_dir=str(options.cache_dir) if options.cache_dir else None,
     )
     able = Capabilities(prefill=False, embeddings=True, text=False)
-    card = ModelCard(
-        name, name, found.created, context, max_output=context, capabilities=able, dimensions=description.hidden
-    )
+    size, tags = description.hidden, options.tags
+    card = ModelCard(name, name, found.created, context, context, able, dimensions=size, tags=tags)
     model = SentenceModel(card, found.tokenizer, description.vocabulary, pooling.unit)
     command = child_command("haiga.engines.native.embedding_child", orjson.dumps(asdict(plant)).decode())
     return NativeEmbedder(model, command, description.weight_bytes(plant.weights) + OVERHEAD, options.queue)

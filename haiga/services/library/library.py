@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
+from haiga.core.audit import Actor, Deed
 from haiga.core.errors import Denied, Invalid, NotFound
 from haiga.core.library import AddedModel
 from haiga.core.ports import ModelStore
@@ -28,7 +29,7 @@ NAME = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,199}")
 
 class Library:
     """`downloads` is the directory for what comes from `hub`; None for the hub means that nothing may be fetched.
-    `reserved` are names that belong to the server itself."""
+    `reserved` are names that belong to the server itself. The audit log says that `actor` did what is done."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class Library:
         prepare: Prepare,
         forget: Forget,
         reserved: Collection[str] = (),
+        actor: Actor = Actor(),
     ) -> None:
         self._store = store
         self._downloads = downloads
@@ -45,6 +47,7 @@ class Library:
         self._prepare = prepare
         self._forget = forget
         self._reserved = reserved
+        self._actor = actor
 
     async def add(self, name: str, source: str, weights: str | None, progress: Progress) -> AddedModel:
         """Add the model at `source`: a directory, a GGUF file, or org/name[@revision] of the hub.
@@ -55,7 +58,8 @@ class Library:
         path, origin = await self._locate(source, progress)
         await self._prepare(path, weights, progress)
         added = AddedModel(name, str(path), origin, weights, int(time.time()))
-        await self._store.put(added)
+        details = {"source": origin, "weights": weights}
+        await self._store.put(added, Deed("model.added", name, self._actor, added.added_at, details))
         return added
 
     async def list(self) -> list[AddedModel]:
@@ -75,7 +79,8 @@ class Library:
         True when downloaded files were deleted. Raises NotFound.
         """
         model = await self.show(name)
-        await self._store.remove(name)
+        deed = Deed("model.removed", name, self._actor, int(time.time()), {"source": model.source})
+        await self._store.remove(name, deed)
         path = Path(model.path)
         if any(other.path == model.path for other in await self._store.all()):
             return False
