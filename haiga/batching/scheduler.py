@@ -22,8 +22,10 @@ Rules, in the order in which they are applied by `plan`:
 6.  Layers that see no further than a horizon have a pool of their own (batching/local.py). A sequence needs blocks in
     both, those in the local one for what it sees and what a step writes alone; whichever is short, rule 3 holds.
 7.  Each token of prefill delays the next token of every answer in the step. So while an interactive answer is being
-    generated, interactive prefill gets at most a quarter of the budget, and while interactive work runs at all, batch
-    prefill at most an eighth.
+    generated, interactive prefill gets at most a quarter of the budget. Batch prefill never gets more than that, since
+    an interactive request has to wait for the step that is running when it comes; while interactive work runs it gets
+    an eighth. Batch tokens delay the first token of an interactive answer, too: while an interactive prompt is being
+    computed, batch sequences keep their blocks and sit out.
 8.  Drafts (speculation.py) ride on decodes, in what decodes leave of the budget, an eighth of it at most. A prompt
     whose own tokens are to be scored is run few tokens at a time: a place's logits are as wide as the vocabulary.
 """
@@ -41,7 +43,8 @@ from haiga.core.errors import Invalid
 from haiga.core.generation import StopReason, Usage
 from haiga.core.ports import Horizon, Row
 
-_SHARE = {True: 4, False: 8}  # by urgency, the part of the budget that prefill gets beside work it would delay
+_SHARE = 4  # the part of the budget that prefill gets which delays others, or may come to
+_SHARE_BESIDE = 8  # that of batch prefill beside interactive work
 _SCORED = 64  # places of prompts whose logits one step gives
 _by_arrival = attrgetter("arrival")
 
@@ -261,7 +264,8 @@ class Scheduler:
     def _chunks(self) -> Iterator[tuple[Sequence, int, tuple[int, ...]]]:
         """Who runs, how many of its known tokens, and the draft behind them."""
         left, scores = self.budget, _SCORED
-        for urgent in (True, False):
+        prompting = any(sequence.gap > 1 for sequence in self._running[True])
+        for urgent in (True,) if prompting else (True, False):
             decodes = [sequence for sequence in self._running[urgent] if sequence.gap == 1][:left]
             left -= len(decodes)
             spare = min(left, self.budget // 8)
@@ -270,8 +274,7 @@ class Scheduler:
                 spare, left = spare - len(draft), left - len(draft)
                 yield sequence, 1, draft
             prefills = [sequence for sequence in self._running[urgent] if sequence.gap > 1]
-            delays = bool(decodes) if urgent else bool(self._running[True])
-            allowance = min(left, max(1, self.budget // _SHARE[urgent])) if delays else left
+            allowance = min(left, self._allowance(urgent, beside=_answers(decodes)))
             gaps = []
             for sequence in prefills:
                 gaps.append(min(sequence.gap, scores) if sequence.unscored else sequence.gap)
@@ -279,6 +282,12 @@ class Scheduler:
             shares = share(gaps, allowance)
             yield from ((sequence, count, ()) for sequence, count in zip(prefills, shares, strict=True) if count)
             left -= sum(shares)
+
+    def _allowance(self, urgent: bool, beside: bool) -> int:
+        """How many tokens of prefill a step may have: rule 7. beside: interactive answers are in the step."""
+        if urgent and not beside:
+            return self.budget
+        return max(1, self.budget // (_SHARE_BESIDE if not urgent and self._running[True] else _SHARE))
 
     def _row(self, sequence: Sequence, count: int, draft: tuple[int, ...]) -> Row:
         end = sequence.computed + count
@@ -353,3 +362,8 @@ def share(gaps: Items[int], budget: int) -> list[int]:
         left -= shares[index]
     shares[0] += min(gaps[0] - shares[0], left)
     return shares
+
+
+def _answers(decodes: Items[Sequence]) -> bool:
+    """Whether somebody waits for the next token of one of them: nobody does for a promoted batch sequence's."""
+    return any(sequence.request.priority == "interactive" for sequence in decodes)

@@ -5,7 +5,6 @@ file becomes lines as a whole or not at all, and results become files together w
 """
 
 import asyncio
-import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -18,6 +17,7 @@ from haiga.core.errors import NotFound
 from haiga.core.files import FileSpec, KeptFile
 from haiga.core.jobs import Batch, Line, Papers, Problem, Result
 from haiga.core.ports import BatchStore, Draft
+from haiga.services.batches.rounds import Rounds
 from haiga.services.files import Files
 
 LEASE = 20.0  # seconds after which a clerk that says nothing has lost its papers
@@ -27,7 +27,6 @@ PAUSE = 5.0  # seconds to wait when something cannot be read or written
 CHUNK = 1 << 20  # bytes of lines kept, or of results written, between two signs of life
 SPARE = 200  # bytes that a line takes besides its params
 PURPOSE, TYPE = "batch_output", "application/jsonl"
-log = logging.getLogger(__name__)
 
 
 class Reader(Protocol):
@@ -83,44 +82,19 @@ class Clerk:
         self._lease = lease
         self._clock = clock
         self._name = f"clerk_{secrets.token_hex(8)}"
-        self._news = asyncio.Event()
-        self._closed = False
-        self._task: asyncio.Task[None] | None = None
+        trouble = "a batch's files cannot be read or written yet"
+        self._rounds = Rounds(self._name, self._turn, rest=lambda: POLL, pause=PAUSE, trouble=trouble)
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._work(), name=self._name)
+        self._rounds.start()
 
     def wake(self) -> None:
         """There is something new in the store."""
-        self._news.set()
+        self._rounds.wake()
 
     async def close(self) -> None:
         """Stop; what was begun is begun anew by whoever comes next."""
-        if self._task is None:
-            return
-        self._closed = True
-        self._news.set()
-        await asyncio.wait({self._task}, timeout=GRACE)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _work(self) -> None:
-        while not self._closed:
-            self._news.clear()
-            try:
-                busy = await self._turn()
-            except Exception as problem:
-                log.error("a batch's files cannot be read or written yet: %s", problem)
-                await asyncio.sleep(PAUSE)
-                continue
-            if not busy and not self._closed:
-                await self._rest()
-
-    async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self._news.wait(), POLL)
-        except TimeoutError:
-            return
+        await self._rounds.close(GRACE)
 
     async def _turn(self) -> bool:
         """One batch's papers; whether there was one."""

@@ -21,6 +21,7 @@ from haiga.core.jobs import SUSPECT, TRIES, Line, Outcome, Prepared
 from haiga.core.ports import BatchStore
 from haiga.core.results import Reuse
 from haiga.services.batches.forms import Form, Work, make
+from haiga.services.batches.rounds import Rounds
 from haiga.services.batches.sameness import digest_of, order_of
 from haiga.services.inference import Inference
 
@@ -72,32 +73,26 @@ class Worker:
         self._hours = hours
         self._clock = clock
         self._name = f"worker_{secrets.token_hex(8)}"
-        self._news = asyncio.Event()
-        self._closed = False
+        trouble = "batches cannot go on yet"
+        self._rounds = Rounds(self._name, self._turn, rest=self._rest, pause=PAUSE, trouble=trouble)
         self._unread = True
-        self._renew_at = self._pause_until = float("-inf")
+        self._renew_at = self._read_at = self._pause_until = float("-inf")
         self._running: dict[tuple[str, int], tuple[Line, asyncio.Task[None]]] = {}
         self._outcomes: list[Outcome] = []
-        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._work(), name=self._name)
+        self._rounds.start()
 
     def wake(self) -> None:
         """There is something new in the store."""
         self._unread = True
         self._renew_at = float("-inf")
-        self._news.set()
+        self._rounds.wake()
 
     async def close(self) -> None:
         """Stop, and give back what is under way for others to run at once."""
-        if self._task is None:
-            return
-        self._closed = True
-        self._news.set()
-        # what is being written now is written: a connection that is cut off may hold SQLite's lock for a while
-        await asyncio.wait({self._task}, timeout=GRACE)
-        tasks = [self._task, *(task for _, task in self._running.values())]
+        await self._rounds.close(GRACE)
+        tasks = [task for _, task in self._running.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -109,38 +104,21 @@ class Worker:
 
     # --- the loop ---
 
-    async def _work(self) -> None:
-        while not self._closed:
-            self._news.clear()
-            try:
-                busy = await self._turn()
-            except Exception as problem:
-                # nothing is lost: outcomes are held, and what the store holds is as it was
-                log.error("batches cannot go on yet: %s", problem)
-                await asyncio.sleep(PAUSE)
-                continue
-            if not busy and not self._closed:
-                await self._rest()
-
     async def _turn(self) -> bool:
         """Everything that is to do now; whether there is more of it."""
         if self._clock() >= self._renew_at:
             await self._look_around()
         if self._outcomes:
             await self._record()
-        busy = await self._read_some() if self._unread else False
+        looks = self._unread or self._clock() >= self._read_at + POLL
+        busy = await self._read_some() if looks else False
         await self._take_some()
         return busy
 
-    async def _rest(self) -> None:
+    def _rest(self) -> float:
         now = self._clock()
-        until = min(self._renew_at, now + POLL, self._pause_until if self._pause_until > now else self._renew_at)
-        try:
-            # not wait_for, which forgets that it is cancelled when the news comes at the same moment
-            async with asyncio.timeout(max(0.01, until - now)):
-                await self._news.wait()
-        except TimeoutError:
-            self._unread = True
+        paused = [self._pause_until] if self._pause_until > now else []
+        return max(0.01, min(self._renew_at, self._read_at + POLL, *paused) - now)
 
     async def _look_around(self) -> None:
         """Hold on to what is under way, stop what was taken away, and see what time brought."""
@@ -160,6 +138,7 @@ class Worker:
     # --- reading ---
 
     async def _read_some(self) -> bool:
+        self._read_at = self._clock()
         lines = await self._store.unread(self._name, self._until(), READ)
         self._unread = len(lines) == READ
         if lines:
@@ -208,7 +187,7 @@ class Worker:
 
         def over(task: asyncio.Task[None]) -> None:
             del self._running[key]
-            self._news.set()
+            self._rounds.wake()
 
         task = asyncio.create_task(self._run(line))
         self._running[key] = line, task

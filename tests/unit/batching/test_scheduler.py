@@ -26,10 +26,11 @@ def request(
 
 
 def bound(requests: list[Request], budget: int, rows: int) -> int:
-    """Steps that are enough for all of them: the oldest gets half of what decodes leave, then a token per step; twice
-    that, since what is sent back is computed again."""
-    half = (budget - rows + 2) // 2
-    return 2 * sum(-(-(len(each.prompt) + each.max_tokens) // half) + each.max_tokens + 2 for each in requests)
+    """Steps that are enough for all of them: the oldest gets half of what decodes leave (a batch one, of its part of
+    the budget), then a token per step; twice that, since what is sent back is computed again."""
+    rate = {"interactive": (budget - rows + 2) // 2, "batch": max(1, budget // 16)}
+    known = [(each, len(each.prompt) + each.max_tokens) for each in requests]
+    return 2 * sum(-(-tokens // rate[each.priority]) + each.max_tokens + 2 for each, tokens in known)
 
 
 prompts = st.builds(
@@ -319,6 +320,35 @@ def test_batch_work_gives_way_within_one_step() -> None:
     assert ["now"] == [sequence.request.id for sequence in plan.sequences]
     assert [16] == [len(row.tokens) for row in plan.rows]
     simulation.drain(100)
+
+
+def test_batch_answers_sit_out_while_an_interactive_prompt_is_computed_and_keep_their_blocks() -> None:
+    simulation = Simulation(blocks=24, budget=16, rows=4)
+    simulation.add(request("batch", 4, max_tokens=9, priority="batch"))
+    simulation.step()
+    simulation.add(request("now", 20, max_tokens=2, start=1000))
+    ran = [[sequence.request.id for sequence in simulation.step().sequences] for _ in range(3)]
+    assert [["now"], ["now"], ["now", "batch"]] == ran
+    assert 0 == simulation.scheduler.preemptions
+
+
+def test_a_step_of_batch_prompts_is_short_whoever_else_is_there_since_an_interactive_request_may_come() -> None:
+    simulation = Simulation(blocks=24, budget=16, rows=4)
+    simulation.add(request("batch", 20, max_tokens=1, priority="batch"))
+    assert [4, 4, 4, 4, 4] == [len(simulation.step().rows[0].tokens) for _ in range(5)]
+
+
+def test_a_promoted_batch_answer_does_not_shorten_the_steps_of_interactive_prompts() -> None:
+    simulation = Simulation(blocks=24, budget=16, rows=4, patience=1)
+    simulation.add(request("batch", 4, max_tokens=9, priority="batch"))
+    simulation.step()
+    simulation.add(request("first", 16, max_tokens=1, start=1000))
+    simulation.step()
+    simulation.add(request("second", 15, max_tokens=1, start=2000))
+    plan = simulation.step()
+    assert [("batch", 1), ("second", 15)] == [
+        (sequence.request.id, len(row.tokens)) for row, sequence in zip(plan.rows, plan.sequences, strict=True)
+    ]
 
 
 def test_batch_work_takes_no_blocks_that_an_interactive_request_waits_for() -> None:
