@@ -60,8 +60,10 @@ class NotFound(HaigaError):
 class Denied(HaigaError):
     """The caller may not do this. `unauthenticated` says that the credential itself was missing or unknown."""
 
-    def __init__(self, message: str, *, unauthenticated: bool = False, field: str | None = None) -> None:
-        super().__init__(message, field=field)
+    def __init__(
+        self, message: str, *, unauthenticated: bool = False, field: str | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message, field=field, code=code)
         self.unauthenticated = unauthenticated
 
 

@@ -18,11 +18,13 @@ from haiga.core.generation import (
     Event,
     Finished,
     Folder,
+    Plain,
     Progress,
     Started,
     TextRequest,
     ThinkingRequest,
     Usage,
+    unquoted,
 )
 from haiga.core.messages import COMPACTION, Block, Message, Opaque, Text, ToolChoice, text_of
 from haiga.core.ports import Engine
@@ -87,7 +89,7 @@ async def answer(engine: Engine, request: TextRequest) -> AsyncGenerator[Event, 
         async for event in events:
             folder.add(event)
             if isinstance(event, Started | Progress):
-                yield event
+                yield unquoted(event) or event
     reply = folder.reply()
     summary = _summary(text_of(reply.content))
     yield BlockStarted(0, Opaque(COMPACTION, extra={"content": summary}))
@@ -96,9 +98,10 @@ async def answer(engine: Engine, request: TextRequest) -> AsyncGenerator[Event, 
         yield Finished("compaction", Usage(), compacted=reply.usage)
         return
     async with aclosing(engine.generate(_from_summary(request, summary))) as events:
-        async for event in events:
-            if not isinstance(event, Started):
-                yield _second(event, reply.usage)
+        async for told in events:
+            plain = unquoted(told)
+            if plain is not None and not isinstance(plain, Started):
+                yield _second(plain, reply.usage)
 
 
 def summary_of(content: Sequence[Block]) -> str:
@@ -139,7 +142,7 @@ def _from_summary(request: TextRequest, summary: str | None) -> TextRequest:
     return replace(request, messages=(told, *last_unit(request.messages)))
 
 
-def _second(event: Event, compacted: Usage) -> Event:
+def _second(event: Plain, compacted: Usage) -> Event:
     """An event of the answer proper, which comes after the summary's block."""
     match event:
         case Started() | Progress() | Echo():

@@ -8,8 +8,8 @@ from functools import partial
 
 from haiga.core.access import Caller
 from haiga.core.embedding import EmbeddingRequest, Embeddings
-from haiga.core.errors import Denied, Invalid, Unsupported
-from haiga.core.generation import Event, Finished, TextRequest
+from haiga.core.errors import Denied, HaigaError, Invalid, Unsupported
+from haiga.core.generation import Event, Finished, Form, TextRequest
 from haiga.core.messages import COMPACTION, Block, Document, Image, Opaque, SearchResult, ToolResult, ToolUse
 from haiga.core.ports import Ask, AskVectors, Capabilities, EmbeddingStage, ModelCard, Stage
 from haiga.services.compaction import answer, resumed
@@ -63,11 +63,26 @@ class Inference:
         """The card of the model that answers to `name`. Raises NotFound, and Denied when the caller may not ask it."""
         return _allowed(caller, self._models.card(name))
 
+    def passes(self, form: Form, name: str) -> bool:
+        """Whether a request in this form to the model that answers to `name` may be handed on as it is written."""
+        try:
+            return form in self._models.card(name).forms
+        except HaigaError:
+            return False
+
+    def passes_messages(self, name: str) -> bool:
+        return self.passes("messages", name)
+
+    def passes_chat(self, name: str) -> bool:
+        return self.passes("chat", name)
+
     async def count(self, caller: Caller, request: TextRequest) -> int:
         """The prompt's tokens, exactly as `generate` would be billed; no weights are loaded for it."""
         engine = self._models.engine(request.model)
         if self._prompted is not None:
             request = await self._prompted(caller, request)
+        if _is_handed_on(engine.card, request):
+            return await engine.count(self._handed_on(caller, engine.card, request))
         fitted, _ = await edited(self._admit(caller, request), engine.count)
         return await engine.count(fitted)
 
@@ -77,6 +92,13 @@ class Inference:
 
     async def _answer(self, caller: Caller, request: TextRequest) -> AsyncGenerator[Event, None]:
         """What the model answers."""
+        if _is_handed_on(self._models.card(request.model), request):
+            async with self._models.use(request.model) as engine:
+                handed = self._handed_on(caller, engine.card, request)
+                async with aclosing(engine.generate(handed)) as events:
+                    async for event in events:
+                        yield event
+            return
         admitted = self._admit(caller, request)
         shown = self._thoughts.shown(request)
         async with self._models.use(admitted.model) as engine:
@@ -105,10 +127,18 @@ class Inference:
         async with self._models.embed(card.name) as embedder:
             return await embedder.embed(replace(request, model=card.name, workspace=caller.workspace))
 
+    def _handed_on(self, caller: Caller, card: ModelCard, request: TextRequest) -> TextRequest:
+        """A request to a model elsewhere, which judges for itself what it is asked; thoughts that this server has
+        signed say nothing to anyone else."""
+        _allowed(caller, card)
+        return replace(self._thoughts.foreign(request), model=card.name, workspace=caller.workspace)
+
     def _admit(self, caller: Caller, request: TextRequest) -> TextRequest:
         """The request under the model's own name and the caller's workspace. Raises Invalid and Unsupported."""
         card = _allowed(caller, self._models.engine(request.model).card)
-        if request.max_tokens > card.max_output:
+        if request.source and request.source.refused:
+            raise request.source.refused
+        if request.max_tokens > card.max_output and not card.provider:
             raise Invalid(
                 f"{request.max_tokens} > {card.max_output}, which is the maximum allowed number of output tokens"
                 f" for {card.name}",
@@ -116,7 +146,13 @@ class Inference:
             )
         continued = resumed(self._thoughts.admitted(request))
         _require(card, request, continued)
+        if card.provider:
+            continued = self._thoughts.foreign(continued)
         return replace(continued, model=card.name, workspace=caller.workspace)
+
+
+def _is_handed_on(card: ModelCard, request: TextRequest) -> bool:
+    return request.source is not None and request.source.form in card.forms
 
 
 def _through(stage: Stage, ask: Ask, caller: Caller, request: TextRequest) -> AsyncGenerator[Event, None]:

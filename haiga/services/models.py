@@ -12,7 +12,7 @@ from typing import Literal
 
 from haiga.core.errors import Busy, Failed, NotFound, Unsupported
 from haiga.core.load import Load
-from haiga.core.ports import Embedder, Engine, ModelCard
+from haiga.core.ports import Elsewhere, Embedder, Engine, ModelCard
 
 PATIENCE = 30.0  # seconds that a request waits for memory before it is told to come back
 
@@ -40,7 +40,8 @@ class Models:
 
     `aliases` maps patterns ("claude-*") to names, first match wins, a real name beats any pattern. `budget` bounds
     the memory of loaded engines in bytes; None leaves it to the machine. `embedders` make the embeddings of the models
-    of their names; one is loaded and unloaded by itself, as an engine is.
+    of their names; one is loaded and unloaded by itself, as an engine is. `elsewhere` are models that are not here, and
+    so are neither loaded nor in the budget; names and aliases of this server come before theirs.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Models:
         aliases: Sequence[tuple[str, str]] = (),
         budget: int | None = None,
         embedders: Mapping[str, Embedder] | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._engines, self._embedders = dict(engines), dict(embedders or {})
         self._writing = {name: _Seat(engine) for name, engine in self._engines.items()}
@@ -56,6 +58,7 @@ class Models:
         self._seats = (*self._writing.values(), *self._embedding.values())
         self._aliases = tuple(aliases)
         self._budget = budget
+        self._elsewhere = elsewhere
         self._changed = asyncio.Condition()
         self._clock = 0
         self.ready = False
@@ -63,7 +66,10 @@ class Models:
 
     def cards(self) -> list[ModelCard]:
         alone = [embedder.card for name, embedder in self._embedders.items() if name not in self._engines]
-        return [*(engine.card for engine in self._engines.values()), *alone]
+        own = [*(engine.card for engine in self._engines.values()), *alone]
+        taken = {card.name for card in own}
+        away = self._elsewhere.cards() if self._elsewhere else ()
+        return [*own, *(card for card in away if card.name not in taken)]
 
     def resolve(self, name: str) -> str:
         """The name of the model that answers to `name`. Raises NotFound in the API's words."""
@@ -72,10 +78,18 @@ class Models:
         for pattern, target in self._aliases:
             if fnmatchcase(name, pattern):
                 return target
+        if self._away(name):
+            return name
         raise NotFound(f"model: {name}")
+
+    def _away(self, name: str) -> Engine | None:
+        """Who answers to a name elsewhere."""
+        return self._elsewhere.engine(name) if self._elsewhere else None
 
     def card(self, name: str) -> ModelCard:
         resolved = self.resolve(name)
+        if resolved not in self._writing and resolved not in self._embedding and (away := self._away(resolved)):
+            return away.card
         return (self._writing.get(resolved) or self._embedding[resolved]).engine.card
 
     def loads(self) -> dict[str, Load]:
@@ -88,7 +102,14 @@ class Models:
 
     def engine(self, name: str) -> Engine:
         """The engine for work that needs no loaded weights (counting). Raises NotFound and Unsupported."""
-        return self._engines[self._writer(name)]
+        resolved = self._writer(name)
+        return self._engines.get(resolved) or self._there(resolved)
+
+    def _there(self, name: str) -> Engine:
+        engine = self._away(name)
+        if engine is None:
+            raise NotFound(f"model: {name}")
+        return engine
 
     @asynccontextmanager
     async def use(self, name: str) -> AsyncIterator[Engine]:
@@ -98,6 +119,9 @@ class Models:
         the engine's start raises.
         """
         resolved = self._writer(name)
+        if resolved not in self._engines:
+            yield self._there(resolved)
+            return
         async with self._held(self._writing[resolved]):
             yield self._engines[resolved]
 
@@ -119,7 +143,7 @@ class Models:
 
     def _writer(self, name: str) -> str:
         resolved = self.resolve(name)
-        if resolved not in self._engines:
+        if resolved in self._embedders and resolved not in self._engines:
             raise Unsupported(f"model {resolved} makes embeddings only, it writes no text", field="model")
         return resolved
 
@@ -133,6 +157,8 @@ class Models:
 
     async def close(self) -> None:
         """Unload everything, whether in use or not."""
+        if self._elsewhere:
+            await self._elsewhere.close()
         await asyncio.gather(*(seat.engine.close() for seat in self._seats if seat.resident))
 
     async def _acquire(self, seat: _Seat) -> None:

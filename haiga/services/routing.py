@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from haiga.core.errors import Cancelled, Failed, HaigaError
-from haiga.core.generation import Choice, Finished, Progress, Reply, Routed, Started
+from haiga.core.generation import Choice, Finished, Progress, Quoted, Reply, Routed, Started
 from haiga.services.choices import replies
 
 Answers: TypeAlias = AsyncGenerator[Choice | Finished, None]
@@ -78,4 +78,4 @@ async def _try(name: str, ask: Ask, *, last: bool) -> _Begun:
 
 
 def _says_something(item: Choice | Finished) -> bool:
-    return not (isinstance(item, Choice) and isinstance(item.event, Started | Progress))
+    return not (isinstance(item, Choice) and isinstance(item.event, Started | Progress | Quoted))

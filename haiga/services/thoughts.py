@@ -82,6 +82,13 @@ class Thoughts:
         mode = "disabled" if thinking.mode == "between_tools" else thinking.mode
         return replace(request, messages=messages, thinking=replace(thinking, mode=mode))
 
+    def foreign(self, request: TextRequest) -> TextRequest:
+        """The request without the thoughts that this server has signed: to others their signature proves nothing."""
+        if not any(_is_own(block) for message in request.messages for block in message.content):
+            return request
+        kept = [(m, tuple(block for block in m.content if not _is_own(block))) for m in request.messages]
+        return replace(request, messages=tuple(replace(m, content=content) for m, content in kept if content))
+
     def shown(self, request: TextRequest) -> "Shown":
         """How the events of an answer to `request`, as the caller wrote it, become what the caller is shown."""
         return Shown(self._signer, request.thinking)
@@ -96,6 +103,10 @@ class Thoughts:
 
     def _block(self, field: str, block: Block) -> Block:
         return self._signer.thought(block, f"{field}.signature") if isinstance(block, Thinking) else block
+
+
+def _is_own(block: Block) -> bool:
+    return isinstance(block, Thinking) and block.signature.startswith(MARK)
 
 
 class Shown:

@@ -10,8 +10,8 @@ from haiga.web.credentials import authenticate
 from haiga.web.families import request_id
 from haiga.web.services import Services
 from haiga.web.streaming import stream_reply, while_connected, whole_reply
-from haiga.wire.anthropic.messages_in import read_count, read_message
 from haiga.wire.anthropic.messages_out import MessageStream, write_count, write_message
+from haiga.wire.anthropic.sketch import read_passing, read_passing_count
 
 
 class Messages:
@@ -22,7 +22,8 @@ class Messages:
         """Create a message, whole or as server-sent events."""
         services, settings = self._services, self._services.settings
         caller = await authenticate(services.access, request)
-        asked = read_message(await request.body(), request.headers.get("anthropic-version"), betas(request))
+        version = request.headers.get("anthropic-version")
+        asked = read_passing(await request.body(), version, betas(request), services.inference.passes_messages)
         model = services.inference.model(caller, asked.request.model).name
         events = services.inference.generate(caller, asked.request)
         id = settings.new_id("msg")
@@ -36,8 +37,9 @@ class Messages:
     async def count(self, request: Request) -> Response:
         """Count the tokens that a message would be billed as input."""
         caller = await authenticate(self._services.access, request)
-        asked = read_count(await request.body(), request.headers.get("anthropic-version"), betas(request))
-        count = self._services.inference.count
+        version, inference = request.headers.get("anthropic-version"), self._services.inference
+        asked = read_passing_count(await request.body(), version, betas(request), inference.passes_messages)
+        count = inference.count
         tokens = await while_connected(request, count(caller, asked))
         if asked.edits is None:
             return Response(write_count(tokens), media_type="application/json")

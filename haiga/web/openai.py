@@ -16,7 +16,8 @@ from haiga.web.credentials import authenticate
 from haiga.web.families import request_id
 from haiga.web.services import Services
 from haiga.web.streaming import Writer, stream_reply, while_connected
-from haiga.wire.openai_chat.read import ChatRequest, read_chat
+from haiga.wire.openai_chat.read import ChatRequest
+from haiga.wire.openai_chat.sketch import read_passing_chat
 from haiga.wire.openai_chat.stream import ChatStream
 from haiga.wire.openai_chat.write import chat_body, write_chat
 from haiga.wire.openai_completions import CompletionStream, read_completion, usage_of, write_completion
@@ -44,7 +45,7 @@ class OpenAI:
         """Create a chat completion, whole or as server-sent events."""
         began = self._clock()
         caller = await authenticate(self._services.access, request)
-        asked = read_chat(await request.body())
+        asked = read_passing_chat(await request.body(), self._services.inference.passes_chat)
         card = self._services.inference.model(caller, asked.request.model)
         events = interleave(self._generate(caller, asked.choices(card)))
         id, model, form = self._new_id("chatcmpl"), card.name, asked.form

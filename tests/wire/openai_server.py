@@ -1,7 +1,8 @@
 """The web app over fake engines, on a real socket, for official SDKs."""
 
+import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -43,11 +44,22 @@ def services(
 
 
 @contextmanager
-def serving(services: Services) -> Iterator[str]:
-    """The server's address while the block runs."""
+def serving(services: Services, last: Callable[[], Awaitable[None]] | None = None) -> Iterator[str]:
+    """The server's address while the block runs; `last` is awaited at its end."""
+
+    async def run() -> None:
+        await server.serve()
+        if last is not None:
+            await last()
+
     config = uvicorn.Config(create_app(services), port=0, log_level="error", lifespan="off")
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+
+    def work() -> None:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(run())
+
+    thread = threading.Thread(target=work)
     thread.start()
     try:
         while not server.started:

@@ -8,6 +8,7 @@ The stream, in order:
     Echo                                          where the request asks for its prompt back
     (BlockStarted Delta* BlockStopped)*           index 0, 1, 2 …, never interleaved
     Finished                                      once, last: why it stopped, what it used
+Where a provider's answer is quoted, a Quoted follows the events that each of its own means, or stands before Finished.
 An error is raised from the iterator; blocks left open then are for the wire to close.
 """
 
@@ -20,10 +21,14 @@ from haiga.core.generation.events import (
     Echo,
     Event,
     Finished,
+    Form,
     InputDelta,
+    Plain,
     Progress,
     PromptToken,
+    Quoted,
     Routed,
+    Served,
     SignatureDelta,
     Started,
     StopReason,
@@ -33,9 +38,19 @@ from haiga.core.generation.events import (
     Usage,
     together,
     total,
+    unquoted,
 )
 from haiga.core.generation.folding import PARTIAL, Folder, Reply, fold, replay
-from haiga.core.generation.request import Priority, Sampling, SamplingRequest, TextRequest, ThinkingRequest, resolve
+from haiga.core.generation.request import (
+    Priority,
+    Sampling,
+    SamplingRequest,
+    Source,
+    TextRequest,
+    ThinkingRequest,
+    resolve,
+    sourced,
+)
 
 __all__ = [
     "PARTIAL",
@@ -48,15 +63,20 @@ __all__ = [
     "Event",
     "Finished",
     "Folder",
+    "Form",
     "InputDelta",
+    "Plain",
     "Priority",
     "Progress",
     "PromptToken",
+    "Quoted",
     "Reply",
     "Routed",
     "Sampling",
     "SamplingRequest",
+    "Served",
     "SignatureDelta",
+    "Source",
     "Started",
     "StopReason",
     "TextDelta",
@@ -68,6 +88,8 @@ __all__ = [
     "fold",
     "replay",
     "resolve",
+    "sourced",
     "together",
     "total",
+    "unquoted",
 ]

@@ -4,10 +4,11 @@ Rule: the order is drawn in the package's docstring; an error is raised from the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeAlias
 
 from haiga.core.edits import Cleared
+from haiga.core.limits import Standing
 from haiga.core.messages import (
     Block,
 )
@@ -78,9 +79,38 @@ class PromptToken:
     score: TokenLogprob | None = None
 
 
+Form: TypeAlias = Literal["messages", "chat"]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Who answers: the `model` by its name here and, where another server runs it, that `provider`, the id it gave the
+    request, where this server stands with its limits, and the `form` in which its answer is quoted, if it is."""
+
+    model: str
+    provider: str = ""
+    request_id: str | None = None
+    standing: tuple[Standing, ...] = ()
+    form: Form | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
+    """`by` says who answers; an engine of this server's own leaves it out."""
+
     usage: Usage
+    by: Served | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """What a provider said, in its own words, for a caller who speaks the same `form`: the data of one server-sent
+    event, after the events that it means, or the body of a `whole` answer. A stage that changes events, or holds some
+    back, leaves these out (`unquoted`)."""
+
+    form: Form
+    data: bytes
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +190,18 @@ class Finished:
 Delta: TypeAlias = TextDelta | ThinkingDelta | SignatureDelta | InputDelta
 
 
-Event: TypeAlias = Started | Progress | Echo | BlockStarted | Delta | BlockStopped | Finished
+Plain: TypeAlias = Started | Progress | Echo | BlockStarted | Delta | BlockStopped | Finished
+Event: TypeAlias = Plain | Quoted
+
+
+def unquoted(event: Event) -> Plain | None:
+    """The event in an answer that is not quoted; None for a quotation."""
+    match event:
+        case Quoted():
+            return None
+        case Started(by=Served() as by):
+            return replace(event, by=replace(by, form=None))
+    return event
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from haiga.core.generation.events import (
     Event,
     Finished,
     InputDelta,
+    Quoted,
+    Served,
     SignatureDelta,
     Started,
     StopReason,
@@ -39,7 +41,7 @@ PARTIAL = "_partial_json"  # the key of what was to become a call's arguments
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole answer."""
+    """A whole answer; `by` who gave it, where that was told, and `quoted` the whole of it in their own words."""
 
     content: tuple[Block, ...]
     stop: StopReason
@@ -49,6 +51,8 @@ class Reply:
     cleared: tuple[Cleared, ...] | None = None
     compacted: Usage | None = None
     echo: Echo | None = None
+    by: Served | None = None
+    quoted: Quoted | None = None
 
 
 @dataclass(slots=True)
@@ -79,11 +83,15 @@ class Folder:
         self._open: _Open | None = None
         self._logprobs: list[TokenLogprob] = []
         self._echo: Echo | None = None
+        self._by: Served | None = None
+        self._quoted: Quoted | None = None
         self._finished: Finished | None = None
 
     def add(self, event: Event) -> Block | None:
         """The block that the event completes, None for none."""
         match event:
+            case Started():
+                self._by = event.by
             case BlockStarted():
                 self._open = _Open(event.block)
             case TextDelta():
@@ -101,6 +109,8 @@ class Folder:
                 return self._blocks[-1]
             case Echo():
                 self._echo = event
+            case Quoted(whole=True):
+                self._quoted = event
             case Finished():
                 self._finished = event
         return None
@@ -115,7 +125,8 @@ class Folder:
             raise Failed("the model's answer ended early")
         end = self._finished
         blocks, logprobs = tuple(self._blocks), tuple(self._logprobs)
-        return Reply(blocks, end.stop, end.usage, end.sequence, logprobs, end.cleared, end.compacted, self._echo)
+        told = (end.stop, end.usage, end.sequence, logprobs, end.cleared, end.compacted)
+        return Reply(blocks, *told, self._echo, self._by, self._quoted)
 
 
 def fold(events: Iterable[Event]) -> Reply:
@@ -128,7 +139,7 @@ def fold(events: Iterable[Event]) -> Reply:
 
 def replay(reply: Reply) -> Iterator[Event]:
     """A stream that adds up to a whole answer; log probabilities come with its first text."""
-    yield Started(replace(reply.usage, output=0, thinking=0))
+    yield Started(replace(reply.usage, output=0, thinking=0), reply.by and replace(reply.by, form=None))
     if reply.echo:
         yield reply.echo
     logprobs = reply.logprobs

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from haiga.core.edits import Edit
+from haiga.core.errors import HaigaError
+from haiga.core.generation.events import Form
 from haiga.core.messages import (
     CacheMark,
     Message,
@@ -63,6 +65,18 @@ class ThinkingRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A request as its caller wrote it: the `body` in this `form`, its `data` as bytes, and the headers that belong to
+    that form. `refused` is why this server itself would not take it; whoever speaks the form may."""
+
+    form: Form
+    body: Mapping[str, Any]
+    data: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    refused: HaigaError | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class TextRequest:
     """One conversation to be continued.
 
@@ -73,7 +87,8 @@ class TextRequest:
     one, and `echo` asks for the prompt back, scored where log probabilities are wanted. `prediction` is what the answer
     is expected to be, and changes nothing but how fast it comes. `edits` are made in their order before the model reads
     it, and reported with the answer; None where none were spoken of. `toolsets`: whose tools servers are to run for the
-    model.
+    model. `unbounded`: the caller named no limit, and `max_tokens` is all that the model gives. `source`: how it was
+    written, where somebody else may have to read it, and `read` what it was before any stage changed it.
     """
 
     model: str
@@ -98,6 +113,28 @@ class TextRequest:
     prediction: str = ""
     edits: tuple[Edit, ...] | None = None
     toolsets: tuple[Toolset, ...] = ()
+    unbounded: bool = field(default=False, repr=False, compare=False)
+    source: Source | None = None
+    read: "TextRequest | None" = field(default=None, repr=False, compare=False)
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """The fields that say something else than the request did when it was read."""
+        if self.read is None:
+            return frozenset()
+        return frozenset(name for name in MEANT if getattr(self, name) != getattr(self.read, name))
+
+
+# what a request means to a model
+MEANT = (
+    "messages", "max_tokens", "system", "tools", "tool_choice", "sampling", "stop", "thinking", "output_schema",
+    "cache", "edits", "toolsets",
+)  # fmt: skip
+
+
+def sourced(request: TextRequest, source: Source) -> TextRequest:
+    """The request with how it was written."""
+    return replace(request, source=source, read=request)
 
 
 def resolve(asked: SamplingRequest, default: Sampling) -> Sampling:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from haiga.core.access import Caller
 from haiga.core.embedding import EmbeddingRequest, Embeddings
-from haiga.core.generation import Event, TextRequest
+from haiga.core.generation import Event, Form, TextRequest
 from haiga.core.load import Load
 
 if TYPE_CHECKING:
@@ -100,8 +100,9 @@ class Capabilities:
 class ModelCard:
     """What the APIs say about a model. `created` is unix seconds; `context` and `max_output` are tokens; `dimensions`
     is how many numbers its embeddings have. `precision` names how weights and cache are kept: the same request may be
-    answered otherwise under another one. `tags` are the
-    operator's, such as where it runs: keys can be held to them."""
+    answered otherwise under another one. `tags` are the operator's, such as where it runs: keys can be held to them.
+    `provider` is who runs it elsewhere, by the name it has here; empty for this server. `forms` are those in which a
+    request is handed on, and its answer back, as it was written."""
 
     name: str
     display_name: str
@@ -112,6 +113,8 @@ class ModelCard:
     dimensions: int = 0
     precision: str = ""
     tags: tuple[str, ...] = ()
+    provider: str = ""
+    forms: tuple[Form, ...] = ()
 
 
 class Engine(Protocol):
@@ -149,6 +152,19 @@ class Engine(Protocol):
         """Bytes held while started: weights, KV pool and overhead, estimated before and measured after the start."""
 
 
+class Elsewhere(Protocol):
+    """Models that another server runs."""
+
+    def engine(self, name: str) -> Engine | None:
+        """Who answers to the name; None where it is none of these models. It need not be started."""
+
+    def cards(self) -> Sequence[ModelCard]:
+        """Those of the models that are known by name."""
+
+    async def close(self) -> None:
+        """End every request under way, with Dead."""
+
+
 Ask: TypeAlias = Callable[[Caller, TextRequest], AsyncGenerator[Event, None]]
 
 
@@ -156,7 +172,8 @@ class Stage(Protocol):
     """What stands between a caller and a model, for every wire family alike: limits, records, tools, filters.
 
     A stage may refuse the request (raise before the first event), change it, answer it without asking further, ask
-    several times, or follow the events that pass. Closing its generator closes what it has asked.
+    several times, or follow the events that pass. Closing its generator closes what it has asked. One that changes
+    events or holds some back leaves out quotations (`unquoted`).
     """
 
     def answer(self, caller: Caller, request: TextRequest, ask: Ask) -> AsyncGenerator[Event, None]:

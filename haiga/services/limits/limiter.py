@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from haiga.core.access import Caller
 from haiga.core.embedding import EmbeddingRequest, Embeddings
-from haiga.core.generation import Event, Finished, Started, TextRequest, Usage
+from haiga.core.generation import Event, Finished, Quoted, Started, TextRequest, Usage
 from haiga.core.limits import Kind, Owner, Standing
 from haiga.core.ports import Ask, AskVectors, Meters
 from haiga.core.records import Price
@@ -88,7 +88,7 @@ class Limiter:
                 async for event in events:
                     if type(event) in TELLING:
                         hold.add(event)  # type: ignore[arg-type]
-                    else:
+                    elif type(event) is not Quoted:
                         hold.pieces += 1
                     yield event
         finally:
@@ -186,4 +186,4 @@ def _fitted(caller: Caller, request: TextRequest) -> TextRequest:
     most = min(held, default=request.max_tokens) // caller.origin.answers
     if request.priority == "batch" or request.max_tokens <= most:
         return request
-    return replace(request, max_tokens=most)
+    return replace(request, max_tokens=most, unbounded=False)

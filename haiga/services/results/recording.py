@@ -20,6 +20,7 @@ from haiga.core.generation import (
     InputDelta,
     Progress,
     PromptToken,
+    Quoted,
     SignatureDelta,
     Started,
     TextDelta,
@@ -42,8 +43,10 @@ class Recording:
         self._events: list[Event] = []
 
     def add(self, event: Event) -> None:
-        if isinstance(event, Progress):
+        if isinstance(event, Progress | Quoted):
             return
+        if isinstance(event, Started):
+            event = Started(event.usage)
         joined = _joined(self._events[-1], event) if self._events else None
         if joined is None:
             self._events.append(event)

@@ -10,7 +10,19 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 
-from haiga.core.generation import BlockStarted, BlockStopped, Echo, Event, Finished, Folder, Progress, Reply, Started
+from haiga.core.generation import (
+    BlockStarted,
+    BlockStopped,
+    Echo,
+    Event,
+    Finished,
+    Folder,
+    Plain,
+    Progress,
+    Reply,
+    Started,
+    unquoted,
+)
 from haiga.core.messages import Block, ServerToolResult, ServerToolUse, Text, ToolUse
 from haiga.services.tools.calls import Calls
 from haiga.services.tools.hosted import HostedTool, Outcome
@@ -39,7 +51,9 @@ class Round:
         """What the caller is shown, but for the end."""
         try:
             async with aclosing(answer) as events:
-                async for event in events:
+                async for told in events:
+                    if (event := unquoted(told)) is None:
+                        continue
                     if self._ends_calls(event):
                         for result in await self._results():
                             yield result
@@ -56,13 +70,13 @@ class Round:
             return False
         return not any(isinstance(block, ToolUse) for block in self.reply.content)
 
-    def _ends_calls(self, event: Event) -> bool:
+    def _ends_calls(self, event: Plain) -> bool:
         """Whether the calls so far have to be answered before this is said."""
         if isinstance(event, BlockStarted):
             return self._offer.tool(event.block) is None
         return isinstance(event, Finished)
 
-    def _shown(self, event: Event) -> Event:
+    def _shown(self, event: Plain) -> Plain:
         match event:
             case Started() | Progress() | Finished() | Echo():
                 self._folder.add(event)
@@ -76,7 +90,7 @@ class Round:
             self._running.append((done.id, asyncio.create_task(work, name=done.id)))
         return shown
 
-    def _open(self, event: BlockStarted) -> Event:
+    def _open(self, event: BlockStarted) -> Plain:
         block = event.block
         self._calling = self._offer.tool(block)
         if self._calling and isinstance(block, ToolUse):

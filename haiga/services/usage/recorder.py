@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from haiga.core.access import Caller
 from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.errors import HaigaError
-from haiga.core.generation import Event, Finished, Progress, Started, StopReason, TextRequest, Usage
+from haiga.core.generation import Event, Finished, Progress, Quoted, Started, StopReason, TextRequest, Usage
 from haiga.core.limits import DOLLAR
 from haiga.core.ports import Ask, AskVectors
 from haiga.core.records import SUCCEEDED, Price, Record, Tier
 
-SILENT = frozenset((Started, Progress))  # events before the answer itself
+SILENT = frozenset((Started, Progress, Quoted))  # events before the answer itself
 LONGEST = 255  # characters of what a client says of itself
 CLOSED = "cancelled"
 

@@ -3,6 +3,7 @@
 Rule: ids and the model's name are arguments; every counter is a number, never null, since clients add them up.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from haiga.core.generation import (
     Finished,
     InputDelta,
     Progress,
+    Quoted,
     Reply,
     SignatureDelta,
     Started,
@@ -39,13 +41,19 @@ from haiga.core.messages import (
 from haiga.wire.anthropic import errors
 from haiga.wire.sse import comment, frame
 from haiga.wire.usage import reused
+from haiga.wire.verbatim import renamed
 
 PING = frame({"type": "ping"})
+TYPE = re.compile(rb'^\s*\{\s*"type"\s*:\s*"(\w+)"')
 EDITS = {"tool_uses": "clear_tool_uses_20250919", "thinking_turns": "clear_thinking_20251015"}
 
 
 def write_message(reply: Reply, *, id: str, model: str) -> bytes:
-    """The whole answer, with the edits that were made of its prompt where the request speaks of some."""
+    """The whole answer, with the edits that were made of its prompt where the request speaks of some. `model` is the
+    one that was asked, for an answer that does not say whose it is."""
+    model = reply.by.model if reply.by else model
+    if reply.quoted and reply.quoted.form == "messages":
+        return renamed(reply.quoted.data, {"id": id, "model": model})
     message = _envelope(id, model)
     message["content"] = [_block(block) for block in reply.content]
     message |= _ending(reply.stop, reply.sequence)
@@ -69,12 +77,19 @@ class MessageStream:
         self._model = model
         self._open: int | None = None
         self._started = False
+        self._quotes = False
 
     def write(self, event: Event) -> bytes:
         """The frames for one event."""
+        if self._quotes:
+            return self._quoted(event)
         match event:
             case Started():
                 self._started = True
+                self._model = event.by.model if event.by else self._model
+                if event.by and event.by.form == "messages":
+                    self._quotes = True
+                    return b""
                 message = _envelope(self._id, self._model) | {"usage": _usage(event.usage)}
                 return frame({"type": "message_start", "message": message})
             case Progress():
@@ -91,7 +106,7 @@ class MessageStream:
                 return frame({"type": "content_block_stop", "index": event.index})
             case Finished():
                 return self._finish(event)
-            case Echo():
+            case Echo() | Quoted():
                 return b""
         return frame({"type": "content_block_delta", "index": event.index, "delta": _delta(event)})
 
@@ -104,6 +119,21 @@ class MessageStream:
         closing = b"" if self._open is None else frame({"type": "content_block_stop", "index": self._open})
         self._open = None
         return closing + frame(errors.envelope(error, request_id))
+
+    def _quoted(self, event: Event) -> bytes:
+        """What a provider says in this form is told as it is, the other events only tell what is open."""
+        match event:
+            case BlockStarted():
+                self._open = event.index
+            case BlockStopped():
+                self._open = None
+            case Quoted(data=data):
+                kind = TYPE.match(data)
+                name = kind[1] if kind else orjson.loads(data)["type"].encode()
+                if name == b"message_start":
+                    data = renamed(data, {"id": self._id, "model": self._model}, "message")
+                return b"event: %b\ndata: %b\n\n" % (name, data)
+        return b""
 
     def _finish(self, event: Finished) -> bytes:
         data: dict[str, Any] = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from haiga.core.errors import HaigaError, Invalid
-from haiga.core.generation import SamplingRequest, TextRequest, ThinkingRequest
+from haiga.core.generation import SamplingRequest, TextRequest, ThinkingRequest, sourced
 from haiga.core.messages import Grammar, Tool, ToolChoice
 from haiga.core.ports import ModelCard
 from haiga.wire.body import read_object
@@ -69,7 +69,10 @@ class ChatRequest:
     def choices(self, card: ModelCard) -> tuple[TextRequest, ...]:
         """One core request for each answer wanted, differing in their seeds. Raises Invalid when more tokens are asked
         for than the model gives at most."""
-        limited = replace(self.request, max_tokens=output_limit(self.max_tokens, card, self.limit_field))
+        most = output_limit(self.max_tokens, card, self.limit_field)
+        limited = replace(self.request, max_tokens=most, unbounded=self.max_tokens is None)
+        if limited.source is not None:  # an answer of several choices cannot be quoted
+            limited = sourced(limited, limited.source) if self.n == 1 else replace(limited, source=None, read=None)
         return tuple(seeded(limited, i) for i in range(self.n))
 
     def placed(self, error: Failure) -> Failure:
@@ -94,10 +97,11 @@ class ChatRequest:
 
 
 def output_limit(asked: int | None, card: ModelCard, field: str) -> int:
-    """The most tokens to generate: what was asked for, or all that the model gives."""
+    """The most tokens to generate: what was asked for, or all that the model gives. One that runs elsewhere judges for
+    itself."""
     if asked is None:
         return card.max_output
-    if asked > card.max_output:
+    if asked > card.max_output and not card.provider:
         raise Invalid(
             f"{field} is too large: {asked}. This model supports at most {card.max_output} completion tokens, whereas "
             f"you provided {asked}.",

@@ -4,6 +4,7 @@ Rule: one `ChoiceWriter` per answer turns core events into deltas and knows noth
 into chunks. Other families of the same deltas (OpenRouter) have an envelope of their own.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from haiga.core.generation import (
     Finished,
     InputDelta,
     Progress,
+    Quoted,
     Started,
     TextDelta,
     ThinkingDelta,
@@ -28,8 +30,11 @@ from haiga.wire.openai_chat.messages_in import read_arguments
 from haiga.wire.openai_chat.read import Form
 from haiga.wire.openai_chat.write import argument_text, finish_reason, free_text, logprobs_body, tier, usage_body
 from haiga.wire.sse import comment
+from haiga.wire.verbatim import renamed
 
 DONE = b"data: [DONE]\n\n"
+LAST = re.compile(rb'"choices"\s*:\s*\[\s*\]')
+NO_USAGE = re.compile(rb',\s*"usage"\s*:\s*null')
 
 
 def data_frame(data: dict[str, Any]) -> bytes:
@@ -137,11 +142,17 @@ class ChatStream:
             **tier(form),
         }
         self._usage = {"usage": None} if form.include_usage else {}
+        self._quotes = False
 
     def write(self, item: Choice | Finished) -> bytes:
         """The frames for one event; none for what the format has no place for."""
         if isinstance(item, Finished):
-            return self._end(item)
+            return DONE if self._quotes else self._end(item)
+        if isinstance(item.event, Started) and item.event.by:
+            self._head["model"] = item.event.by.model
+            self._quotes = item.event.by.form == "chat"
+        if self._quotes:
+            return self._quoted(item.event.data) if isinstance(item.event, Quoted) else b""
         if isinstance(item.event, Progress):
             return progress_comment(item.event)
         writer = self._choices.setdefault(item.index, ChoiceWriter(self._form))
@@ -154,6 +165,14 @@ class ChatStream:
     def error(self, error: HaigaError, request_id: str) -> bytes:
         """The stream's last frame after a failure; without the closing mark, since nothing was completed."""
         return data_frame(openai_errors.envelope(error))
+
+    def _quoted(self, data: bytes) -> bytes:
+        """A provider's chunk as it is. The usage, which was asked for in any case, goes to those who want it."""
+        if not self._form.include_usage:
+            if LAST.search(data):
+                return b""
+            data = NO_USAGE.sub(b"", data, count=1)
+        return b"data: %b\n\n" % renamed(data, {"id": self._head["id"], "model": self._head["model"]})
 
     def _chunk(self, item: Choice, delta: dict[str, Any]) -> bytes:
         event = item.event

@@ -15,6 +15,7 @@ from haiga.core.generation import PARTIAL, Reply, StopReason, TokenLogprob, Usag
 from haiga.core.messages import Thinking, ToolUse, text_of
 from haiga.wire.openai_chat.read import Form
 from haiga.wire.usage import reused
+from haiga.wire.verbatim import renamed
 
 BEGUN = re.compile(r'\s*\{\s*"input"\s*:\s*"')
 LEAST = -9999.0  # the API's stand-in for a log probability of minus infinity
@@ -30,7 +31,16 @@ FINISH: Mapping[StopReason, str] = {
 
 
 def write_chat(replies: Sequence[Reply], form: Form, *, id: str, model: str, created: int) -> bytes:
+    """The whole answer. `model` is the one that was asked, for an answer that does not say whose it is."""
+    quoted = replies[0].quoted
+    if quoted and quoted.form == "chat" and len(replies) == 1:
+        return renamed(quoted.data, {"id": id, "model": answering(replies, model)})
     return orjson.dumps(chat_body(replies, form, id=id, model=model, created=created))
+
+
+def answering(replies: Sequence[Reply], model: str) -> str:
+    """Who gave the answers; `model` where they do not say it."""
+    return next((reply.by.model for reply in replies if reply.by), model)
 
 
 def chat_body(replies: Sequence[Reply], form: Form, *, id: str, model: str, created: int) -> dict[str, Any]:
@@ -39,7 +49,7 @@ def chat_body(replies: Sequence[Reply], form: Form, *, id: str, model: str, crea
         "id": id,
         "object": "chat.completion",
         "created": created,
-        "model": model,
+        "model": answering(replies, model),
         "choices": [_choice(i, reply, form) for i, reply in enumerate(replies)],
         "usage": usage_body(together([reply.usage for reply in replies], len(replies))),
         "system_fingerprint": None,

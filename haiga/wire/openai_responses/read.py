@@ -110,6 +110,7 @@ class ResponseRequest:
             model=self.body.model,
             messages=conversation.messages,
             max_tokens=output_limit(self.body.max_output_tokens, card, "max_output_tokens"),
+            unbounded=self.body.max_output_tokens is None,
             system=instructions + conversation.system,
             tools=tuple(_tool(tool) for tool in self.body.tools or () if isinstance(tool, OWN_TOOLS)),
             toolsets=read_toolsets(self.body.tools or ()),

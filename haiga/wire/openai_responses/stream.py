@@ -16,6 +16,7 @@ from haiga.core.generation import (
     Event,
     Finished,
     Progress,
+    Quoted,
     Started,
     TextDelta,
     ThinkingDelta,
@@ -66,6 +67,8 @@ class ResponseWriter:
     def write(self, event: Event) -> list[Json]:
         match event:
             case Started():
+                if event.by:
+                    self._head = {**self._head, "model": event.by.model}
                 return self._begin()
             case BlockStarted(block=ServerToolResult() as result):
                 return [*self._close("completed"), *self._answer(result)]
@@ -73,7 +76,7 @@ class ResponseWriter:
                 return [*self._close("completed"), *self._start(event.block)]
             case Finished():
                 return self._finish(event)
-            case BlockStopped() | Progress() | Echo():
+            case BlockStopped() | Progress() | Echo() | Quoted():
                 return []
         return [self._placed(said) for said in self._item.grow(event)] if self._item else []
 

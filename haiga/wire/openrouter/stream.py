@@ -102,6 +102,8 @@ class RouterStream:
                 return data_frame({**self._head, "choices": [], "usage": usage, **self._note}) + DONE
         if isinstance(item.event, Progress):
             return PROCESSING
+        if isinstance(item.event, Started) and item.event.by:
+            self._head |= {"model": item.event.by.model, "provider": item.event.by.provider or PROVIDER}
         writer = self._choices.setdefault(item.index, RouterChoiceWriter(self._form, self._reasoning))
         delta = writer.delta(item.event)
         return b"" if delta is None else self._chunk(item, delta)

@@ -12,7 +12,7 @@ from haiga.core.generation import Dropped, Reply, Routed, Usage, together
 from haiga.core.messages import Block, RedactedThinking, Thinking
 from haiga.core.records import Price
 from haiga.wire.openai_chat.read import Form
-from haiga.wire.openai_chat.write import finish_reason, logprobs_body, message_body, tier
+from haiga.wire.openai_chat.write import answering, finish_reason, logprobs_body, message_body, tier
 from haiga.wire.openrouter import PROVIDER
 from haiga.wire.usage import reused
 
@@ -22,10 +22,11 @@ def write_router_chat(
 ) -> bytes:
     """`reasoning`: whether thoughts are shown."""
     usage = together([reply.usage for reply in replies], len(replies))
+    by = replies[0].by
     body = {
         "id": id,
-        "provider": PROVIDER,
-        "model": routed.model,
+        "provider": (by and by.provider) or PROVIDER,
+        "model": answering(replies, routed.model),
         "object": "chat.completion",
         "created": created,
         "choices": [_choice(i, reply, form, reasoning) for i, reply in enumerate(replies)],

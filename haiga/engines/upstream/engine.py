@@ -1,0 +1,209 @@
+"""One model of an upstream as an Engine.
+
+Rule: a request in a form that the upstream speaks goes there as it was written, and its answer is quoted beside its
+events; any other is translated through core values. Nothing of an answer is told before the upstream has begun it.
+"""
+
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import httpx
+
+from haiga.core.errors import Busy, Failed, HaigaError, Invalid, Unsupported
+from haiga.core.generation import Event, Finished, Form, Served, TextRequest
+from haiga.core.load import Load
+from haiga.core.ports import ModelCard
+from haiga.core.upstreams import KnownModel, Upstream
+from haiga.engines.upstream.breaker import Breakers
+from haiga.engines.upstream.estimate import estimate
+from haiga.engines.upstream.line import Line, Post, pieces
+from haiga.text.known_tools import known
+from haiga.wire.upstream import chat_told, messages_told
+from haiga.wire.upstream.chat_asked import chat_body
+from haiga.wire.upstream.limits import read_standing
+from haiga.wire.upstream.messages_asked import count_body, messages_body
+from haiga.wire.upstream.reading import read_json
+from haiga.wire.upstream.sse import Frames
+
+FORMS: dict[str, tuple[Form, ...]] = {
+    "anthropic": ("messages",),
+    "openai": ("chat",),
+    "openrouter": ("chat", "messages"),
+}
+CONTEXT, OUTPUT = 1_000_000, 128_000  # tokens, where an upstream does not tell
+MODEST = 8192  # tokens of an answer that is not bounded, where a bound has to be named and the model's is not known
+VERSION = "2023-06-01"
+REQUEST_ID = ("request-id", "x-request-id", "x-generation-id")
+TROUBLE = (Failed, Busy)  # errors that are the upstream's own
+
+
+class Reader(Protocol):
+    """One stream of a family."""
+
+    ended: bool
+
+    def read(self, data: bytes) -> Iterator[Event]:
+        """The events that one frame means."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """Requests of one upstream that are under way."""
+
+    running: int = 0
+
+
+class UpstreamEngine:
+    """The model called `name` here and `theirs` there."""
+
+    def __init__(
+        self, name: str, theirs: str, line: Line, breakers: Breakers, counts: Counts, told: KnownModel | None
+    ) -> None:
+        self._theirs = theirs
+        self._line = line
+        self._breakers = breakers
+        self._counts = counts
+        self._known = told or KnownModel(theirs)
+        self._card = card(name, line.upstream, self._known)
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    @property
+    def memory(self) -> int:
+        return 0
+
+    @property
+    def busy(self) -> int:
+        return self._counts.running
+
+    @property
+    def load(self) -> Load:
+        return Load(running=self._counts.running)
+
+    async def start(self) -> None:
+        """It runs elsewhere."""
+
+    async def close(self) -> None:
+        """Its connections are the upstream's."""
+
+    async def count(self, request: TextRequest) -> int:
+        """As Anthropic counts, where it can be asked; an estimate elsewhere, and where it fails."""
+        if self._line.upstream.kind != "anthropic":
+            return estimate(request)
+        post = Post("/v1/messages/count_tokens", count_body(request, self._theirs), _versioned(request))
+        try:
+            async with self._line.sent(post) as response:
+                tokens = read_json(await self._line.whole(response)).get("input_tokens")
+        except Invalid:
+            raise
+        except HaigaError:
+            return estimate(request)
+        return tokens if isinstance(tokens, int) else estimate(request)
+
+    async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
+        if request.raw is not None:
+            raise Unsupported(f"{self._card.name} takes conversations only, no bare prompts", field="prompt")
+        form = self._form(request)
+        post = self._post(request, form)
+        self._breakers.admit(self._card.name)
+        self._counts.running += 1
+        try:
+            async with aclosing(self._answer(post, form, self._quotes(request, form))) as events:
+                async for event in events:
+                    yield event
+        except TROUBLE:
+            self._breakers.failed(self._card.name)
+            raise
+        else:
+            self._breakers.answered(self._card.name)
+        finally:
+            self._counts.running -= 1
+
+    def _form(self, request: TextRequest) -> Form:
+        spoken = FORMS[self._line.upstream.kind]
+        written = request.source.form if request.source else None
+        return written if written in spoken else spoken[0]
+
+    def _quotes(self, request: TextRequest, form: Form) -> Form | None:
+        return form if request.source and request.source.form == form else None
+
+    def _post(self, request: TextRequest, form: Form) -> Post:
+        kind = self._line.upstream.kind
+        if form == "messages":
+            most = self._known.max_output or MODEST
+            path = "/v1/messages" if kind == "anthropic" else "/messages"
+            return Post(path, messages_body(request, self._theirs, most=most), _versioned(request))
+        plain = replace(request, tools=tuple(map(known, request.tools)))
+        return Post("/chat/completions", chat_body(plain, self._theirs, router=kind == "openrouter"), {})
+
+    async def _answer(self, post: Post, form: Form, quotes: Form | None) -> AsyncGenerator[Event, None]:
+        async with self._line.sent(post) as response:
+            by = self._served(response, quotes)
+            if _is_json(response):
+                read = messages_told.read_whole if form == "messages" else chat_told.read_whole
+                for event in read(await self._line.whole(response), by):
+                    yield event
+                return
+            reader = messages_told.MessageReader(by) if form == "messages" else chat_told.ChatReader(by)
+            async with aclosing(self._streamed(response, reader)) as events:
+                async for event in events:
+                    yield event
+
+    async def _streamed(self, response: httpx.Response, reader: Reader) -> AsyncGenerator[Event, None]:
+        name = self._line.upstream.name
+        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            raise Failed(f"{name} answered with something else than a stream of events", code="upstream_failed")
+        frames = Frames()
+        async for piece in pieces(response):
+            for data in frames.feed(piece):
+                for event in reader.read(data):
+                    yield event
+                    if isinstance(event, Finished):
+                        return
+        if isinstance(reader, chat_told.ChatReader):
+            for event in reader.finish():
+                yield event
+        elif not reader.ended:
+            raise Failed(f"{name} broke off its answer", code="upstream_failed")
+
+    def _served(self, response: httpx.Response, quotes: Form | None) -> Served:
+        headers = response.headers
+        id = next((headers[name] for name in REQUEST_ID if name in headers), None)
+        return Served(
+            self._card.name,
+            self._line.upstream.name,
+            id and id[:255],
+            read_standing(headers, time.time()),
+            quotes,
+        )
+
+
+def card(name: str, upstream: Upstream, told: KnownModel) -> ModelCard:
+    """What the APIs say of an upstream's model. What it does not tell of itself is not held against it."""
+    return ModelCard(
+        name,
+        told.display_name or name,
+        told.created or upstream.added_at,
+        told.context or CONTEXT,
+        told.max_output or OUTPUT,
+        told.capabilities,
+        provider=upstream.name,
+        forms=FORMS[upstream.kind],
+    )
+
+
+def _versioned(request: TextRequest) -> dict[str, str]:
+    """The version and the betas under which the request was written; the older version, which takes what other
+    families ask for, for one that was not written in this form."""
+    source = request.source
+    written = source.headers if source and source.form == "messages" else {}
+    return {"anthropic-version": VERSION, **written}
+
+
+def _is_json(response: httpx.Response) -> bool:
+    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower() == "application/json"

@@ -1,0 +1,105 @@
+"""All upstreams together; implements core.ports.Elsewhere.
+
+Rule: a name goes to the first upstream that offers it. An offline server asks none but those on this machine.
+"""
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from haiga.core.errors import Unsupported
+from haiga.core.generation import Event, TextRequest
+from haiga.core.load import Load
+from haiga.core.ports import Engine, ModelCard
+from haiga.core.upstreams import KnownModel, Upstream
+from haiga.engines.upstream.breaker import Breakers
+from haiga.engines.upstream.engine import Counts, UpstreamEngine, card
+from haiga.engines.upstream.line import Line
+
+
+class Upstreams:
+    """`keys` are by an upstream's name. `clock` gives seconds, for breakers."""
+
+    def __init__(
+        self,
+        upstreams: Sequence[Upstream],
+        keys: Mapping[str, str] | None = None,
+        *,
+        offline: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        keys = keys or {}
+        self._lines = [Line(upstream, keys.get(upstream.name)) for upstream in upstreams]
+        self._breakers = {upstream.name: Breakers(clock) for upstream in upstreams}
+        self._counts = {upstream.name: Counts() for upstream in upstreams}
+        self._known = {upstream.name: {told.name: told for told in upstream.known} for upstream in upstreams}
+        self._offline = offline
+
+    def engine(self, name: str) -> Engine | None:
+        """Who answers to the name; one that refuses, where this server is offline."""
+        for line in self._lines:
+            upstream = line.upstream
+            if theirs := upstream.theirs(name):
+                told = self._known[upstream.name].get(theirs)
+                if self._offline and not is_here(upstream.url):
+                    return Unreached(name, upstream, told or KnownModel(theirs))
+                made = (self._breakers[upstream.name], self._counts[upstream.name])
+                return UpstreamEngine(name, theirs, line, *made, told)
+        return None
+
+    def cards(self) -> list[ModelCard]:
+        """The models that are known by name, an upstream's together; of two that are called alike here, the first."""
+        found: dict[str, ModelCard] = {}
+        for line in self._lines:
+            upstream = line.upstream
+            if self._offline and not is_here(upstream.url):
+                continue
+            for name, told in _offered(upstream, self._known[upstream.name]):
+                found.setdefault(name, card(name, upstream, told))
+        return list(found.values())
+
+    async def close(self) -> None:
+        await asyncio.gather(*(line.close() for line in self._lines))
+
+
+def _offered(upstream: Upstream, known: Mapping[str, KnownModel]) -> list[tuple[str, KnownModel]]:
+    named = [(here, known.get(there, KnownModel(there))) for here, there in upstream.models if "*" not in here]
+    return [*named, *((name, told) for told in known.values() if (name := upstream.ours(told.name)))]
+
+
+class Unreached:
+    """A model of an upstream that an offline server does not ask."""
+
+    def __init__(self, name: str, upstream: Upstream, told: KnownModel) -> None:
+        self._upstream = upstream
+        self.card = card(name, upstream, told)
+        self.memory = self.busy = 0
+        self.load = Load()
+
+    async def start(self) -> None:
+        """There is nothing to start."""
+
+    async def close(self) -> None:
+        """There is nothing to end."""
+
+    async def count(self, request: TextRequest) -> int:
+        raise self._refusal()
+
+    async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
+        raise self._refusal()
+        yield
+
+    def _refusal(self) -> Unsupported:
+        where = f"model {self.card.name} is run by the upstream {self._upstream.name}"
+        return Unsupported(f"{where}, and this server is offline", field="model", code="upstream_offline")
+
+
+def is_here(url: str) -> bool:
+    """Whether an address is on this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,276 @@
+"""Answers of a Chat Completions API as core events: its chunks, or a whole completion.
+
+Rule: the order that core/generation draws holds whatever arrives. The first call is told as it comes; what is
+interleaved with it (further calls, text) waits for its end, since an answer's blocks stand one after the other.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from haiga.core.errors import Failed
+from haiga.core.generation import (
+    BlockStarted,
+    BlockStopped,
+    Event,
+    Finished,
+    InputDelta,
+    Quoted,
+    Served,
+    SignatureDelta,
+    Started,
+    StopReason,
+    TextDelta,
+    ThinkingDelta,
+    TokenLogprob,
+    Usage,
+)
+from haiga.core.messages import RedactedThinking, Text, Thinking, ToolUse
+from haiga.wire.upstream.errors import told_error
+from haiga.wire.upstream.reading import count, read_json
+
+DONE = b"[DONE]"
+STOPS: Mapping[str, StopReason] = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+MOST_CALLS = 1000
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call of the answer, its arguments so far, and whether it has been told that it began."""
+
+    id: str
+    name: str = ""
+    pieces: list[str] = field(default_factory=list)
+
+
+class ChatReader:
+    """One stream. `by` is who answers; with a form in it, the chunks are quoted as well."""
+
+    def __init__(self, by: Served) -> None:
+        self._by = by
+        self._begun = False
+        self._open: Text | Thinking | ToolUse | None = None
+        self._next = 0
+        self._calls: dict[int, _Call] = {}
+        self._told = 0  # calls whose blocks are closed
+        self._late: list[str] = []  # text behind a call
+        self._finish: str | None = None
+        self._refused = False
+        self._usage = Usage()
+        self.ended = False
+
+    def read(self, data: bytes) -> Iterator[Event]:
+        """What the data of one server-sent event means. Raises Failed for what cannot be, and what an error says."""
+        if self.ended:
+            return
+        if data.strip() == DONE:
+            yield from self.finish()
+            return
+        said = read_json(data)
+        if said.get("error"):
+            raise told_error(said, None, {}, self._by.provider)
+        if not self._begun:
+            self._begun = True
+            yield Started(Usage(), self._by)
+        yield from self._meant(said)
+        if self._by.form:
+            yield Quoted("chat", data if b"\n" not in data else orjson.dumps(said))
+
+    def finish(self) -> Iterator[Event]:
+        """The end of the stream, which some servers do not mark. Raises Failed when the answer has not come to one."""
+        if self.ended:
+            return
+        if self._finish is None:
+            raise Failed(f"{self._by.provider} broke off its answer")
+        yield from self._rest()
+        self.ended = True
+        yield Finished(self._stop(), self._usage)
+
+    def _stop(self) -> StopReason:
+        if self._refused:
+            return "refusal"
+        return "tool_use" if self._calls and self._finish == "stop" else STOPS.get(self._finish or "", "end_turn")
+
+    def _meant(self, said: Mapping[str, Any]) -> Iterator[Event]:
+        if isinstance(said.get("usage"), dict):
+            self._usage = read_usage(said["usage"])
+        for choice in said.get("choices") or ():
+            if isinstance(choice, dict) and not choice.get("index"):
+                yield from self._grown(choice)
+
+    def _grown(self, choice: Mapping[str, Any]) -> Iterator[Event]:
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            yield from self._thoughts(delta)
+            yield from self._texts(delta, read_logprobs(choice.get("logprobs")))
+            yield from self._called(delta)
+        if choice.get("finish_reason"):
+            self._finish = str(choice["finish_reason"])
+
+    def _thoughts(self, delta: Mapping[str, Any]) -> Iterator[Event]:
+        details = delta.get("reasoning_details")
+        if isinstance(details, list) and details:
+            for detail in details:
+                yield from self._detail(detail) if isinstance(detail, dict) else ()
+            return
+        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        if isinstance(thought, str) and thought:
+            yield from self._in(Thinking(""))
+            yield ThinkingDelta(self._next - 1, thought)
+
+    def _detail(self, detail: Mapping[str, Any]) -> Iterator[Event]:
+        thought, signature = detail.get("text") or detail.get("summary"), detail.get("signature")
+        if detail.get("type") == "reasoning.encrypted" and isinstance(detail.get("data"), str):
+            yield from self._close()
+            yield BlockStarted(self._next, RedactedThinking(detail["data"]))
+            yield BlockStopped(self._next)
+            self._next += 1
+            return
+        if isinstance(thought, str) and thought:
+            yield from self._in(Thinking(""))
+            yield ThinkingDelta(self._next - 1, thought)
+        if isinstance(signature, str) and signature and isinstance(self._open, Thinking):
+            yield SignatureDelta(self._next - 1, signature)
+            yield from self._close()
+
+    def _texts(self, delta: Mapping[str, Any], logprobs: tuple[TokenLogprob, ...]) -> Iterator[Event]:
+        text, refusal = delta.get("content"), delta.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            self._refused, text = True, (text or "") + refusal
+        if not isinstance(text, str) or not text:
+            return
+        if self._calls:
+            self._late.append(text)
+            return
+        yield from self._in(Text(""))
+        yield TextDelta(self._next - 1, text, logprobs)
+
+    def _called(self, delta: Mapping[str, Any]) -> Iterator[Event]:
+        calls = delta.get("tool_calls") or ()
+        if isinstance(delta.get("function_call"), dict):
+            calls = [{"index": 0, "id": "call_0", "function": delta["function_call"]}]
+        for call in calls:
+            if isinstance(call, dict):
+                yield from self._piece(call)
+
+    def _piece(self, said: Mapping[str, Any]) -> Iterator[Event]:
+        at = said.get("index")
+        at = at if isinstance(at, int) and 0 <= at < MOST_CALLS else len(self._calls)
+        call = self._calls.setdefault(at, _Call(f"call_{at}"))
+        if isinstance(said.get("id"), str) and said["id"]:
+            call.id = said["id"]
+        function = said.get("function") or said.get("custom")
+        function = function if isinstance(function, dict) else {}
+        call.name = call.name or str(function.get("name") or "")
+        piece = function.get("arguments")
+        if isinstance(said.get("custom"), dict):
+            piece = orjson.dumps({"input": str(function.get("input") or "")}).decode()
+        first = at == min(self._calls)
+        if first and call.name and not isinstance(self._open, ToolUse) and not self._told:
+            yield from self._in(ToolUse(call.id, call.name, {}))
+        if isinstance(piece, str) and piece:
+            if first and isinstance(self._open, ToolUse):
+                yield InputDelta(self._next - 1, piece)
+            else:
+                call.pieces.append(piece)
+
+    def _rest(self) -> Iterator[Event]:
+        """What waited: further calls in their order, then the text that came among them."""
+        waiting = [self._calls[at] for at in sorted(self._calls)]
+        if isinstance(self._open, ToolUse):
+            waiting = waiting[1:]
+        yield from self._close()
+        for call in waiting:
+            yield BlockStarted(self._next, ToolUse(call.id, call.name, {}))
+            if call.pieces:
+                yield InputDelta(self._next, "".join(call.pieces))
+            yield BlockStopped(self._next)
+            self._next += 1
+        if self._late:
+            yield from self._in(Text(""))
+            yield TextDelta(self._next - 1, "".join(self._late))
+        yield from self._close()
+
+    def _in(self, block: Text | Thinking | ToolUse) -> Iterator[Event]:
+        """Have a block of that kind open."""
+        if type(self._open) is type(block):
+            return
+        yield from self._close()
+        self._open = block
+        yield BlockStarted(self._next, block)
+        self._next += 1
+
+    def _close(self) -> Iterator[Event]:
+        if self._open is not None:
+            self._open = None
+            yield BlockStopped(self._next - 1)
+
+
+def read_whole(data: bytes, by: Served) -> Iterator[Event]:
+    """The events of a whole completion: of its first choice. Raises Failed for what is none."""
+    said = read_json(data)
+    if said.get("error"):
+        raise told_error(said, None, {}, by.provider)
+    choices = said.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise Failed(f"{by.provider} answered with something else than a completion")
+    choice = choices[0]
+    message = choice.get("message")
+    delta = dict(message) if isinstance(message, dict) else {}
+    if isinstance(delta.get("tool_calls"), list):
+        delta["tool_calls"] = [
+            call | {"index": i} for i, call in enumerate(delta["tool_calls"]) if isinstance(call, dict)
+        ]
+    reader = ChatReader(replace(by, form=None))
+    chunk = {"choices": [{**choice, "index": 0, "delta": delta}], "usage": said.get("usage")}
+    *events, end = [*reader.read(orjson.dumps(chunk)), *reader.finish()]
+    assert isinstance(end, Finished)
+    yield Started(replace(end.usage, output=0, thinking=0), by)
+    yield from events[1:]
+    if by.form:
+        yield Quoted("chat", data, whole=True)
+    yield end
+
+
+def read_usage(said: Mapping[str, Any]) -> Usage:
+    """Cached tokens are part of the prompt's, as are those that were written to the cache."""
+    prompt, details = count(said.get("prompt_tokens")), said.get("prompt_tokens_details")
+    details = details if isinstance(details, dict) else {}
+    spent = said.get("completion_tokens_details")
+    spent = spent if isinstance(spent, dict) else {}
+    read = min(prompt, count(details.get("cached_tokens")))
+    written = min(prompt - read, count(details.get("cache_write_tokens")))
+    return Usage(
+        input=prompt - read - written,
+        creation_5m=written,
+        cache_read=read,
+        output=count(said.get("completion_tokens")),
+        thinking=count(spent.get("reasoning_tokens")),
+        accepted=count(spent.get("accepted_prediction_tokens")),
+        rejected=count(spent.get("rejected_prediction_tokens")),
+    )
+
+
+def read_logprobs(said: Any) -> tuple[TokenLogprob, ...]:
+    """Log probabilities as the API tells them; ids of tokens it does not tell."""
+    content = said.get("content") if isinstance(said, dict) else None
+    return tuple(_scored(token) for token in content or () if isinstance(token, dict))
+
+
+def _scored(token: Mapping[str, Any]) -> TokenLogprob:
+    tops: Sequence[Any] = token.get("top_logprobs") or ()
+    top = tuple((0, str(each.get("token")), _number(each)) for each in tops if isinstance(each, dict))
+    return TokenLogprob(0, str(token.get("token")), _number(token), top)
+
+
+def _number(token: Mapping[str, Any]) -> float:
+    value = token.get("logprob")
+    return float(value) if isinstance(value, int | float) else 0.0
