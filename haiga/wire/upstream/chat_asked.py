@@ -6,6 +6,7 @@ that it cannot carry is refused, since an answer that passes over it would be wr
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, TypeAlias
 
@@ -34,7 +35,9 @@ from haiga.core.messages import (
     ToolUse,
     UrlSource,
 )
+from haiga.core.pictures import Picture
 from haiga.wire.openai_chat.write import argument_text
+from haiga.wire.upstream.png import as_file
 
 Json: TypeAlias = dict[str, Any]
 # what this server does itself, and has no meaning elsewhere
@@ -236,6 +239,8 @@ def _part(path: str, block: Block) -> list[Json]:
             return [_image(f"data:{kind};base64,{data}", block)]
         case Image(source=UrlSource(url=url)):
             return [_image(url, block)]
+        case Image(source=Picture() as picture):
+            return _part(path, replace(block, source=as_file(picture)))
         case Document():
             return _document(path, block)
         case SearchResult():

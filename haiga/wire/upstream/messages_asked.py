@@ -16,8 +16,10 @@ from haiga.core.messages import (
     BlocksSource,
     CacheMark,
     Document,
+    DocumentSource,
     FileSource,
     Image,
+    ImageSource,
     Message,
     Opaque,
     RedactedThinking,
@@ -32,6 +34,8 @@ from haiga.core.messages import (
     ToolUse,
     UrlSource,
 )
+from haiga.core.pictures import Picture
+from haiga.wire.upstream.png import as_file
 from haiga.wire.verbatim import renamed
 
 Json: TypeAlias = dict[str, Any]
@@ -234,8 +238,10 @@ def _document(block: Document | SearchResult) -> Json:
     return {"type": "document", "source": _source(block.source), **told, **cited}
 
 
-def _source(source: Base64Source | UrlSource | FileSource | TextSource | BlocksSource) -> Json:
+def _source(source: ImageSource | DocumentSource) -> Json:
     match source:
+        case Picture():
+            return _source(as_file(source))
         case Base64Source():
             return {"type": "base64", "media_type": source.media_type, "data": source.data}
         case UrlSource():
