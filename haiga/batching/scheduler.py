@@ -294,7 +294,8 @@ class Scheduler:
         tokens = [*sequence.tokens[sequence.computed : end], *draft]
         reached, sampled = self.pool.blocks_for(end + len(draft)), sequence.wanted(end) + len(draft)
         local = sequence.local[: reached - sequence.skipped]
-        return Row(tokens, sequence.computed, sequence.blocks[:reached], sampled, local, sequence.skipped)
+        pictures = sequence.request.pictures
+        return Row(tokens, sequence.computed, sequence.blocks[:reached], sampled, local, sequence.skipped, pictures)
 
     def _age(self, served: set[int]) -> None:
         """Rule 2: count the plans that left the oldest batch sequence out; promote it when they are too many."""

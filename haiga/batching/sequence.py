@@ -5,13 +5,14 @@ keys and values are in its blocks), and a gap between the two which steps close.
 is sampled, and there is a gap of one again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from collections.abc import Sequence as Items
 from dataclasses import dataclass, field, replace
 
 from haiga.batching.blocks import address, root
 from haiga.batching.speculation import Drafter
 from haiga.core.generation import Priority, StopReason, Usage
+from haiga.core.pictures import Seen
 
 ONE_HOUR = 3600.0
 
@@ -29,9 +30,8 @@ class Request:
     """What a sequence is to do.
 
     prompt: token ids, at least one. max_tokens: 0 only fills the cache. end: ids that end the answer. salt: what must
-    not share KV blocks differs here (workspace, adapter). images: the hash of each picture, all of one length, by
-    the offset of its first placeholder token. prediction: token ids that the answer is expected to follow. scored:
-    the log probabilities of the prompt's own tokens are wanted.
+    not share KV blocks differs here (workspace, adapter). pictures: in the order of their places. prediction: token
+    ids that the answer is expected to follow. scored: the log probabilities of the prompt's own tokens are wanted.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Request:
     priority: Priority = "interactive"
     salt: bytes = b""
     breakpoints: tuple[Breakpoint, ...] = ()
-    images: Mapping[int, bytes] = field(default_factory=dict)
+    pictures: tuple[Seen, ...] = ()
     prediction: tuple[int, ...] = ()
     scored: bool = False
 
@@ -91,14 +91,18 @@ class Sequence:
         while len(self._addresses) <= index:
             start = len(self._addresses) * self.block_size
             end = start + self.block_size
-            pictures = b"".join(self._pictures(start, end)) if self.request.images else b""
+            pictures = b"".join(self._pictures(start, end)) if self.request.pictures else b""
             parent = self._addresses[-1] if self._addresses else root(self.request.salt)
             self._addresses.append(address(parent, self.tokens[start:end], pictures))
         return self._addresses[index]
 
     def _pictures(self, start: int, end: int) -> Iterator[bytes]:
-        images = self.request.images
-        return (offset.to_bytes(8, "little") + images[offset] for offset in sorted(images) if start <= offset < end)
+        """What tells the pictures that begin between two places, all digests being of one length."""
+        return (
+            seen.first.to_bytes(8, "little") + seen.digest
+            for seen in self.request.pictures
+            if start <= seen.first < end
+        )
 
     def addresses(self, count: int) -> Iterator[bytes]:
         """The addresses of the first `count` blocks, hashed as they are asked for."""

@@ -25,6 +25,8 @@ class Decoder:
     layer: from a graph, what the layer's tensors' names begin with, its number and x [T, hidden] to [T, hidden].
     norm: before the head. tied: whether the head is the embedding's table; None: where the file has no other.
     horizon: how far the layers that are `local` see, whose keys and values are kept apart; None: there are no such.
+    sees: how many times a picture's features enter: 0 for a decoder that reads text alone, 1 for one that takes them
+    in place of embeddings, one more for each of the first layers whose states they are added to.
     embed_scale, logit_scale: what embeddings and logits are multiplied by; logit_cap: how far logits may go (0: ever).
     """
 
@@ -37,6 +39,7 @@ class Decoder:
     embed_scale: float = 1.0
     logit_scale: float = 1.0
     logit_cap: float = 0.0
+    sees: int = 0
 
 
 Read = Callable[[Fields, str, int], Decoder]
@@ -44,7 +47,7 @@ Read = Callable[[Fields, str, int], Decoder]
 
 def build_decoder(weights: Weights, decoder: Decoder, name: str) -> ov.Model:
     """The paged graph of a checkpoint. Raises Invalid for what does not fit, naming the tensor."""
-    names, graph = find_names(weights.checkpoint), PagedGraph(weights, decoder.local)
+    names, graph = find_names(weights.checkpoint), PagedGraph(weights, decoder.local, _features(decoder))
     x = _norm(graph, decoder, names, graph.sample(_layers(graph, decoder, names)))
     table, geometry = _head(weights.checkpoint, names, decoder), decoder.geometry
     logits = graph.scaled(graph.head(x, table, geometry.hidden, geometry.vocabulary), decoder.logit_scale)
@@ -59,10 +62,16 @@ def decoder_states(graph: Graph, decoder: Decoder) -> Node:
 
 def _layers(graph: Graph, decoder: Decoder, names: "Names") -> Node:
     x = graph.embed(names.embedding, decoder.geometry.vocabulary, decoder.geometry.hidden)
-    x = graph.scaled(x, decoder.embed_scale)
+    x = graph.picture(graph.scaled(x, decoder.embed_scale))
     for number in range(decoder.geometry.layers):
         x = decoder.layer(graph, f"{names.prefix}layers.{number}.", number, x)
+        if number + 1 < decoder.sees:
+            x = graph.picture_again(x, number + 1)
     return x
+
+
+def _features(decoder: Decoder) -> tuple[int, int] | None:
+    return (decoder.geometry.hidden, decoder.sees) if decoder.sees else None
 
 
 def _norm(graph: Graph, decoder: Decoder, names: "Names", x: Node) -> Node:

@@ -4,7 +4,6 @@ Rule: config.json, generation_config.json and the weight files' headers only; ev
 memory and context comes from here.
 """
 
-import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -18,13 +17,13 @@ from haiga.models.geometry import read_geometry
 from haiga.models.gguf import GGUF
 from haiga.models.ir import ir_file, is_ir
 from haiga.models.load import BLOCK, CacheType
+from haiga.models.parts import SIGHT
 from haiga.models.registry import DECODERS, find_architecture, unused_places
 from haiga.models.sources import open_tensors
 from haiga.models.weights import Packing, Tensors
 from haiga.models.weights.checkpoint import text_fields
 from haiga.models.weights.packing import packed_bytes
 
-_SIGHT = re.compile(r"(^|\.)(vision_tower|vision_model|multi_modal_projector)\.")
 _TABLES = ("embed_tokens.weight", "lm_head.weight", "output.weight")
 
 Shape = tuple[int, ...]
@@ -138,7 +137,7 @@ def _stored_bytes(directory: Path, tensors: Tensors | None) -> int:
 def _shapes(tensors: Tensors) -> dict[str, Shape]:
     """The matrices by name; of a model that sees pictures too, the decoder's alone."""
     shapes = {name: tensors.entry(name).shape for name in tensors}
-    return {name: shape for name, shape in shapes.items() if len(shape) == 2 and not _SIGHT.search(name)}
+    return {name: shape for name, shape in shapes.items() if len(shape) == 2 and not SIGHT.search(name)}
 
 
 def _size(file: Path) -> int:

@@ -184,6 +184,14 @@ class Graph:
         """Attention of q [T, query * size] over keys and values [T, key_value * size]: [T, query * size]."""
         raise NotImplementedError
 
+    def picture(self, x: Node) -> Node:
+        """Embeddings [T, hidden] with pictures' features in their places, where the graph takes pictures."""
+        return x
+
+    def picture_again(self, x: Node, turn: int) -> Node:
+        """States [T, hidden] with the `turn`-th part of pictures' features added in their places."""
+        return x
+
     def model(self, output: Node, called: str, name: str) -> ov.Model:
         """The finished model; its one output is `output`, under the name `called`."""
         output.output(0).get_tensor().set_names({called})
@@ -216,10 +224,18 @@ class PagedGraph(Graph):
 
     ids, positions [T]; sampled [R] indices into T. The local tables' names begin with `local_`; where attention keeps
     to chunks, a sequence that crosses from one to the next stands there as two.
+
+    features: (hidden, parts) of a decoder that sees: P of the step's tokens stand for parts of pictures, at
+    `feature_places` [P] in T, and `features` [P, parts * hidden] are theirs.
     """
 
-    def __init__(self, weights: Weights, local: Sequence[bool] = ()) -> None:
+    def __init__(self, weights: Weights, local: Sequence[bool] = (), features: tuple[int, int] | None = None) -> None:
         super().__init__(weights)
+        self._features: list[Node] = []
+        if features is not None:
+            hidden, parts = features
+            self._places = self._input("feature_places", [-1], ov.Type.i64)
+            self._features = self.split(self._input("features", [-1, parts * hidden], ov.Type.f32), *[hidden] * parts)
         self.ids = self._input("input_ids", [-1], ov.Type.i64)
         self.positions = self._input("position_ids", [-1], ov.Type.i64)
         self._tables = {"": self._make_tables("")}
@@ -258,6 +274,18 @@ class PagedGraph(Graph):
         info["num_k_heads"] = info["num_v_heads"] = heads.key_value
         info["k_head_size"] = info["v_head_size"] = heads.size
         return node.output(0)  # the others are scores
+
+    def picture(self, x: Node) -> Node:
+        """The step's features in place of embeddings."""
+        if not self._features:
+            return x
+        return op.scatter_update(x, self._places, self._features[0], constant(0, np.int64))
+
+    def picture_again(self, x: Node, turn: int) -> Node:
+        """The step's features, their `turn`-th part, added."""
+        axis = constant(0, np.int64)
+        added = op.add(op.gather(x, self._places, axis), self._features[turn])
+        return op.scatter_update(x, self._places, added, axis)
 
     def sample(self, x: Node) -> Node:
         """The sampled positions alone: [T, n] to [R, n]."""

@@ -12,10 +12,11 @@ from haiga.models.weights import Packing, Tensors
 from haiga.models.weights.packing import packed_bytes
 
 _EXPERT = re.compile(r".*\.experts\.(\d+)\..*")
+SIGHT = re.compile(r"(^|\.)(vision_tower|vision_model|visual|multi_modal_projector|connector|image_newline)(\.|$)")
 _PARTS = (  # the first that fits
+    ("sight", re.compile(rf"(.*)?{SIGHT.pattern}.*")),
     ("embedding and head", re.compile(r".*(embed_tokens|embeddings|lm_head|output)\.weight|.*embeddings\..*")),
     ("experts", _EXPERT),
-    ("sight", re.compile(r"(.*\.)?(vision_tower|vision_model|multi_modal_projector)\..*")),
     ("norms and biases", re.compile(r".*(norm\w*\.weight|\.bias|sinks)", re.IGNORECASE)),
     ("attention", re.compile(r".*attn?\w*\..*|.*attention\..*")),
 )
@@ -41,6 +42,11 @@ def list_parts(tensors: Tensors, packing: Packing) -> list[Part]:
     return [Part(name, counts[name], sizes[name]) for name in order if counts[name]]
 
 
+def sight_bytes(shape: tuple[int, ...], packing: Packing) -> int:
+    """Bytes of one of a tower's tensors, where the decoder is in that packing."""
+    return prod(shape) * (4 if packing == "f32" else 2)
+
+
 def count_experts(tensors: Tensors) -> int:
     """Experts of a layer; 0 for a model without them."""
     return len({match[1] for name in tensors if (match := _EXPERT.fullmatch(name))})
@@ -48,8 +54,10 @@ def count_experts(tensors: Tensors) -> int:
 
 def _size(tensors: Tensors, name: str, part: str, packing: Packing) -> int:
     shape, form = tensors.entry(name).shape, tensors.grouped(name)
-    if len(shape) != 2 or part in ("norms and biases", "sight"):
-        return 4 * prod(shape) if part != "sight" else 0
+    if part == "sight":
+        return sight_bytes(shape, packing)
+    if len(shape) != 2 or part == "norms and biases":
+        return 4 * prod(shape)
     if packing == "kept" and form is not None:
         return sum(form.sizes(*shape))
     return packed_bytes(shape, "int8" if packing == "int4" and part == "embedding and head" else packing)

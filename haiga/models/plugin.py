@@ -37,6 +37,19 @@ def compile_model(model: ov.Model, weights: Weights | None, cache: CacheType, th
         raise Invalid(f"the model cannot be compiled ({explain(problem)})") from problem
 
 
+def compile_tower(model: ov.Model, weights: Weights, threads: int) -> ov.CompiledModel:
+    """Compile a tower; the rest as `compile_model`. Raises Invalid when the plugin refuses it."""
+    core = ov.Core()
+    precision = _precision(core, weights)
+    properties = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    if threads:
+        properties |= {"INFERENCE_NUM_THREADS": str(threads), "ENABLE_CPU_PINNING": "NO"}
+    try:
+        return core.compile_model(model, "CPU", properties)
+    except RuntimeError as problem:
+        raise Invalid(f"the vision tower cannot be compiled ({explain(problem)})") from problem
+
+
 def explain(problem: RuntimeError) -> str:
     """The line that says what is wrong: the last that is not empty."""
     return next((line.strip() for line in reversed(str(problem).splitlines()) if line.strip()), "no reason given")

@@ -5,6 +5,7 @@ the one that builds such an encoder's states.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import openvino as ov
 
@@ -27,6 +28,12 @@ from haiga.models.phi import read_phi
 from haiga.models.weights import Weights
 
 States = Callable[[Graph, str, int], Node]
+
+
+def _seeing(read: Read, name: str) -> Read:
+    """The decoder of a model that sees: one of architecture `name`, with pictures among its tokens."""
+    return lambda config, _, context: replace(read(config, name, context), sees=1)
+
 
 DECODERS: dict[str, Read] = {
     "LlamaForCausalLM": read_llama,
@@ -53,6 +60,8 @@ DECODERS: dict[str, Read] = {
     "Llama4ForCausalLM": read_llama4,
     "Llama4ForConditionalGeneration": read_llama4,
     "DeepseekV2ForCausalLM": read_deepseek,
+    "Idefics3ForConditionalGeneration": _seeing(read_llama, "LlamaForCausalLM"),
+    "SmolVLMForConditionalGeneration": _seeing(read_llama, "LlamaForCausalLM"),
 }
 ENCODERS: dict[str, States] = {
     "BertModel": bert_states,

@@ -10,6 +10,7 @@ Rule: nothing that was said to the model is dropped; what a template cannot take
 * the block of the system text in which Claude Code accounts for itself is left out: it is not meant for the model, and
   would keep any two prompts from sharing a prefix;
 * tool results become turns of role `tool`, each before the user's own words of the same message;
+* pictures stay where they are between the words, as parts where the template shows such, else as the model's own token;
 * tools that the template does not show are described in the system text, calls and results that it does not show are
   written into the assistant's and the user's words, in the model's tool-call format.
 """
@@ -22,7 +23,18 @@ from typing import Any
 
 from haiga.core.errors import Unsupported
 from haiga.core.generation import TextRequest
-from haiga.core.messages import Block, Message, RedactedThinking, Text, Thinking, Tool, ToolResult, ToolUse, text_of
+from haiga.core.messages import (
+    Block,
+    Image,
+    Message,
+    RedactedThinking,
+    Text,
+    Thinking,
+    Tool,
+    ToolResult,
+    ToolUse,
+)
+from haiga.core.pictures import Picture
 from haiga.text.formats import GENERIC, Format
 from haiga.text.formats.generic import described, response
 from haiga.text.known_tools import known
@@ -35,10 +47,13 @@ BILLING = "x-anthropic-billing-header:"  # Claude Code's first system block: it 
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a model is told of tools and calls that its template does not show. guarded: content that spells no control
-    token; own: markup of ours, whose control tokens are meant."""
+    """How a model is told of what its template does not show. guarded: content that spells no control token; own:
+    markup of ours, whose control tokens are meant; picture: what is written for a picture, empty for a model that sees
+    none; mark: a character that stands for pictures meanwhile."""
 
     format: Format = GENERIC
+    picture: str = ""
+    mark: str = "\uf8ff"
     guarded: Callable[[Any], Any] = lambda content: content
     own: Callable[[str], str] = lambda markup: markup
 
@@ -55,7 +70,8 @@ class Manner:
 def turns_of(request: TextRequest, abilities: Abilities, manner: Manner = Manner()) -> list[Turn]:
     """The request's system text and messages as template turns. Raises Unsupported naming a block it cannot show."""
     names = {block.id: block.name for message in request.messages for block in _calls(message.content)}
-    turns = [turn for place, message in enumerate(request.messages) for turn in _turns(message, place, names)]
+    reading = _Reading(names, manner)
+    turns = [turn for place, message in enumerate(request.messages) for turn in reading.turns(message, place)]
     turns = turns if abilities.calls else [_spelled(turn, manner, request) for turn in turns]
     if system := _system(request, abilities, manner):
         turns.insert(0, {"role": "system", "content": BLANK.join(system)})
@@ -64,6 +80,7 @@ def turns_of(request: TextRequest, abilities: Abilities, manner: Manner = Manner
     ids = _ids(request, abilities, manner.format)
     turns = [_called(turn, abilities, ids) for turn in turns]
     turns = [_reasoned(turn) for turn in turns] if manner.format.channels else turns
+    turns = [_pictured(turn, abilities, manner) for turn in turns] if manner.picture else turns
     return as_parts(turns) if abilities.parts else turns
 
 
@@ -101,49 +118,72 @@ def _calls(blocks: Iterable[Block]) -> list[ToolUse]:
     return [block for block in blocks if isinstance(block, ToolUse)]
 
 
-def _turns(message: Message, place: int, names: Mapping[str, str]) -> list[Turn]:
-    path = f"messages.{place}.content"
-    _check(message.content, path)
-    if message.role == "assistant":
-        return [_assistant(message.content)]
-    texts = [block.text for block in message.content if isinstance(block, Text)]
-    turns = [
-        _result(block, names, f"{path}.{at}.content")
-        for at, block in enumerate(message.content)
-        if isinstance(block, ToolResult)
-    ]
-    return [*turns, {"role": message.role, "content": "\n".join(texts)}] if texts or not turns else turns
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A request's messages as turns. names: of tools, by their calls' ids."""
 
+    names: Mapping[str, str]
+    manner: Manner
 
-def _assistant(blocks: tuple[Block, ...]) -> Turn:
-    turn: Turn = {"role": "assistant", "content": text_of(blocks)}
-    if thoughts := [block.thinking for block in blocks if isinstance(block, Thinking)]:
-        turn["reasoning_content"] = BLANK.join(thoughts)
-    if calls := _calls(blocks):
-        turn["tool_calls"] = [_call(call) for call in calls]
-    return turn
+    def turns(self, message: Message, place: int) -> list[Turn]:
+        path = f"messages.{place}.content"
+        self._check(message.content, path)
+        if message.role == "assistant":
+            return [self._assistant(message.content)]
+        texts = self._texts(message.content)
+        turns = [
+            self._result(block, f"{path}.{at}.content")
+            for at, block in enumerate(message.content)
+            if isinstance(block, ToolResult)
+        ]
+        return [*turns, {"role": message.role, "content": "\n".join(texts)}] if texts or not turns else turns
+
+    def _texts(self, blocks: Iterable[Block]) -> list[str]:
+        """What is said, a mark for each picture."""
+        said = (block for block in blocks if isinstance(block, Text | Image))
+        return [block.text if isinstance(block, Text) else self.manner.mark for block in said]
+
+    def _assistant(self, blocks: tuple[Block, ...]) -> Turn:
+        turn: Turn = {"role": "assistant", "content": "".join(self._texts(blocks))}
+        if thoughts := [block.thinking for block in blocks if isinstance(block, Thinking)]:
+            turn["reasoning_content"] = BLANK.join(thoughts)
+        if calls := _calls(blocks):
+            turn["tool_calls"] = [_call(call) for call in calls]
+        return turn
+
+    def _result(self, result: ToolResult, path: str) -> Turn:
+        self._check(result.content, path)
+        text = "\n".join(self._texts(result.content))
+        return {
+            "role": "tool",
+            "name": self.names.get(result.tool_use_id, ""),
+            "tool_call_id": result.tool_use_id,
+            "content": f"Error: {text}" if result.is_error else text,
+        }
+
+    def _check(self, blocks: tuple[Block, ...], path: str) -> None:
+        for place, block in enumerate(blocks):
+            seen = isinstance(block, Image) and isinstance(block.source, Picture) and self.manner.picture
+            if not seen and not isinstance(block, Text | Thinking | RedactedThinking | ToolUse | ToolResult):
+                name = getattr(block, "type", type(block).__name__.lower())
+                raise Unsupported(f"this model does not take {name} blocks", field=f"{path}.{place}")
 
 
 def _call(call: ToolUse) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": dict(call.input)}}
 
 
-def _result(result: ToolResult, names: Mapping[str, str], path: str) -> Turn:
-    _check(result.content, path)
-    text = "\n".join(block.text for block in result.content if isinstance(block, Text))
-    return {
-        "role": "tool",
-        "name": names.get(result.tool_use_id, ""),
-        "tool_call_id": result.tool_use_id,
-        "content": f"Error: {text}" if result.is_error else text,
-    }
-
-
-def _check(blocks: tuple[Block, ...], path: str) -> None:
-    for place, block in enumerate(blocks):
-        if not isinstance(block, Text | Thinking | RedactedThinking | ToolUse | ToolResult):
-            name = getattr(block, "type", type(block).__name__.lower())
-            raise Unsupported(f"this model does not take {name} blocks", field=f"{path}.{place}")
+def _pictured(turn: Turn, abilities: Abilities, manner: Manner) -> Turn:
+    """The turn with parts, or the model's own token, for its pictures."""
+    first, *rest = turn["content"].split(manner.mark)
+    if not rest:
+        return turn
+    if not (abilities.result_images if turn["role"] == "tool" else abilities.images):
+        return {**turn, "content": turn["content"].replace(manner.mark, manner.own(manner.picture))}
+    texts = [first.removesuffix("\n"), *(text.removeprefix("\n").removesuffix("\n") for text in rest[:-1])]
+    texts.append(rest[-1].removeprefix("\n"))
+    parts = [part for text in texts for part in ({"type": "image"}, {"type": "text", "text": text})][1:]
+    return {**turn, "content": [part for part in parts if part.get("text") != ""]}
 
 
 def _folded(turns: list[Turn], abilities: Abilities) -> list[Turn]:

@@ -9,7 +9,18 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from haiga.core.generation import TextRequest
-from haiga.core.messages import TTL_SECONDS, Block, CacheMark, Message, Text, Thinking, Tool, ToolResult, ToolUse
+from haiga.core.messages import (
+    TTL_SECONDS,
+    Block,
+    CacheMark,
+    Image,
+    Message,
+    Text,
+    Thinking,
+    Tool,
+    ToolResult,
+    ToolUse,
+)
 
 Path: TypeAlias = tuple[str, *tuple[int, ...]]
 
@@ -68,6 +79,8 @@ def _in_messages(request: TextRequest) -> Iterator[Place]:
 def _marked_in(blocks: tuple[Block, ...], path: list[int], mark: str) -> tuple[Block, ...]:
     at, *rest = path
     block = blocks[at]
+    if isinstance(block, Image):
+        return (*blocks[: at + 1], Text(mark), *blocks[at + 1 :])
     if rest and isinstance(block, ToolResult):
         changed: Block = replace(block, content=_marked_in(block.content, rest, mark))
     else:

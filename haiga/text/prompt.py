@@ -16,10 +16,12 @@ from typing import Any
 from haiga.core.errors import Invalid
 from haiga.core.generation import TextRequest
 from haiga.core.messages import Text
+from haiga.core.pictures import Placed
 from haiga.text.conversation import Manner, tools_of, turns_of
 from haiga.text.formats import GENERIC, Format, recognise
 from haiga.text.guard import Guard, private_characters, replaced
 from haiga.text.marks import Path, Place, marked, places
+from haiga.text.pictures import Spelled, Spelling, pictures_of, placed, spelled
 from haiga.text.raw import Raw, infill_tokens, raw_tokens
 from haiga.text.stream import ThinkTags
 from haiga.text.template import BlankLines, ChatTemplate, Turn
@@ -34,24 +36,30 @@ class Prompt:
     """Token ids, and cache breakpoints as (how many tokens lie before it, its lifetime in seconds), in the order
     tools, system, messages. `continues`: the answer goes on from the last message's text. `thinking`: the tags that
     enclose a thought in the answer, None where the model has none. `ends`: ids that end this answer besides the model's
-    own."""
+    own. `pictures` are in the order of their places."""
 
     tokens: list[int]
     breakpoints: tuple[tuple[int, int], ...] = ()
     continues: bool = False
     thinking: ThinkTags | None = None
     ends: tuple[int, ...] = ()
+    pictures: tuple[Placed, ...] = ()
 
 
 class Prompter:
-    """Prompts for one model. Without a template the contents are joined by blank lines.
+    """Prompts for one model. Without a template the contents are joined by blank lines. `sight`: how it writes
+    pictures, None where it sees none.
 
     `format`: the tool-call dialect, found in the template where it is not given. `shown`: the special tokens that are
     markup to be read in answers (calls, thinking), for the Detokenizer to show.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, template: ChatTemplate | None = None, format: Format | None = None
+        self,
+        tokenizer: Tokenizer,
+        template: ChatTemplate | None = None,
+        format: Format | None = None,
+        sight: Spelling | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._template = template or BlankLines()
@@ -64,7 +72,9 @@ class Prompter:
             for text in tokenizer.added
             if self.format.spells(text) or (self._thinking and text in (self._thinking.open, self._thinking.close))
         )
-        self._guard = Guard(tokenizer, f"{source}{GENERIC.open}{GENERIC.close}")
+        self._sight = sight
+        own = f"{sight.written}{sight.filler}" if sight else ""
+        self._guard = Guard(tokenizer, f"{source}{GENERIC.open}{GENERIC.close}{own}")
 
     def prompt(self, request: TextRequest, limit: int | None = None) -> Prompt:
         """The request's prompt. Raises Invalid with the template's words when it refuses the conversation,
@@ -72,14 +82,20 @@ class Prompter:
         is refused before it is encoded, which takes a second and 300 MB for every million characters."""
         if request.raw is not None:
             return self._raw(request.raw, request.suffix, limit)
-        rendering = _Rendering(request, self._template, self._guard, self.format)
+        rendering = _Rendering(request, self._template, self._guard, self.format, self._sight)
         text = rendering.text(request)
-        self._require_encodable(text, limit)
-        encoded = self._encode(text, rendering.split)
-        marks = [(rendering.end(place, text), place.ttl) for place in rendering.places if place.ttl]
+        pictures = pictures_of(request)
+        spelt = spelled(text, pictures, self._sight) if self._sight and pictures else Spelled(text, ())
+        self._require_encodable(spelt.text, limit)
+        encoded = self._encode(spelt.text, rendering.split)
+        marks = [(spelt.at(rendering.end(place, text)), place.ttl) for place in rendering.places if place.ttl]
         breakpoints = tuple((bisect_right(encoded.ends, end), ttl) for end, ttl in marks)
         thinking = self._thinking and replace(self._thinking, opened=text.rstrip().endswith(self._thinking.open))
-        return Prompt(encoded.ids, breakpoints, rendering.continues, thinking)
+        prompt = Prompt(encoded.ids, breakpoints, rendering.continues, thinking)
+        if not self._sight or not pictures:
+            return prompt
+        filler = self._tokenizer.id(self._sight.filler)
+        return replace(prompt, pictures=placed(encoded.ids, filler, pictures, self._sight))
 
     def count(self, request: TextRequest) -> int:
         """How many tokens the prompt has."""
@@ -127,14 +143,20 @@ class _Rendering:
     """One request's renderings: as it is, and with marks."""
 
     def __init__(
-        self, request: TextRequest, template: ChatTemplate | BlankLines, guard: Guard, format_: Format
+        self,
+        request: TextRequest,
+        template: ChatTemplate | BlankLines,
+        guard: Guard,
+        format_: Format,
+        sight: Spelling | None,
     ) -> None:
         self._format = format_
+        self._picture = sight.written if sight else ""
         self._request = request
         self._template = template
         self._guard = guard
         self.places: Sequence[Place] = places(request)
-        self.split, self._own, self._mark, self._end = self._characters()
+        self.split, self._own, self._mark, self._end, self._stand_in = self._characters()
         self._last = _prefill(request)
         self._apart: bool | None = None
 
@@ -188,7 +210,13 @@ class _Rendering:
 
     def _turns(self, request: TextRequest) -> list[Turn]:
         """The turns, with every control token of our own markup broken by a character that is then taken away."""
-        manner = Manner(self._format, self._guarded, lambda markup: str(self._guard.broken(markup, self._own)))
+        manner = Manner(
+            format=self._format,
+            picture=self._picture,
+            mark=self._stand_in,
+            guarded=self._guarded,
+            own=lambda markup: str(self._guard.broken(markup, self._own)),
+        )
         return turns_of(request, self._template.abilities, manner)
 
     def _guarded(self, content: Any) -> Any:
@@ -198,9 +226,9 @@ class _Rendering:
         return _well_formed(self._template.render(turns, tools=tools, generate=generate, extra=_effort(request)))
 
     def _characters(self) -> list[str]:
-        said = [turns_of(self._request, self._template.abilities), tools_of(self._request)]
-        spoken = json.dumps(said, ensure_ascii=False)
-        return private_characters([spoken, self._template.source, self._template.tool_source], 4)
+        turns = turns_of(self._request, self._template.abilities, Manner(picture=self._picture))
+        spoken = json.dumps([turns, tools_of(self._request)], ensure_ascii=False)
+        return private_characters([spoken, self._template.source, self._template.tool_source], 5)
 
 
 def _effort(request: TextRequest) -> dict[str, Any]:

@@ -37,7 +37,8 @@ class Abilities:
 
     system: a first system message. later_system: system messages between the others. parts: content must be a list of
     parts. tools: tool definitions. calls: past tool calls and their results; arguments_text: as JSON text, not as an
-    object; short_ids: with ids of nine letters or digits; user_after_result: followed by words of the user.
+    object; short_ids: with ids of nine letters or digits; user_after_result: followed by words of the user. images:
+    parts that stand for pictures, in a user's turn; result_images: in a tool's result.
     """
 
     system: bool = True
@@ -48,6 +49,8 @@ class Abilities:
     arguments_text: bool = False
     short_ids: bool = False
     user_after_result: bool = True
+    images: bool = False
+    result_images: bool = False
 
 
 class Boundless(Invalid):
@@ -182,7 +185,30 @@ class _Probe:
             arguments_text=arguments is _TEXT,
             short_ids=call_id is _SHORT_ID,
             user_after_result=call_id is None or self._calls(arguments, call_id, _turn("user", _LATE)),
+            images=self._pictured([], {"role": "user"}),
+            result_images=call_id is not None and self._pictured_result(arguments, call_id),
         )
+
+    def _pictured_result(self, arguments: Any, call_id: str) -> bool:
+        call = {"id": call_id, "type": "function", "function": {"name": "ibex_tool", "arguments": arguments}}
+        before = [_turn("user", _ASK), {"role": "assistant", "content": "", "tool_calls": [call]}]
+        before = as_parts(before) if self._parts else before
+        return self._pictured(before, {"role": "tool", "name": "ibex_tool", "tool_call_id": call_id})
+
+    def _pictured(self, before: list[Turn], turn: Turn) -> bool:
+        """Whether something is written for a picture beside a turn's words."""
+        text = {"type": "text", "text": _LATE}
+        shown = []
+        for parts in ([text], [{"type": "image"}, text]):
+            try:
+                shown.append(self._template.render([*before, {**turn, "content": parts}], tools=[_TOOL]))
+            except Boundless:
+                raise
+            except Invalid:
+                return False
+        without, with_ = shown
+        printed = any(word in with_ for word in ("'image'", '"image"'))  # the part itself, as text
+        return all(_LATE in each for each in shown) and len(with_) > len(without) and not printed
 
     def _later_system(self) -> bool:
         words = (_ASK, _SYSTEM, _ANSWER, _ASIDE, _NEXT, _LATE)

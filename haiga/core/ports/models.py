@@ -11,6 +11,7 @@ from haiga.core.access import Caller
 from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.generation import Event, Form, TextRequest
 from haiga.core.load import Load
+from haiga.core.pictures import Seen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +38,7 @@ class Row:
     tokens: new token ids to run, at least one. past: how many tokens of this sequence already have their keys and
     values in its blocks. blocks: the block table, covering past + len(tokens). sampled: for how many of the last
     positions logits are wanted (0: a chunk of prefill, 1: the next token). local: the table of the local layers, from
-    the sequence's block `skipped` on; None: the same numbers as `blocks`.
+    the sequence's block `skipped` on; None: the same numbers as `blocks`. pictures: all of the sequence's.
     """
 
     tokens: Sequence[int]
@@ -46,6 +47,7 @@ class Row:
     sampled: int
     local: Sequence[int] | None = None
     skipped: int = 0
+    pictures: Sequence[Seen] = ()
 
 
 class Runner(Protocol):

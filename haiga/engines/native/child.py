@@ -21,14 +21,17 @@ from haiga.batching.loop import Constraint, Loop, Output
 from haiga.batching.sampler import Choice
 from haiga.batching.scheduler import Scheduler
 from haiga.batching.sequence import Breakpoint, Request
-from haiga.core.errors import Failed, HaigaError
+from haiga.core.errors import Failed, HaigaError, Unsupported
 from haiga.core.generation import Usage
+from haiga.core.pictures import Seen
 from haiga.engines.native import protocol
 from haiga.engines.native.constraint import GrammarConstraint, ThoughtConstraint
 from haiga.engines.native.link import Link, resident_bytes
 from haiga.engines.native.protocol import Logprob, Plant, Ready, Submission, Update
 from haiga.engines.native.runner import OpenVINORunner
+from haiga.engines.native.seeing import Eye, Lane
 from haiga.engines.native.texts import load_tokenizer
+from haiga.models.vision.load import Tower
 from haiga.text.grammar import Grammars
 from haiga.text.grammar.masks import token_bytes
 from haiga.text.tokenizer import Tokenizer
@@ -38,7 +41,7 @@ def main() -> None:
     plant = Plant(**orjson.loads(sys.argv[1]))
     link = Link.inherited(sys.argv[2])
     try:
-        runner = _load(plant)
+        runner, tower = _load(plant), _load_tower(plant)
     except HaigaError as error:
         link.send(protocol.refused(error))
         return
@@ -46,30 +49,33 @@ def main() -> None:
     scheduler = Scheduler(pool, plant.budget, plant.rows, plant.context, horizon=runner.horizon, local=local)
     loop = Loop(runner, scheduler, lambda outputs: link.send(_report(loop, outputs)))
     link.send(protocol.ready(Ready(runner.blocks, runner.block_size, resident_bytes())))
-    desk = Desk(plant, runner.vocabulary, loop, link)
+    desk = Desk(plant, runner.vocabulary, loop, link, Eye(tower) if tower else None)
     link.listen(desk.obey)
     loop.run()
 
 
 class Desk:
     """Takes commands to the loop. A request under a grammar waits at the side until that is compiled; one whose grammar
-    is kept, or whose thoughts alone are bounded, does not wait for the grammars of others."""
+    is kept, or whose thoughts alone are bounded, does not wait for the grammars of others. One with pictures waits for
+    these to be seen first."""
 
-    def __init__(self, plant: Plant, vocabulary: int, loop: Loop, link: Link) -> None:
+    def __init__(self, plant: Plant, vocabulary: int, loop: Loop, link: Link, eye: Eye | None = None) -> None:
         self._plant = plant
         self._vocabulary = vocabulary
         self._loop = loop
         self._link = link
         self._compiler = ThreadPoolExecutor(1, "grammar")
         self._aside = ThreadPoolExecutor(1, "constraint")
+        self._eye = eye
+        self._pictures = Lane("pictures")
         self._made: Grammars | None = None
         self._waiting: set[int] = set()
         self._gate = threading.Lock()  # over what is waiting and what goes to the loop, so that an abort comes after
 
-    def obey(self, command: Mapping[str, Any]) -> None:
+    def obey(self, command: Mapping[str, Any], pixels: bytes = b"") -> None:
         match command["do"]:
             case "submit":
-                self._submit(protocol.read_submission(command))
+                self._submit(protocol.read_submission(command, pixels))
             case "abort":
                 with self._gate:
                     self._waiting.discard(command["id"])
@@ -78,31 +84,60 @@ class Desk:
                 self._loop.clear_cache()
 
     def _submit(self, submission: Submission) -> None:
-        if submission.grammar is None and submission.thought is None:
-            self._loop.submit(_request(submission), submission.sampling)
+        if submission.pictures:
+            self._waiting.add(submission.id)
+            self._pictures.put(submission.priority == "interactive", partial(self._see, submission))
+        elif submission.grammar is None and submission.thought is None:
+            self._loop.submit(_request(submission, ()), submission.sampling)
         else:
             self._waiting.add(submission.id)
-            lane = self._compiler if self._compiles(submission) else self._aside
-            lane.submit(self._prepare, submission)
+            self._hold(submission, ())
+
+    def _see(self, submission: Submission) -> None:
+        """Have the pictures seen, unless nobody waits for them any more."""
+        if submission.id not in self._waiting:
+            return
+        try:
+            if self._eye is None:
+                raise Unsupported("this model takes no pictures")
+            seen = tuple([self._eye.see(placed, submission.salt) for placed in submission.pictures])
+        except Exception as error:  # whatever happens, the request must end
+            self._refuse(submission, error, "a picture could not be read")
+            return
+        if submission.grammar is None and submission.thought is None:
+            self._pass(submission, seen, None)
+        else:
+            self._hold(submission, seen)
+
+    def _hold(self, submission: Submission, seen: tuple[Seen, ...]) -> None:
+        lane = self._compiler if self._compiles(submission) else self._aside
+        lane.submit(self._prepare, submission, seen)
 
     def _compiles(self, submission: Submission) -> bool:
         """Whether a grammar has to be compiled for it."""
         return submission.grammar is not None and not (self._made and self._made.keeps(submission.grammar))
 
-    def _prepare(self, submission: Submission) -> None:
+    def _prepare(self, submission: Submission, seen: tuple[Seen, ...]) -> None:
         if submission.id not in self._waiting:
             return
         try:
             constraint = self._constraint(submission)
         except BaseException as error:  # llguidance panics outside of Exception; the request must end whatever happens
-            reason = error if isinstance(error, HaigaError) else Failed(f"the grammar could not be compiled: {error}")
-            self._waiting.discard(submission.id)
-            self._link.send(protocol.step([Update(submission.id, error=reason)], asdict(self._loop.stats)))
+            self._refuse(submission, error, "the grammar could not be compiled")
             return
+        self._pass(submission, seen, constraint)
+
+    def _pass(self, submission: Submission, seen: tuple[Seen, ...], constraint: Constraint | None) -> None:
+        """To the loop, unless it was aborted meanwhile."""
         with self._gate:
             if submission.id in self._waiting:
                 self._waiting.discard(submission.id)
-                self._loop.submit(_request(submission), submission.sampling, constraint)
+                self._loop.submit(_request(submission, seen), submission.sampling, constraint)
+
+    def _refuse(self, submission: Submission, error: BaseException, what: str) -> None:
+        reason = error if isinstance(error, HaigaError) else Failed(f"{what}: {error}")
+        self._waiting.discard(submission.id)
+        self._link.send(protocol.step([Update(submission.id, error=reason)], asdict(self._loop.stats)))
 
     def _constraint(self, submission: Submission) -> Constraint | None:
         grammar = GrammarConstraint(self._grammars, submission.grammar) if submission.grammar else None
@@ -136,7 +171,11 @@ def _load(plant: Plant) -> OpenVINORunner:
     )
 
 
-def _request(submission: Submission) -> Request:
+def _load_tower(plant: Plant) -> Tower | None:
+    return Tower.load(Path(plant.directory), plant.weights, plant.threads) if plant.sees else None
+
+
+def _request(submission: Submission, seen: tuple[Seen, ...]) -> Request:
     return Request(
         id=str(submission.id),
         prompt=tuple(submission.tokens),
@@ -147,6 +186,7 @@ def _request(submission: Submission) -> Request:
         breakpoints=tuple(Breakpoint(offset, ttl) for offset, ttl in submission.breakpoints),
         prediction=tuple(submission.prediction),
         scored=submission.scored,
+        pictures=seen,
     )
 
 

@@ -85,7 +85,7 @@ class Desk:
         self._waiting: dict[int, Text] = {}
         self._changed = threading.Condition()
 
-    def obey(self, command: Mapping[str, Any]) -> None:
+    def obey(self, command: Mapping[str, Any], _: bytes = b"") -> None:
         with self._changed:
             match command["do"]:
                 case "embed":

@@ -122,6 +122,7 @@ class NativeEngine(Hosted):
             thought=self._model.speech.thought(request, prompt),
             prediction=self._model.speech.prediction(request),
             scored=request.echo and sampling.logprobs is not None,
+            pictures=prompt.pictures,
         )
 
     def _echo(self, request: TextRequest, prompt: Prompt) -> Echoing | None:

@@ -43,8 +43,8 @@ class Link:
         except OSError:  # the server is gone
             os._exit(0)
 
-    def listen(self, obey: Callable[[Mapping[str, Any]], None]) -> None:
-        """Have `obey` called with each command, on a thread of its own."""
+    def listen(self, obey: Callable[[Mapping[str, Any], bytes], None]) -> None:
+        """Have `obey` called with each command and the bytes that follow it, on a thread of its own."""
         threading.Thread(target=self._listen, args=(obey,), daemon=True).start()
 
     def _beat(self) -> None:
@@ -52,11 +52,12 @@ class Link:
             self.send(protocol.alive())
             time.sleep(HEARTBEAT)
 
-    def _listen(self, obey: Callable[[Mapping[str, Any]], None]) -> None:
+    def _listen(self, obey: Callable[[Mapping[str, Any], bytes], None]) -> None:
         with self._connection.makefile("rb") as stream:
             while len(header := stream.read(protocol.HEADER.size)) == protocol.HEADER.size:
                 (length,) = protocol.HEADER.unpack(header)
-                obey(orjson.loads(stream.read(length)))
+                command = orjson.loads(stream.read(length))
+                obey(command, stream.read(command.get("bytes", 0)))
         os._exit(0)  # there is nobody left to answer
 
 

@@ -5,7 +5,7 @@ them is one clear line.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -24,6 +24,8 @@ from haiga.models.load import BLOCK, CacheType, Settings, count_weights, prepare
 from haiga.models.pooling import is_sentence_model, read_limit, read_pooling
 from haiga.models.registry import DECODERS, ENCODERS
 from haiga.models.sources import open_tensors
+from haiga.models.vision.load import check_tower, tower_bytes
+from haiga.models.vision.registry import read_sight
 from haiga.models.weights import Packing, check_vocabulary
 from haiga.text.prompt import TAGS, Prompter
 from haiga.text.raw import infill_of
@@ -93,10 +95,16 @@ def open_engine(found: Found, options: NativeOptions) -> NativeEngine:
     memory = description.weight_bytes(plant.weights) + pools
     context = min(plant.context, plant.blocks * BLOCK)
     template = load_template(found.directory)
-    prompter = Prompter(tokenizer, template)
+    sight = read_sight(found.directory)
+    if sight is not None:
+        check_tower(found.directory, description.vocabulary, tokenizer.id(sight.filler))
+        plant = replace(plant, sees=True)
+        memory += tower_bytes(found.directory, plant.weights)
+    prompter = Prompter(tokenizer, template, sight=sight)
     embedder = open_embedder(found, options) if description.can_embed else None
     thinks = _thinks(template, prompter)
     able = Capabilities(
+        images=sight is not None,
         tools=True,
         structured_output=True,
         thinking=thinks,

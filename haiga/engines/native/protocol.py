@@ -3,12 +3,13 @@
 Rule: token ids, numbers, names and grammars cross; templates, stop strings and what was said stay on the server's
 side.
 A frame is a 4-byte big-endian length and that many bytes of JSON. The server sends commands, each an object with
-`do`; the engine sends reports, each an object with `is`.
+`do`; the engine sends reports, each an object with `is`. A command that says `bytes` is followed by that many: the
+pixels of its pictures, one after another, each picture's once.
 """
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from struct import Struct
 from typing import Any
 
@@ -17,6 +18,7 @@ import orjson
 from haiga.core import errors
 from haiga.core.errors import Failed, HaigaError
 from haiga.core.generation import Priority, Sampling, StopReason, Usage
+from haiga.core.pictures import Picture, Placed
 from haiga.models.load import CacheType
 from haiga.models.pooling import Mode
 from haiga.models.weights import Packing
@@ -33,7 +35,7 @@ class Plant:
 
     blocks: size of the KV pool; local_blocks: of that of the local layers, if there are such. context: tokens. ends:
     ids that end an answer. budget: tokens per step. rows: sequences per step. threads: 0 for all cores. cache_dir:
-    where compiled models are kept, or none.
+    where compiled models are kept, or none. sees: whether it is to load its tower.
     """
 
     directory: str
@@ -47,6 +49,7 @@ class Plant:
     threads: int = 0
     cache_dir: str | None = None
     local_blocks: int = 0
+    sees: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Submission:
     `breakpoints` are (token offset, lifetime in seconds). `salt` keeps workspaces' caches apart. `ends` are the token
     ids that end an answer. `grammar` is what the answer must follow (text/grammar), None where it is free; `thought`
     bounds its thoughts, None where they are not. `prediction` is what the answer is expected to be; `scored` asks for
-    the log probabilities of the prompt's own tokens.
+    the log probabilities of the prompt's own tokens. `pictures` are those in the prompt, in their order.
     """
 
     id: int
@@ -111,6 +114,7 @@ class Submission:
     thought: Thought | None = None
     prediction: Sequence[int] = ()
     scored: bool = False
+    pictures: Sequence[Placed] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,10 @@ def frame(value: Mapping[str, Any]) -> bytes:
 def submit(submission: Submission | Text) -> bytes:
     if isinstance(submission, Text):
         return frame({"do": "embed", "id": submission.id, "tokens": submission.tokens})
-    return frame({"do": "submit", **asdict(submission)})
+    placed = submission.pictures
+    pixels = b"".join({each.picture.digest: each.picture.rgb for each in placed}.values())
+    fields = {**asdict(replace(submission, pictures=())), "pictures": [_write_placed(each) for each in placed]}
+    return frame({"do": "submit", **fields, "bytes": len(pixels)}) + pixels
 
 
 def abort(id: int) -> bytes:
@@ -193,7 +200,7 @@ def read_embedded(report: Mapping[str, Any]) -> list[Update]:
     return [Update(id, vector=b64decode(vector)) for id, vector in report["vectors"]]
 
 
-def read_submission(fields: Mapping[str, Any]) -> Submission:
+def read_submission(fields: Mapping[str, Any], pixels: bytes = b"") -> Submission:
     sampling = fields["sampling"]
     bias = {int(token): value for token, value in sampling["logit_bias"].items()}
     return Submission(
@@ -209,7 +216,38 @@ def read_submission(fields: Mapping[str, Any]) -> Submission:
         thought=Thought(**fields["thought"]) if fields["thought"] else None,
         prediction=fields["prediction"],
         scored=fields["scored"],
+        pictures=_read_pictures(fields["pictures"], pixels),
     )
+
+
+def _write_placed(placed: Placed) -> dict[str, Any]:
+    picture = placed.picture
+    return {
+        "digest": picture.digest,
+        "width": picture.width,
+        "height": picture.height,
+        "spans": placed.spans,
+        "grid": placed.grid,
+    }
+
+
+def _read_pictures(listed: Sequence[Mapping[str, Any]], pixels: bytes) -> list[Placed]:
+    known: dict[str, Picture] = {}
+    at = 0
+    for fields in listed:
+        if fields["digest"] not in known:
+            size = fields["width"] * fields["height"] * 3
+            rgb = pixels[at : at + size]
+            known[fields["digest"]] = Picture(rgb, fields["width"], fields["height"], fields["digest"])
+            at += size
+    return [
+        Placed(
+            known[fields["digest"]],
+            tuple((first, count) for first, count in fields["spans"]),
+            (fields["grid"][0], fields["grid"][1]) if fields["grid"] else None,
+        )
+        for fields in listed
+    ]
 
 
 def read_update(fields: Mapping[str, Any]) -> Update:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from haiga.core.errors import Failed, Invalid
 from haiga.core.ports import Horizon, Row
+from haiga.engines.native.pictured import place_features, turned_places
 from haiga.models.load import BLOCK, CacheType, Loaded, Settings, load
 from haiga.models.plugin import explain
 from haiga.models.weights import Packing
@@ -52,6 +53,9 @@ class OpenVINORunner:
         threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
         # its keys and values go to blocks that nobody else has
         self._filler = Row([0], 0, [blocks], 0, [local_blocks])
+        names = {name for port in compiled.inputs for name in port.get_names()}
+        self._width = _features_width(compiled) if "features" in names else 0
+        self._turns = len(compiled.input("position_ids").get_partial_shape()) == 2
         self._least = max(threads, 2) if exact else 0
         self._exact = exact
         self._request = compiled.create_infer_request()
@@ -116,12 +120,17 @@ class OpenVINORunner:
 
         Raises Failed when the plugin refuses the step.
         """
+        given = rows
         if self._exact:
             rows = [single for row in rows for single in _singles(row)]
             rows += [self._filler] * (self._least - len(rows))
         layout = lay_out(rows)
         self._feed("input_ids", layout.ids, np.int64)
-        self._feed("position_ids", layout.positions, np.int64)
+        self._feed("position_ids", turned_places(rows) if self._turns else layout.positions, np.int64)
+        if self._width:
+            places, features = place_features(given, self._width)
+            self._feed("feature_places", places, np.int64)
+            self._request.set_tensor("features", ov.Tensor(features))
         self._feed("sampled_tokens_indices", layout.sampled, np.int64)
         self._feed_tables("", layout)
         if self._loaded.horizon is not None:
@@ -152,8 +161,13 @@ class OpenVINORunner:
                 shape = [count, *(size.get_length() for size in list(port.get_partial_shape())[1:])]
                 self._request.set_tensor(name, ov.Tensor(port.get_element_type(), ov.Shape(shape)))
 
-    def _feed(self, name: str, values: Sequence[int] | int, dtype: type) -> None:
+    def _feed(self, name: str, values: Sequence[int] | NDArray[np.int64] | int, dtype: type) -> None:
         self._request.set_tensor(name, ov.Tensor(np.asarray(values, dtype)))
+
+
+def _features_width(compiled: ov.CompiledModel) -> int:
+    width: int = compiled.input("features").get_partial_shape()[1].get_length()
+    return width
 
 
 def lay_out(rows: Sequence[Row]) -> Layout:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from haiga.batching.scheduler import share
 from haiga.batching.sequence import Breakpoint, Request, bill
 from haiga.core.errors import Invalid
 from haiga.core.generation import Usage
+from haiga.core.pictures import Seen
 from haiga.core.ports import Horizon
 from tests.unit.batching.simulation import Simulation
 
@@ -267,7 +269,11 @@ def test_an_interactive_request_does_not_wait_for_batch_work_to_compute_its_pref
 
 def test_different_salts_and_different_pictures_share_nothing() -> None:
     simulation = Simulation(blocks=40)
-    variants = [{}, {"salt": b"other"}, {"images": {2: b"cat"}}, {"images": {2: b"dog"}}, {"images": {6: b"dog"}}]
+
+    def seen(place: int, digest: bytes) -> dict[str, tuple[Seen, ...]]:
+        return {"pictures": (Seen(digest, ((place, 2),), np.zeros((2, 4), np.float32)),)}
+
+    variants = [{}, {"salt": b"other"}, seen(2, b"cat"), seen(2, b"dog"), seen(6, b"dog")]
     for index, fields in enumerate(variants):
         simulation.add(request(str(index), 10, **fields))
         simulation.drain(20)

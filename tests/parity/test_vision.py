@@ -1,0 +1,146 @@
+"""Models that see agree with transformers: prompts token by token, pixels, logits, however the work is cut up."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from haiga.core.generation import TextRequest
+from haiga.core.messages import Block, Image, Message, Text, ToolResult, ToolUse
+from haiga.core.pictures import Picture, Seen
+from haiga.core.ports import Row
+from haiga.engines.native.runner import OpenVINORunner
+from haiga.engines.native.texts import load_template, load_tokenizer
+from haiga.models.vision.load import Tower
+from haiga.models.vision.registry import read_sight
+from haiga.text.prompt import Prompt, Prompter
+from tests.pictured import FAMILIES, as_image, load_pictured, make_pictured, random_picture, reference
+
+BLOCKS = 128
+
+
+@dataclass
+class Made:
+    name: str
+    directory: Path
+    model: Any
+    processor: Any
+    prompter: Prompter
+    tower: Tower
+    runner: OpenVINORunner
+
+    def prompt(self, *messages: Message) -> Prompt:
+        return self.prompter.prompt(TextRequest("tiny", messages, 1))
+
+    def seen(self, prompt: Prompt) -> tuple[Seen, ...]:
+        return tuple(
+            Seen(bytes.fromhex(each.picture.digest), each.spans, self.tower.features(each.picture), each.grid)
+            for each in prompt.pictures
+        )
+
+    def row(self, prompt: Prompt, past: int, end: int, first: int = 0) -> Row:
+        table = range(first, first + len(prompt.tokens) // 32 + 1)
+        return Row(prompt.tokens[past:end], past, table, end - past, pictures=self.seen(prompt))
+
+    def expected(self, said: list[dict[str, Any]], *pictures: Picture) -> tuple[list[int], NDArray[np.float32]]:
+        """Token ids and logits of the reference processor and model."""
+        text = self.processor.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
+        images = [as_image(picture) for picture in pictures]
+        inputs = self.processor(images=images or None, text=[text], return_tensors="pt")
+        return inputs["input_ids"][0].tolist(), reference(self.model, inputs)
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    directory = make_pictured(tmp_path_factory.mktemp("model"), request.param)
+    tokenizer, template = load_tokenizer(directory), load_template(directory)
+    sight, tower = read_sight(directory), Tower.load(directory, "f32", 0)
+    assert sight and tower
+    processor = FAMILIES[request.param].processor(_reference_tokenizer(directory), template.source if template else "")
+    runner = OpenVINORunner.load(directory, "f32", "f32", blocks=BLOCKS, exact=False)
+    prompter = Prompter(tokenizer, template, sight=sight)
+    yield Made(request.param, directory, load_pictured(directory), processor, prompter, tower, runner)
+    runner.close()
+
+
+def _reference_tokenizer(directory: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(directory)
+
+
+def user(*blocks: Block) -> Message:
+    return Message("user", blocks)
+
+
+def parts(*blocks: str | None) -> dict[str, Any]:
+    return {
+        "role": "user",
+        "content": [{"type": "text", "text": block} if block else {"type": "image"} for block in blocks],
+    }
+
+
+ONE, TWO, THREE = random_picture(61, 40, 1), random_picture(33, 90, 2), random_picture(20, 20, 3)
+
+
+def test_one_picture(made: Made) -> None:
+    prompt = made.prompt(user(Image(ONE), Text("What is this?")))
+    ids, logits = made.expected([parts(None, "What is this?")], ONE)
+    assert ids == prompt.tokens
+    np.testing.assert_allclose(made.runner.step([made.row(prompt, 0, len(ids))]), logits, atol=2e-4)
+
+
+def test_several_pictures_between_words_in_two_turns(made: Made) -> None:
+    said = [
+        user(Text("Compare"), Image(ONE), Text("with"), Image(TWO)),
+        Message("assistant", (Text("Well."),)),
+        user(Image(THREE), Text("and this")),
+    ]
+    turns = [
+        parts("Compare", None, "with", None),
+        {"role": "assistant", "content": "Well."},
+        parts(None, "and this"),
+    ]
+    prompt = made.prompt(*said)
+    ids, logits = made.expected(turns, ONE, TWO, THREE)
+    assert ids == prompt.tokens
+    np.testing.assert_allclose(made.runner.step([made.row(prompt, 0, len(ids))]), logits, atol=2e-4)
+
+
+def test_a_picture_in_a_tool_result(made: Made) -> None:
+    call = ToolUse("toolu_1", "look", {"at": "sea"})
+    result = ToolResult("toolu_1", (Text("Here:"), Image(TWO)))
+    prompt = made.prompt(user(Text("Look")), Message("assistant", (call,)), user(result, Text("Well?")))
+    function = {"type": "function", "id": "toolu_1", "function": {"name": "look", "arguments": {"at": "sea"}}}
+    turns = [
+        parts("Look"),
+        {"role": "assistant", "content": "", "tool_calls": [function]},
+        {**parts("Here:", None), "role": "tool", "name": "look", "tool_call_id": "toolu_1"},
+        parts("Well?"),
+    ]
+    ids, logits = made.expected(turns, TWO)
+    assert ids == prompt.tokens
+    np.testing.assert_allclose(made.runner.step([made.row(prompt, 0, len(ids))]), logits, atol=2e-4)
+
+
+def test_chunks_cut_inside_a_picture_beside_text_alone(made: Made) -> None:
+    prompt = made.prompt(user(Image(ONE), Text("What is this?")))
+    words = made.prompt(user(Text("What is the colour of the sea on a day without wind?")))
+    ids, logits = made.expected([parts(None, "What is this?")], ONE)
+    _, beside = made.expected([parts("What is the colour of the sea on a day without wind?")])
+    inside = prompt.pictures[0].spans[0][0] + 2
+    cuts = [0, inside, inside + 3, len(ids) - 5, len(ids)]
+    at = 0
+    for begin, end in pairwise(cuts):
+        rows, wanted = [made.row(prompt, begin, end)], [logits[begin:end]]
+        if at < len(words.tokens):
+            more = min(at + 20, len(words.tokens))
+            rows.insert(0, made.row(words, at, more, first=100))
+            wanted.insert(0, beside[at:more])
+            at = more
+        np.testing.assert_allclose(made.runner.step(rows), np.concatenate(wanted), atol=2e-4)

@@ -1,0 +1,128 @@
+"""Tiny random models that see, with their tokenizers, templates and processors: one for each family.
+
+Rule: made by transformers' own classes, so that what is compared with them is what they would do.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedTokenizerFast
+from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+from transformers.models.idefics3.processing_idefics3 import Idefics3Processor
+
+from haiga.core.pictures import Picture
+from tests.checkpoints import TINY
+
+LETTERS = sorted(pre_tokenizers.ByteLevel.alphabet())
+SPECIAL = ("<pad>", "<s>", "</s>", "<|im_start|>", "<|im_end|>")
+SIZES = {**TINY, "max_position_embeddings": 4096}
+
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n"
+    "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
+    "{% if part.type == 'image' %}PICTURE{% else %}{{ part.text }}{% endif %}{% endfor %}{% endif %}"
+    "{% for call in message.tool_calls or [] %}<tool_call>{{ call.function | tojson }}</tool_call>{% endfor %}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@dataclass(frozen=True)
+class Family:
+    """kind: the model's type; config: of its parts, `tokens` being ids by text; processor: from a tokenizer. picture:
+    what the template writes for one."""
+
+    kind: str
+    tokens: tuple[str, ...]
+    picture: str
+    config: Callable[[dict[str, int]], dict[str, Any]]
+    processor: Callable[[Any, str], Any]
+    rows: dict[str, Any] = field(default_factory=dict)
+
+
+def tower(**more: Any) -> dict[str, Any]:
+    return {"hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 2, "num_attention_heads": 3, **more}
+
+
+def _idefics(tokens: dict[str, int]) -> dict[str, Any]:
+    return {
+        "image_token_id": tokens["<image>"],
+        "scale_factor": 2,
+        "vision_config": tower(image_size=28, patch_size=7, hidden_act="gelu_pytorch_tanh"),
+        "text_config": {"model_type": "llama"},
+    }
+
+
+def _idefics_processor(tokenizer: Any, template: str) -> Any:
+    images = Idefics3ImageProcessorPil(size={"longest_edge": 84}, max_image_size={"longest_edge": 28})
+    return Idefics3Processor(images, tokenizer, image_seq_len=4, chat_template=template)
+
+
+_ROWS = tuple(f"<row_{row + 1}_col_{column + 1}>" for row in range(6) for column in range(6))
+_IDEFICS = ("<image>", "<fake_token_around_image>", "<end_of_utterance>", "<global-img>", *_ROWS)
+
+FAMILIES = {
+    "idefics3": Family("idefics3", _IDEFICS, "<image>", _idefics, _idefics_processor),
+    "smolvlm": Family("smolvlm", _IDEFICS, "<image>", _idefics, _idefics_processor),
+}
+
+
+def make_pictured(directory: Path, name: str, seed: int = 0, template: str | None = None) -> Path:
+    """Save a random model of the family into `directory`, with all that a server needs."""
+    family = FAMILIES[name]
+    tokenizer = _tokenizer(directory, family)
+    vocabulary = {text: tokenizer.convert_tokens_to_ids(text) for text in family.tokens}
+    written = (TEMPLATE if template is None else template).replace("PICTURE", family.picture)
+    family.processor(tokenizer, written).save_pretrained(directory)
+    config = family.config(vocabulary)
+    config["text_config"] = {**SIZES, "vocab_size": len(tokenizer), **config["text_config"]}
+    torch.manual_seed(seed)
+    model = AutoModelForImageTextToText.from_config(AutoConfig.for_model(family.kind, **config))
+    for name, parameter in model.named_parameters():
+        centre, spread = (1.0, 0.3) if "norm" in name and name.endswith("weight") else (0.0, 0.15)
+        torch.nn.init.normal_(parameter, centre, spread)
+    model.generation_config.eos_token_id = [2, 4]
+    model.save_pretrained(directory)
+    return directory
+
+
+def _tokenizer(directory: Path, family: Family) -> Any:
+    inner = Tokenizer(models.BPE({token: at for at, token in enumerate([*SPECIAL, *LETTERS])}, []))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.add_special_tokens([*SPECIAL, *family.tokens])
+    named = {"bos_token": "<s>", "eos_token": "<|im_end|>", "pad_token": "<pad>"}
+    return PreTrainedTokenizerFast(tokenizer_object=inner, **named)
+
+
+def load_pictured(directory: Path) -> Any:
+    """The model in transformers, float32, eager attention."""
+    given = {"dtype": torch.float32, "attn_implementation": "eager"}
+    return AutoModelForImageTextToText.from_pretrained(directory, **given).eval()
+
+
+def random_picture(width: int, height: int, seed: int = 0) -> Picture:
+    """Colours that change smoothly, and some noise: what resizing well or badly would show in."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    waves = [127 + 100 * np.sin(x / (5 + 3 * at) + y / (9 - at) + rng.uniform(0, 6)) for at in range(3)]
+    noisy = np.stack(waves, axis=-1) + rng.normal(0, 12, (height, width, 3))
+    return Picture.of(np.clip(noisy, 0, 255).astype(np.uint8).tobytes(), width, height)
+
+
+def as_image(picture: Picture) -> Image.Image:
+    """The picture as transformers takes it."""
+    return Image.frombytes("RGB", (picture.width, picture.height), picture.rgb)
+
+
+def reference(model: Any, inputs: Any) -> NDArray[np.float32]:
+    """Logits [tokens, vocabulary] of one prompt."""
+    with torch.no_grad():
+        logits: NDArray[np.float32] = model(**inputs).logits[0].numpy()
+    return logits
