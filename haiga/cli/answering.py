@@ -48,7 +48,13 @@ def answering(settings: Settings, access: Access, models: Models, database: Asyn
     configured = read_tools(settings.tools, settings.offline)
     tools = ServerTools(configured.registry, Connector(fetch), models.take_tools, configured.rounds)
     blobs = DiskBlobs(settings.data_dir / "blobs")
-    files = Files(DatabaseFiles(database), blobs, quota=settings.file_quota, storage=settings.file_storage)
+    files = Files(
+        DatabaseFiles(database),
+        blobs,
+        quota=settings.file_quota,
+        storage=settings.file_storage,
+        keep=settings.keep_files,
+    )
     sources = FileSources(files)
 
     async def prompted(caller: Caller, request: TextRequest) -> TextRequest:
@@ -65,6 +71,6 @@ def answering(settings: Settings, access: Access, models: Models, database: Asyn
     )
     inference = Inference(models, key, [*metered.stages, sources, cache, tools], metered.stages, prompted)
     forms: dict[str, Form] = {ENDPOINT: MessageLines(), **openai_lines(random_id)}
-    lines, hours = DatabaseBatches(database), Hours(settings.batch_window)
+    lines, hours = DatabaseBatches(database, int(settings.keep_batches)), Hours(settings.batch_window)
     worker = Worker(inference, lines, forms, random_id, holder=access.holder, hours=hours)
     return Answering(key, fetch, metered, inference, files, worker)

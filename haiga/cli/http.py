@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol, cast
 
 import typer
@@ -21,12 +22,14 @@ from haiga.core.jobs import Dedupe
 from haiga.services.access import Access
 from haiga.services.audit import Audit, Refusals
 from haiga.services.batches import Batches, Clerk
+from haiga.services.erasure import Erasure
 from haiga.services.models import Models
 from haiga.services.responses import Responses
 from haiga.services.webhooks import Deliverer, Sender, Webhooks
 from haiga.stores.audit import DatabaseAudit
 from haiga.stores.batches import DatabaseBatches
 from haiga.stores.chats import DatabaseChats
+from haiga.stores.erasure import erase
 from haiga.stores.responses import DatabaseResponses
 from haiga.stores.webhooks import DatabaseWebhooks
 from haiga.web.app import Services, WebSettings, create_app
@@ -49,11 +52,12 @@ def build_server(
         allowed_hosts=settings.allow_host,
         cors_origins=settings.cors,
         dedupe=cast(Dedupe, settings.dedupe),
+        keep=int(settings.keep_responses),
     )
     parts = answering(settings, access, models, database)
     inference, metered = parts.inference, parts.metered
-    kept = Responses(inference, DatabaseResponses(database))
-    lines, wake = DatabaseBatches(database), parts.worker.wake
+    kept = Responses(inference, DatabaseResponses(database), lifetime=int(settings.keep_responses))
+    lines, wake = DatabaseBatches(database, int(settings.keep_batches)), parts.worker.wake
     chats = DatabaseChats(database)
     files = parts.files
     clerk = Clerk(lines, files, BatchPaper(), wake)
@@ -77,6 +81,7 @@ def build_server(
         webhooks=webhooks,
         files=files,
         audit=audit,
+        erasure=Erasure(access, partial(erase, database), files.sweep, metered.ledger.flush),
         refused=refusals.add,
     )
     app = create_app(services)

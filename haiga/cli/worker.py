@@ -11,6 +11,8 @@ from haiga.cli.options import (
     Context,
     Database,
     DataDir,
+    KeepBatches,
+    KeepFiles,
     KeepUsage,
     KvMemory,
     LogFormat,
@@ -51,6 +53,8 @@ def worker(
     tools: ToolsPath = None,
     prices: Prices = None,
     keep_usage: KeepUsage = None,
+    keep_batches: KeepBatches = None,
+    keep_files: KeepFiles = None,
     log_format: LogFormat = None,
     log_level: LogLevel = None,
 ) -> None:

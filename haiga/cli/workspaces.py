@@ -1,13 +1,14 @@
 """`haiga workspaces`: workspaces made, listed, limited, archived, deleted."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from haiga.cli.acting import operator
 from haiga.cli.keys import day, with_keyring
 from haiga.cli.limits import Budget, Concurrent, Itpm, Otpm, Rpm, changed_limits, told
 from haiga.cli.options import Database, DataDir, settings_from
@@ -96,18 +97,25 @@ def delete(
     found = with_keyring(settings, lambda keyring: keyring.workspace(workspace))
     if not yes:
         typer.confirm(f"delete workspace {found.name} and all that is kept of it?", abort=True, err=True)
-    with_keyring(settings, lambda keyring: keyring.archive(found.name))
     gone = asyncio.run(_erase(settings, found))
     told = ", ".join(f"{count:,} {table.replace('_', ' ')}" for table, count in gone.items() if count)
     typer.echo(f"deleted workspace {found.name}: {told}", err=True)
 
 
 async def _erase(settings: Settings, workspace: Workspace) -> Mapping[str, int]:
+    from haiga.services.erasure import Erasure
+    from haiga.services.files import Files
+    from haiga.services.keyring import Keyring
+    from haiga.stores.blobs import DiskBlobs
     from haiga.stores.connect import connect
     from haiga.stores.erasure import erase
+    from haiga.stores.files import DatabaseFiles
+    from haiga.stores.keys import DatabaseKeys
 
     async with connect(settings.records) as opened:
-        return await erase(opened, workspace, int(time.time()))
+        files = Files(DatabaseFiles(opened), DiskBlobs(settings.data_dir / "blobs"))
+        erasure = Erasure(Keyring(DatabaseKeys(opened)), partial(erase, opened), files.sweep)
+        return (await erasure.delete(workspace.id, operator()))[1]
 
 
 def _row(workspace: Workspace) -> tuple[str, ...]:

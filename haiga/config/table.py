@@ -60,6 +60,9 @@ class Settings:
     prices: Path | None
     keep_usage: float | None
     keep_audit: float | None
+    keep_responses: float
+    keep_batches: float
+    keep_files: float | None
     log_format: str
     log_level: str
     worker: bool
@@ -311,6 +314,30 @@ TABLE: Mapping[str, Setting] = {
         None,
         "HAIGA_KEEP_AUDIT",
         "How long the audit log is kept; by default for ever.",
+        metavar="TIME",
+    ),
+    "keep_responses": Setting(
+        "--keep-responses",
+        parse_seconds,
+        "30d",
+        "HAIGA_KEEP_RESPONSES",
+        "How long responses and chat completions are kept; conversations, from their last change.",
+        metavar="TIME",
+    ),
+    "keep_batches": Setting(
+        "--keep-batches",
+        parse_seconds,
+        "29d",
+        "HAIGA_KEEP_BATCHES",
+        "How long the requests and results of a batch are kept from when it was made.",
+        metavar="TIME",
+    ),
+    "keep_files": Setting(
+        "--keep-files",
+        parse_seconds,
+        None,
+        "HAIGA_KEEP_FILES",
+        "How long a file is kept at most; by default until it is deleted or its own time is over.",
         metavar="TIME",
     ),
     "log_format": Setting(

@@ -13,6 +13,7 @@ FILES = MIGRATION + 2
 RESPONSES = MIGRATION + 3
 SECRETS = MIGRATION + 4
 AUDIT = MIGRATION + 5
+ERASURE = MIGRATION + 6
 
 
 async def lock(connection: AsyncConnection, work: int, part: str | None = None) -> None:

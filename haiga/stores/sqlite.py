@@ -33,8 +33,9 @@ def _make(file: Path) -> None:
 
 
 def _set_up(connection: Any, _record: object) -> None:
-    """WAL: readers never wait for a writer. Five seconds is what a writer waits for another."""
+    """WAL: readers never wait for a writer. Five seconds is what a writer waits for another. What is deleted is
+    overwritten, so that it is not in the file any more."""
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=NORMAL"):
+    for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

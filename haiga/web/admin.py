@@ -15,7 +15,7 @@ from haiga.services.keyring import Keyring
 from haiga.services.usage import Ledger
 from haiga.web.credentials import actor_of, authenticate_admin
 from haiga.web.services import Services
-from haiga.wire.anthropic import admin, rate_limits, reports
+from haiga.wire.anthropic import admin, key_bodies, rate_limits, reports
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -59,20 +59,34 @@ class Admin:
             admin.write_list(wanted, lambda key: admin.key_body(key, workspaces, now), limit, after_id, before_id)
         )
 
+    async def create_key(self, request: Request) -> Response:
+        """Make an API key; its secret is told here alone, as `key`."""
+        keyring = await self._admit(request)
+        asked = key_bodies.read_key(await request.body())
+        workspace = DEFAULT if asked.workspace_id is None else (await keyring.workspace(asked.workspace_id)).name
+        key, secret = await keyring.create_key(asked.name, workspace, **key_bodies.new_key(asked, self._clock()))
+        return await self._shown(key, secret)
+
+    async def rotate_key(self, request: Request, id: str) -> Response:
+        """Give an API key a new secret, told here alone, as `key`; the old one goes on for `grace_seconds`."""
+        keyring = await self._admit(request)
+        grace = key_bodies.read_rotation(await request.body())
+        return await self._shown(*await keyring.rotate((await self._key(id)).id, grace))
+
     async def get_key(self, request: Request, id: str) -> Response:
         """One API key."""
         await self._admit(request)
         return await self._shown(await self._key(id))
 
     async def change_key(self, request: Request, id: str) -> Response:
-        """Rename an API key, pause it (`inactive`), let it go on (`active`), revoke it (`archived`)."""
+        """Change what an API key may do, rename it, pause it (`inactive`), let it go on, revoke it (`archived`)."""
         keyring = await self._admit(request)
-        change = admin.read_key_change(await request.body())
+        change = key_bodies.read_key_change(await request.body())
         key = await self._key(id)
         if key.revoked_at is not None:
             raise Invalid("an archived API key cannot be changed", field="status")
         changed = replace(
-            key,
+            key_bodies.changed_key(change, key, self._clock()),
             name=(key.name if change.name is None else change.name).strip() or key.name,
             paused=key.paused if change.status is None else change.status == "inactive",
         )
@@ -85,8 +99,9 @@ class Admin:
                 return key
         raise NotFound(f"api_key: {id[:64]}")
 
-    async def _shown(self, key: ApiKey) -> Response:
-        return _json(admin.write(admin.key_body(key, await self._keyring.workspaces(), self._clock())))
+    async def _shown(self, key: ApiKey, secret: str | None = None) -> Response:
+        body = admin.key_body(key, await self._keyring.workspaces(), self._clock())
+        return _json(admin.write(body if secret is None else body | {"key": secret}))
 
     # --- workspaces ---
 
@@ -132,6 +147,14 @@ class Admin:
         keyring = await self._admit(request)
         await self._workspace(id)
         return _json(admin.write(admin.workspace_body(await keyring.archive(id))))
+
+    async def delete_workspace(self, request: Request, id: str) -> Response:
+        """Delete a workspace and all that is kept of it: its keys, answers, conversations, batches, files and usage."""
+        caller = await authenticate_admin(self._services.access, request)
+        await self._workspace(id)
+        assert self._services.erasure is not None
+        _, gone = await self._services.erasure.delete(id, actor_of(caller, request))
+        return _json(admin.write(admin.deleted_body(id, gone)))
 
     async def _workspace(self, id: str) -> Workspace:
         for each in await self._keyring.workspaces():

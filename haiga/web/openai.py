@@ -22,8 +22,6 @@ from haiga.wire.openai_chat.stream import ChatStream
 from haiga.wire.openai_chat.write import chat_body, write_chat
 from haiga.wire.openai_completions import CompletionStream, read_completion, usage_of, write_completion
 
-KEPT_FOR = 30 * 24 * 3600  # seconds
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -81,7 +79,7 @@ class OpenAI:
 
         async def keep(whole: Sequence[Reply]) -> None:
             body = chat_body(whole, asked.form, id=id, model=model, created=created)
-            lives = (created, created + KEPT_FOR)
+            lives = (created, created + self._services.settings.keep)
             kept = KeptChat(id, caller.workspace, model, *lives, asked.metadata or {}, body, asked.written)
             if self._services.chats:
                 await self._services.chats.put(kept)

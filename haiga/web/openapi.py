@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from haiga.core.jobs import Dedupe
-from haiga.wire.anthropic.admin import AdminAnswer, AdminList, BucketsAnswer, KeyChange, WorkspaceBody
+from haiga.wire.anthropic.admin import AdminAnswer, AdminList, BucketsAnswer, WorkspaceBody
 from haiga.wire.anthropic.answers import (
     BatchAnswer,
     BatchDeletedAnswer,
@@ -29,6 +29,7 @@ from haiga.wire.anthropic.answers import (
 )
 from haiga.wire.anthropic.batches import BatchBody
 from haiga.wire.anthropic.files import FileForm
+from haiga.wire.anthropic.key_bodies import KeyBody, KeyChange, RotationBody
 from haiga.wire.anthropic.rate_limits import RateLimitAnswer, RateLimitChange, RateLimitsAnswer
 from haiga.wire.anthropic.reports import FILTERS, USAGE_GROUPS, WIDTHS
 from haiga.wire.anthropic.rules import VERSIONS
@@ -60,6 +61,7 @@ from haiga.wire.openrouter.answers import (
     RouterListAnswer,
     RouterModelsAnswer,
 )
+from haiga.wire.openrouter.keys import KeyPatch, NewKeyBody
 from haiga.wire.openrouter.shapes import RouterBody
 from haiga.wire.webhooks import answers as webhooks
 from haiga.wire.webhooks.messages import WebhookBody, WebhookChange, WebhookRotation, WebhookTest
@@ -87,7 +89,11 @@ BODIES: tuple[type[BaseModel], ...] = (
     WebhookChange,
     WebhookRotation,
     WebhookTest,
+    KeyBody,
     KeyChange,
+    RotationBody,
+    NewKeyBody,
+    KeyPatch,
     WorkspaceBody,
     RateLimitChange,
 )
@@ -267,6 +273,9 @@ ROUTER_LIST = _operation(RouterListAnswer, {}, error=RouterErrorAnswer)
 ROUTER_MODELS = _operation(RouterModelsAnswer, {}, error=RouterErrorAnswer)
 ROUTER_DATA = _operation(RouterDataAnswer, {}, error=RouterErrorAnswer)
 
+ROUTER_NEW_KEY = _operation(RouterDataAnswer, {"requestBody": _body(NewKeyBody)}, error=RouterErrorAnswer)
+ROUTER_KEY = _operation(RouterDataAnswer, {"requestBody": _body(KeyPatch)}, error=RouterErrorAnswer)
+
 
 def _asked(name: str, *, required: bool = False, many: bool = False, values: Sequence[str] = ()) -> dict[str, Any]:
     """A parameter that its handler reads by itself."""
@@ -284,6 +293,8 @@ _USAGE = [
 _COST = [_asked("group_by", many=True, values=("workspace_id", "description"))]
 ADMIN_OBJECT = _operation(AdminAnswer, {})
 ADMIN_LIST = _operation(AdminList, {})
+CREATE_KEY = _operation(AdminAnswer, {"requestBody": _body(KeyBody)})
+ROTATE_KEY = _operation(AdminAnswer, {"requestBody": _body(RotationBody)})
 CHANGE_KEY = _operation(AdminAnswer, {"requestBody": _body(KeyChange)})
 CHANGE_WORKSPACE = _operation(AdminAnswer, {"requestBody": _body(WorkspaceBody)})
 RATE_LIMITS = _operation(RateLimitsAnswer, {})

@@ -19,6 +19,7 @@ from haiga.web.openai_batches import OpenAIBatches
 from haiga.web.openrouter import LIST, OpenRouter
 from haiga.web.responses import Responses
 from haiga.web.routed import RoutedForms
+from haiga.web.router_keys import RouterKeys
 from haiga.web.services import Services
 from haiga.web.status import Status
 from haiga.web.uploads import Uploads
@@ -124,12 +125,16 @@ def router(services: Services) -> APIRouter:
         keys, workspaces = f"{organization}/api_keys", f"{organization}/workspaces"
         add(f"{organization}/me", admin.me, methods=["GET"], **openapi.ADMIN_OBJECT)
         add(keys, admin.list_keys, methods=["GET"], **openapi.ADMIN_LIST)
+        add(keys, admin.create_key, methods=["POST"], **openapi.CREATE_KEY)
+        add(f"{keys}/{{id}}/rotate", admin.rotate_key, methods=["POST"], **openapi.ROTATE_KEY)
         add(f"{keys}/{{id}}", admin.get_key, methods=["GET"], **openapi.ADMIN_OBJECT)
         add(f"{keys}/{{id}}", admin.change_key, methods=["POST"], **openapi.CHANGE_KEY)
         add(workspaces, admin.list_workspaces, methods=["GET"], **openapi.ADMIN_LIST)
         add(workspaces, admin.create_workspace, methods=["POST"], **openapi.CHANGE_WORKSPACE)
         add(f"{workspaces}/{{id}}", admin.get_workspace, methods=["GET"], **openapi.ADMIN_OBJECT)
         add(f"{workspaces}/{{id}}", admin.change_workspace, methods=["POST"], **openapi.CHANGE_WORKSPACE)
+        if services.erasure is not None:
+            add(f"{workspaces}/{{id}}", admin.delete_workspace, methods=["DELETE"], **openapi.ADMIN_OBJECT)
         add(f"{workspaces}/{{id}}/archive", admin.archive_workspace, methods=["POST"], **openapi.ADMIN_OBJECT)
         add(f"{organization}/rate_limits", admin.rate_limits, methods=["GET"], **openapi.RATE_LIMITS)
         add(f"{workspaces}/{{id}}/rate_limits", admin.workspace_limits, methods=["GET"], **openapi.RATE_LIMITS)
@@ -161,6 +166,14 @@ def router(services: Services) -> APIRouter:
     add("/api/v1/key", openrouter.key, methods=["GET"], **openapi.ROUTER_DATA)
     add("/api/v1/credits", openrouter.credits, methods=["GET"], **openapi.ROUTER_DATA)
     add("/api/v1/providers", openrouter.providers, methods=["GET"], **openapi.ROUTER_LIST)
+
+    if services.keyring is not None and services.ledger is not None:
+        made, own = RouterKeys(services, services.keyring, services.ledger), "/api/v1/keys"
+        add(own, made.create, methods=["POST"], **openapi.ROUTER_NEW_KEY)
+        add(own, made.list, methods=["GET"], **openapi.ROUTER_LIST)
+        add(f"{own}/{{hash}}", made.get, methods=["GET"], **openapi.ROUTER_DATA)
+        add(f"{own}/{{hash}}", made.change, methods=["PATCH"], **openapi.ROUTER_KEY)
+        add(f"{own}/{{hash}}", made.delete, methods=["DELETE"], **openapi.ROUTER_DATA)
 
     if services.metrics is not None:
         add("/metrics", Measured(services, services.metrics).read, methods=["GET"], **openapi.READ_METRICS)

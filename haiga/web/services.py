@@ -12,6 +12,7 @@ from haiga.core.ports import ChatStore
 from haiga.core.records import Price
 from haiga.services.audit import Audit
 from haiga.services.batches import Batches
+from haiga.services.erasure import Erasure
 from haiga.services.files import Files
 from haiga.services.inference import Inference
 from haiga.services.keyring import Keyring
@@ -39,7 +40,7 @@ class WebSettings:
     `allowed_hosts`: names besides the loopback ones that an open server answers to. `batch_limit` bounds the body that
     makes a batch, `file_limit` and `part_limit` the forms that bring a file or a part of one, `body_limit` every other.
     `patience`: how long a stream may wait for its first event before its headers are sent. `ping`: how long a stream
-    may be silent.
+    may be silent. `keep`: how long chat completions are kept.
     """
 
     open: bool = True
@@ -53,14 +54,15 @@ class WebSettings:
     ping: float = 15.0
     dedupe: Dedupe = "deterministic"
     new_id: Callable[[str], str] = random_id
+    keep: int = 30 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """`prices` are by the model's name; one that is not there costs nothing. Without `responses` the Responses and
     Conversations APIs are not there, without `chats` no chat completion is kept, without `batches`, `files` and
-    `webhooks` there are none. `stands` tells where a caller stands with its limits; `ledger`, `keyring` and
-    `audit` are what administrators see; `refused` is told of requests that were answered 401 or 403."""
+    `webhooks` there are none. `stands` tells where a caller stands with its limits; `ledger`, `keyring`,
+    `audit` and `erasure` are what administrators see; `refused` is told of requests that were answered 401 or 403."""
 
     access: Access
     inference: Inference
@@ -76,4 +78,5 @@ class Services:
     files: Files | None = None
     webhooks: Webhooks | None = None
     audit: Audit | None = None
+    erasure: Erasure | None = None
     refused: Callable[[Asked], None] = lambda asked: None

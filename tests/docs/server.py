@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -21,6 +22,7 @@ from haiga.engines.fake import CARD, VECTORS, FakeEmbedder, FakeEngine
 from haiga.services.access import Access
 from haiga.services.audit import Audit
 from haiga.services.batches import Batches
+from haiga.services.erasure import Erasure
 from haiga.services.fetch import Fetch
 from haiga.services.files import Files
 from haiga.services.inference import Inference
@@ -35,6 +37,7 @@ from haiga.stores.batches import DatabaseBatches
 from haiga.stores.blobs import DiskBlobs
 from haiga.stores.chats import DatabaseChats
 from haiga.stores.connect import connect
+from haiga.stores.erasure import erase
 from haiga.stores.files import DatabaseFiles
 from haiga.stores.keys import DatabaseKeys
 from haiga.stores.responses import DatabaseResponses
@@ -101,6 +104,7 @@ async def services(directory: Path) -> AsyncIterator[Services]:
             webhooks=webhooks,
             files=files,
             audit=Audit(DatabaseAudit(database)),
+            erasure=Erasure(access, partial(erase, database), files.sweep),
         )
 
 

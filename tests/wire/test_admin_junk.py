@@ -36,13 +36,22 @@ GETS = (
     "me",
     "rate_limits",
 )
-POSTS = ("api_keys/{key}", "workspaces", "workspaces/{workspace}", "workspaces/x/archive", LIMIT)
+POSTS = (
+    "api_keys",
+    "api_keys/{key}",
+    "api_keys/{key}/rotate",
+    "workspaces",
+    "workspaces/{workspace}",
+    "workspaces/x/archive",
+    LIMIT,
+)
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), WORDS, st.lists(WORDS, max_size=2))
 BODIES = st.one_of(
     st.binary(max_size=20),
-    st.dictionaries(st.sampled_from(["name", "status", "tags", "limits"]), VALUES).map(
-        lambda body: json.dumps(body).encode()
-    ),
+    st.dictionaries(
+        st.sampled_from(["name", "status", "tags", "limits", "role", "expires_at", "workspace_id", "grace_seconds"]),
+        VALUES,
+    ).map(lambda body: json.dumps(body).encode()),
 )
 FEW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 
 class Files:
-    """Files in `store`, their bytes in `blobs`: up to `quota` bytes a workspace, `storage` bytes in all. `clock` gives
-    unix seconds."""
+    """Files in `store`, their bytes in `blobs`: up to `quota` bytes a workspace, `storage` bytes in all; none
+    for longer than `keep` seconds. `clock` gives unix seconds."""
 
     def __init__(
         self,
@@ -35,12 +35,14 @@ class Files:
         *,
         quota: int = QUOTA,
         storage: int = STORAGE,
+        keep: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.store = store
         self.blobs = blobs
         self.quota = quota
         self.storage = storage
+        self.keep = keep
         self._clock = clock
         self._last = 0
         self._arriving: Counter[str] = Counter()  # bytes on their way, by workspace
@@ -64,6 +66,9 @@ class Files:
         """A new file; its id begins with `prefix`."""
         now = self.now()
         self._last = max(self._last + 1, int(self._clock() * 1e6))
+        lifetime = spec.lifetime
+        if self.keep is not None:
+            lifetime = int(self.keep) if lifetime is None else min(lifetime, int(self.keep))
         return KeptFile(
             id=f"{prefix}{self._last:014x}{secrets.token_hex(4)}",
             workspace=caller.workspace,
@@ -75,7 +80,7 @@ class Files:
             digest=blob.digest,
             made=spec.made,
             created_at=now,
-            expires_at=None if spec.lifetime is None else now + spec.lifetime,
+            expires_at=None if lifetime is None else now + lifetime,
         )
 
     # --- out ---
@@ -126,6 +131,10 @@ class Files:
 
     # --- room ---
 
+    async def sweep(self) -> None:
+        """Remove all blobs that nobody uses."""
+        await self.blobs.sweep(self.referenced)
+
     async def discard(self, digests: Collection[str]) -> None:
         """Remove those of the blobs that nobody uses any more."""
         await self.blobs.sweep(self.referenced, digests)
@@ -135,18 +144,18 @@ class Files:
 
     def start(self) -> None:
         """Begin to sweep what nobody uses: what a former process left behind first."""
-        self._task = asyncio.create_task(self._sweep(), name="files")
+        self._task = asyncio.create_task(self._tidy(), name="files")
 
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _sweep(self) -> None:
+    async def _tidy(self) -> None:
         while True:
             try:
                 await self.store.expire(self.now())
-                await self.blobs.sweep(self.referenced)
+                await self.sweep()
             except Exception as problem:
                 log.error("files cannot be swept yet: %s", problem)
             await asyncio.sleep(SWEEP)

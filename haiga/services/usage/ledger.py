@@ -65,12 +65,12 @@ class Ledger:
 
     async def generation(self, answer: str, workspace: str) -> Generation | None:
         """What is recorded of an answer of the workspace."""
-        await self._flush()
+        await self.flush()
         return generation(await self._store.of(answer, workspace))
 
     async def spent(self, only: Mapping[str, str], since: float) -> int:
         """Billionths of a US dollar since a unix second, of records whose fields have these values."""
-        await self._flush()
+        await self.flush()
         return await self._store.spent(only, int(since))
 
     async def spent_by(self, owner: Owner, since: float) -> int:
@@ -78,7 +78,7 @@ class Ledger:
         return await self.spent({"key": owner.id} if owner.workspace is None else {"workspace": owner.workspace}, since)
 
     async def totals(self, question: Question) -> list[Total]:
-        await self._flush()
+        await self.flush()
         return await self._store.totals(question)
 
     # --- writing ---
@@ -99,7 +99,8 @@ class Ledger:
             log.error("usage: %d records wait to be written: %s", len(self._held), problem)
             self._news.set()
 
-    async def _flush(self) -> None:
+    async def flush(self) -> None:
+        """Write what is held."""
         # whoever asks may go away, which must not end a write in its middle
         await asyncio.shield(asyncio.ensure_future(self._write()))
 

@@ -15,7 +15,6 @@ from sqlalchemy.sql.dml import ReturningUpdate, Update
 from haiga.core.jobs import (
     CHANGES,
     FINAL,
-    KEPT,
     RECEIVED,
     SUSPECT,
     UNFINISHED,
@@ -253,10 +252,10 @@ async def close(connection: AsyncConnection, batch: str, state: LineState) -> No
     await count(connection, batch, state, (await connection.execute(closed)).rowcount)
 
 
-async def archive(connection: AsyncConnection, now: int) -> None:
-    """Forget results after their time, and batches that were never received whole."""
+async def archive(connection: AsyncConnection, now: int, keep: int) -> None:
+    """Forget what is in batches `keep` seconds after they were made, and batches that were never received whole."""
     B = BATCHES.c
-    old = select(B.id).where(B.status == "ended", B.archived_at.is_(None), B.created_at <= now - KEPT)
+    old = select(B.id).where(B.status == "ended", B.archived_at.is_(None), B.created_at <= now - keep)
     for id in (await connection.execute(old)).scalars().all():
         await connection.execute(delete(LINES).where(C.batch == id))
         await connection.execute(update(BATCHES).where(B.id == id).values(archived_at=now))

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from haiga.core.files import KeptFile
-from haiga.core.jobs import Batch, Line, Outcome, Page, Prepared, Result, verdict
+from haiga.core.jobs import KEPT, Batch, Line, Outcome, Page, Prepared, Result, verdict
 from haiga.stores.batches import changes, papers
 from haiga.stores.batches.rows import batch_row, line_row, read_batch, read_line
 from haiga.stores.locks import BATCHES as LOCK
@@ -21,10 +21,12 @@ LIVE = BATCHES.c.status.in_(("in_progress", "canceling"))
 
 
 class DatabaseBatches:
-    """Rows in the tables batches and batch_lines."""
+    """Rows in the tables batches and batch_lines. `keep`: seconds from a batch's creation that its requests and results
+    are kept."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, keep: int = KEPT) -> None:
         self._engine = engine
+        self._keep = keep
 
     # --- the owner ---
 
@@ -160,7 +162,7 @@ class DatabaseBatches:
                     await changes.close(connection, batch.id, closing)
             await changes.promote(connection)
             await changes.end(connection, set(live), now)
-            await changes.archive(connection, now)
+            await changes.archive(connection, now, self._keep)
 
     async def _take(self, taking: ReturningUpdate[Any]) -> list[Line]:
         async with self._engine.begin() as connection:

@@ -1,8 +1,8 @@
 """API keys and workspaces as the Admin API shows and changes them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel
@@ -10,19 +10,13 @@ from pydantic import BaseModel
 from haiga.core.access import DEFAULT, ApiKey, Workspace
 from haiga.core.errors import Invalid
 from haiga.wire.anthropic.base import Shape
+from haiga.wire.anthropic.key_bodies import key_fields
 from haiga.wire.body import read_object, read_shape
 
 COLOR = "#6C5BB9"
 ANYWHERE = {"allowed_inference_geos": "unrestricted", "default_inference_geo": "global", "workspace_geo": "us"}
 ORGANIZATION = {"id": "haiga", "name": "haiga", "type": "organization"}
 T = TypeVar("T", ApiKey, Workspace)
-
-
-class KeyChange(Shape):
-    """The body of POST /v1/organizations/api_keys/{id}."""
-
-    name: str | None = None
-    status: Literal["active", "inactive", "archived"] | None = None
 
 
 class WorkspaceBody(Shape):
@@ -53,10 +47,6 @@ class BucketsAnswer(BaseModel):
     next_page: str | None
 
 
-def read_key_change(body: bytes) -> KeyChange:
-    return read_shape(KeyChange, read_object(body))
-
-
 def read_workspace(body: bytes) -> WorkspaceBody:
     return read_shape(WorkspaceBody, read_object(body))
 
@@ -83,6 +73,7 @@ def key_body(key: ApiKey, workspaces: Sequence[Workspace], now: float) -> dict[s
         "principal": None,
         "scope": {"type": "workspace", "workspace_id": own},
         "workspace_id": None if key.workspace == DEFAULT else own,
+        **key_fields(key),
     }
 
 
@@ -100,6 +91,11 @@ def workspace_body(workspace: Workspace) -> dict[str, Any]:
         "tags": {},
         "user_profile_id": None,
     }
+
+
+def deleted_body(id: str, rows: Mapping[str, int]) -> dict[str, Any]:
+    """A workspace that is gone, and how many rows of which table went with it."""
+    return {"id": id, "type": "workspace_deleted", "rows": {table: count for table, count in rows.items() if count}}
 
 
 def write(body: dict[str, Any]) -> bytes:
