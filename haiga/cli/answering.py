@@ -39,6 +39,7 @@ class Answering:
     inference: Inference
     files: Files
     worker: Worker
+    cache: ResultCache
 
 
 def answering(settings: Settings, access: Access, models: Models, database: AsyncEngine) -> Answering:
@@ -73,4 +74,4 @@ def answering(settings: Settings, access: Access, models: Models, database: Asyn
     forms: dict[str, Form] = {ENDPOINT: MessageLines(), **openai_lines(random_id)}
     lines, hours = DatabaseBatches(database, int(settings.keep_batches)), Hours(settings.batch_window)
     worker = Worker(inference, lines, forms, random_id, holder=access.holder, hours=hours)
-    return Answering(key, fetch, metered, inference, files, worker)
+    return Answering(key, fetch, metered, inference, files, worker, cache)

@@ -7,7 +7,7 @@ import asyncio
 import signal
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Protocol, cast
@@ -17,6 +17,8 @@ import uvicorn
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.cli.answering import answering
+from haiga.cli.live import FILES, live
+from haiga.cli.reloading import Read, Reloading, Terminal, at_once
 from haiga.config import Settings
 from haiga.core.jobs import Dedupe
 from haiga.services.access import Access
@@ -45,8 +47,11 @@ def build_server(
     models: Models,
     database: AsyncEngine,
     door: bool,
+    read: Read | None = None,
+    terminal: Terminal | None = None,
 ) -> "Server":
-    """The server, not started. `door` says that it is open: no key is configured."""
+    """The server, not started. `door` says that it is open: no key is configured. `read` gives the settings anew,
+    `terminal` is the one it was started from."""
     web = WebSettings(
         open=door,
         allowed_hosts=settings.allow_host,
@@ -90,7 +95,15 @@ def build_server(
     )
     background: list[Background] = [clerk, files, Deliverer(outbox, sender), audit]
     background += [parts.worker] if settings.worker else []
-    return Server(config, models, kept, background, [metered.ledger, refusals], settings.drain)
+    server = Server(config, models, kept, background, [metered.ledger, refusals], settings.drain, terminal)
+    if read is not None:
+        changes = {
+            **live(parts, models),
+            "keep_audit": at_once(lambda settings: setattr(audit, "keep", settings.keep_audit)),
+            "drain": at_once(lambda settings: setattr(server, "drain", settings.drain)),
+        }
+        server.reload = Reloading(settings, read, changes, FILES, audit).reload
+    return server
 
 
 class Background(Protocol):
@@ -106,7 +119,8 @@ class Background(Protocol):
 class Server(uvicorn.Server):
     """The first signal lets requests under way end, for `drain` seconds; then, or at the second signal, the models
     are closed under them, so that each ends with the API's own error. What runs in the `background` stops at once;
-    background responses of `kept` end after all requests, and then what is `last`.
+    background responses of `kept` end after all requests, and then what is `last`. SIGHUP has the settings read anew by
+    `reload`; when the `terminal` is gone it is a first signal.
 
     uvicorn's own handling would raise the signal again before the engines are closed.
     """
@@ -119,13 +133,17 @@ class Server(uvicorn.Server):
         background: Sequence[Background],
         last: Sequence[Background],
         drain: float,
+        terminal: Terminal | None = None,
     ) -> None:
         super().__init__(config)
         self._models = models
         self._kept = kept
         self._background = background
         self._last = last
-        self._drain = drain
+        self.drain = drain
+        self.reload: Callable[[], Coroutine[None, None, None]] | None = None
+        self._terminal = terminal
+        self._reloading: set[asyncio.Task[None]] = set()
         self._cutting: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -135,7 +153,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        limit = asyncio.get_running_loop().call_later(self._drain, self._cut)
+        limit = asyncio.get_running_loop().call_later(self.drain, self._cut)
         await asyncio.gather(*(work.close() for work in self._background))
         await super().shutdown(sockets)
         limit.cancel()
@@ -147,11 +165,20 @@ class Server(uvicorn.Server):
         loop, signals = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
         for number in signals:
             loop.add_signal_handler(number, self._on_signal)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         try:
             yield
         finally:
-            for number in signals:
+            for number in (*signals, signal.SIGHUP):
                 loop.remove_signal_handler(number)
+
+    def _on_hangup(self) -> None:
+        if self._terminal is not None and self._terminal.gone:
+            self._on_signal()
+        elif self.reload is not None and not self.should_exit:
+            task = asyncio.create_task(self.reload(), name="reload")
+            self._reloading.add(task)
+            task.add_done_callback(self._reloading.discard)
 
     def _on_signal(self) -> None:
         if self.should_exit:

@@ -22,17 +22,25 @@ def log_on_stderr(form: str, level: str) -> Iterator[None]:
     """Write what is at least `level` (debug, info, warning or error) to standard error; of other libraries, warnings
     and errors."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if form == "json" else TextLines())
-    handler.setLevel(level.upper())
     root, ours = logging.getLogger(), logging.getLogger("haiga")
     before = ours.level
+    handler.setFormatter(TextLines())
     root.addHandler(handler)
-    ours.setLevel(level.upper())
+    change_log(form, level)
     try:
         yield
     finally:
         ours.setLevel(before)
         root.removeHandler(handler)
+
+
+def change_log(form: str, level: str) -> None:
+    """Write in another form, or other levels, from now on."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, TextLines | JsonLines):
+            handler.setFormatter(JsonLines() if form == "json" else TextLines())
+            handler.setLevel(level.upper())
+    logging.getLogger("haiga").setLevel(level.upper())
 
 
 class TextLines(logging.Formatter):

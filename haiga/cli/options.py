@@ -21,11 +21,16 @@ def option(name: str) -> Any:
 def settings_from(context: typer.Context) -> Settings:
     """The settings under the flags of the command that runs; a bad one ends the program with exit code 2."""
     try:
-        said = said_to(context)
-        return read_settings(said.flags, said.environment, said.file, said.path)
+        return read_again(context)
     except Invalid as error:
         typer.echo(f"haiga: {error}", err=True)
         raise typer.Exit(2) from None
+
+
+def read_again(context: typer.Context) -> Settings:
+    """The settings as flags, environment and file say them now. Raises Invalid."""
+    said = said_to(context)
+    return read_settings(said.flags, said.environment, said.file, said.path)
 
 
 def said_to(context: typer.Context) -> Said:

@@ -39,6 +39,7 @@ from haiga.cli.options import (
     Tags,
     ToolsPath,
     Weights,
+    read_again,
     settings_from,
 )
 
@@ -90,4 +91,4 @@ def serve(
     from haiga.cli.server import run_server
 
     with log_on_stderr(settings.log_format, settings.log_level):
-        uvloop.run(run_server(settings))
+        uvloop.run(run_server(settings, lambda: read_again(context_)))

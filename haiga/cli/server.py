@@ -6,6 +6,7 @@ import gc
 import ipaddress
 import json
 import shlex
+import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.cli.engines import Offer, offer
+from haiga.cli.reloading import Read, Terminal
 from haiga.cli.tool_log import show_calls
 from haiga.config import Settings
 from haiga.core.errors import Failed, Invalid
@@ -34,9 +36,12 @@ if TYPE_CHECKING:
     from haiga.cli.http import Server
 
 
-async def run_server(settings: Settings) -> None:
-    """Serve until a signal; running requests may then go on for `drain` seconds. Raises core errors at the start."""
+async def run_server(settings: Settings, read: Read) -> None:
+    """Serve until a signal; running requests may then go on for `drain` seconds. SIGHUP has the settings read again.
+    Raises core errors at the start."""
     show_calls()
+    terminal = Terminal()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of engines for good: they end with the server
     async with connect(settings.records) as database:
         # a server that only this machine reaches is open while it has no key
         access = Access(DatabaseKeys(database), open_when_empty=is_loopback(settings.host))
@@ -47,7 +52,7 @@ async def run_server(settings: Settings) -> None:
             async with offer(settings, library, _warn) as offered:
                 door = await access.is_open()
                 url = address(settings.host, listener.getsockname()[1])
-                build = partial(_build, settings, access, offered.models, database, door)
+                build = partial(_build, settings, access, offered.models, database, door, read, terminal)
                 await _serve(build, listener, _load_first(offered, announcement(url, offered, door)))
 
 
@@ -66,10 +71,18 @@ async def _serve(build: "Callable[[], Server]", listener: socket.socket, load: C
         raise outcome
 
 
-def _build(settings: Settings, access: Access, models: Models, database: AsyncEngine, door: bool) -> "Server":
+def _build(
+    settings: Settings,
+    access: Access,
+    models: Models,
+    database: AsyncEngine,
+    door: bool,
+    read: Read,
+    terminal: Terminal,
+) -> "Server":
     from haiga.cli.http import build_server
 
-    return build_server(settings, access, models, database, door)
+    return build_server(settings, access, models, database, door, read, terminal)
 
 
 async def _load_first(offered: Offer, announced: str) -> None:

@@ -27,6 +27,7 @@ from haiga.cli.options import (
     Tags,
     ToolsPath,
     Weights,
+    read_again,
     settings_from,
 )
 
@@ -66,4 +67,4 @@ def worker(
     from haiga.cli.working import run_worker
 
     with log_on_stderr(settings.log_format, settings.log_level):
-        uvloop.run(run_worker(settings))
+        uvloop.run(run_worker(settings, lambda: read_again(context_)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from haiga.core.errors import Busy, Failed, NotFound, Unsupported
+from haiga.core.errors import Busy, Failed, Invalid, NotFound, Unsupported
 from haiga.core.load import Load
 from haiga.core.ports import Elsewhere, Embedder, Engine, ModelCard
 
@@ -63,6 +63,16 @@ class Models:
         self._clock = 0
         self.ready = False
         """Whether a model has been loaded since the start."""
+
+    def rename(self, aliases: Sequence[tuple[str, str]]) -> None:
+        """Answer to other names from now on."""
+        self._aliases = tuple(aliases)
+
+    def check(self, aliases: Sequence[tuple[str, str]]) -> None:
+        """Raises Invalid for an alias of a model that is not there."""
+        for pattern, name in aliases:
+            if name not in self._writing and name not in self._embedding:
+                raise Invalid(f"{pattern}={name}: there is no model {name}", field="aliases")
 
     def cards(self) -> list[ModelCard]:
         alone = [embedder.card for name, embedder in self._embedders.items() if name not in self._engines]

@@ -36,6 +36,12 @@ class Prices(Mapping[str, Price]):
     def __init__(self, patterns: Mapping[str, Price]) -> None:
         self._patterns = dict(patterns)
 
+    def become(self, others: "Prices") -> bool:
+        """Hold other prices from now on; False when they are the same."""
+        changed = self._patterns != others._patterns
+        self._patterns = dict(others._patterns)
+        return changed
+
     def __getitem__(self, name: str) -> Price:
         """The price under this very name, else under the first pattern that fits."""
         if name in self._patterns:

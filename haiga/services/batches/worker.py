@@ -70,7 +70,7 @@ class Worker:
         self._width = width
         self._lease = lease
         self._holder = holder
-        self._hours = hours
+        self.hours = hours
         self._clock = clock
         self._name = f"worker_{secrets.token_hex(8)}"
         trouble = "batches cannot go on yet"
@@ -169,7 +169,7 @@ class Worker:
         """Fill what is free. A line that may be what kills the engine runs with no other beside it."""
         room = self._width - len(self._running)
         alone = any(line.tries > SUSPECT for line, _ in self._running.values())
-        if room <= 0 or alone or self._clock() < self._pause_until or not self._hours.open(self._clock()):
+        if room <= 0 or alone or self._clock() < self._pause_until or not self.hours.open(self._clock()):
             return
         while room > 0 and (lines := await self._claim(min(room, PORTION), suspects=False)):
             room -= len(lines)

@@ -36,9 +36,9 @@ class ResultCache:
     ) -> None:
         self._store = store
         self._card = card
-        self._limit = limit
-        self._age = age
-        self._unasked = unasked
+        self.limit = limit
+        self.age = age
+        self.unasked = unasked
         self._release = release
         self._clock = clock
         self._added = limit  # bytes since the last clean-up; the first answer kept brings one
@@ -46,8 +46,8 @@ class ResultCache:
     def answer(self, caller: Caller, request: TextRequest, ask: Ask) -> AsyncGenerator[Event, None]:
         """The events, those of an earlier answer if there is one."""
         wanted = caller.origin.reuse.wanted
-        wanted = self._unasked if wanted is None else wanted
-        if wanted and self._limit and is_deterministic(request):
+        wanted = self.unasked if wanted is None else wanted
+        if wanted and self.limit and is_deterministic(request):
             return self._reused(caller, request, ask)
         return ask(caller, request)
 
@@ -72,21 +72,21 @@ class ResultCache:
     async def _find(self, workspace: str, digest: str) -> list[Event]:
         now = int(self._clock())
         try:
-            found = await self._store.find(workspace, digest, int(now - self._age), now)
+            found = await self._store.find(workspace, digest, int(now - self.age), now)
             return replay(found) if found else []
         except Exception as problem:
             log.warning("a kept answer cannot be read, it is computed again: %s", problem)
             return []
 
     async def _keep(self, workspace: str, digest: str, recorded: bytes | None) -> None:
-        if recorded is None or len(recorded) > self._limit // PART:
+        if recorded is None or len(recorded) > self.limit // PART:
             return
         now = int(self._clock())
         try:
             await self._store.keep(workspace, digest, recorded, now)
             self._added += len(recorded)
-            if self._added > self._limit // PART:
+            if self._added > self.limit // PART:
                 self._added = 0
-                await self._store.trim(self._limit - self._limit // PART, int(now - self._age))
+                await self._store.trim(self.limit - self.limit // PART, int(now - self.age))
         except Exception as problem:
             log.warning("an answer cannot be kept for those who ask again: %s", problem)

@@ -28,7 +28,7 @@ class Ledger:
 
     def __init__(self, store: UsageStore, keep: float | None = None, clock: Callable[[], float] = time.time) -> None:
         self._store = store
-        self._keep = keep
+        self.keep = keep
         self._clock = clock
         self._held: deque[Record] = deque()
         self._lost = 0
@@ -117,10 +117,10 @@ class Ledger:
 
     async def _tidy(self) -> None:
         now = self._clock()
-        if self._keep is None or now - self._tidied_at < HOUR:
+        if self.keep is None or now - self._tidied_at < HOUR:
             return
         self._tidied_at = now
         try:
-            await self._store.forget(int(now - self._keep))
+            await self._store.forget(int(now - self.keep))
         except Exception as problem:
             log.error("usage: what is too old is still there: %s", problem)

@@ -1,0 +1,71 @@
+"""SIGHUP: the settings read again by a server that goes on."""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from tests.e2e.test_draining import answering
+from tests.e2e.test_serve import OLD, serving
+
+PRICES = "[models.starter]\ninput = {}\noutput = 10\n"
+
+
+def until(holds: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if holds():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come")
+
+
+def price(url: str) -> float:
+    (starter,) = httpx.get(f"{url}/api/v1/models").json()["data"]
+    return float(starter["pricing"]["prompt"])
+
+
+def known(url: str, name: str) -> bool:
+    return 200 == httpx.get(f"{url}/v1/models/{name}", headers=OLD).status_code
+
+
+def test_what_can_change_changes_the_rest_is_named_and_a_wrong_file_changes_nothing(tmp_path: Path) -> None:
+    file, prices, log = tmp_path / "haiga.toml", tmp_path / "prices.toml", tmp_path / "log"
+    prices.write_text(PRICES.format(1))
+    file.write_text(f'prices = "{prices}"\nlog_format = "json"\n')
+    with serving(tmp_path, "--config", str(file), errors=log) as server:
+        assert 1e-6 == price(server.url)
+        prices.write_text(PRICES.format(2))
+        file.write_text(
+            f'prices = "{prices}"\nlog_format = "json"\nfile_quota = "1GB"\noffline = true\n'
+            '[aliases]\nbig = "starter"\n'
+        )
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: known(server.url, "big"))
+        assert 2e-6 == price(server.url)
+        file.write_text('log_format = "json"\nfile_quota = "0"\n[aliases]\nbig = "nobody"\n')
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: "nothing has changed" in log.read_text())
+        assert (2e-6, True) == (price(server.url), known(server.url, "big"))
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    told = [(line["level"], line["message"], line.get("changed")) for line in lines if line["message"] != "request"]
+    assert [
+        ("info", "settings reloaded", "aliases, file_quota, prices"),
+        ("warning", "these settings need a restart: offline", None),
+        (
+            "error",
+            "the settings were not reloaded, nothing has changed: aliases: big=nobody: there is no model nobody",
+            None,
+        ),
+    ] == told
+
+
+def test_an_answer_under_way_goes_on_and_the_next_is_answered_too() -> None:
+    with answering(words=40, drain="30s") as answer:
+        answer.server.send_signal(signal.SIGHUP)
+        assert "message_stop" in answer.rest()
+        assert answer.server.poll() is None
+        answer.server.send_signal(signal.SIGTERM)
+        assert 0 == answer.server.wait(30)
