@@ -13,9 +13,11 @@ from haiga.core.generation import TextRequest
 from haiga.core.hours import Hours
 from haiga.services.access import Access
 from haiga.services.batches import Form, Worker
+from haiga.services.decoding.decoder import Decoder
 from haiga.services.fetch import Fetch, Hosts
 from haiga.services.files import Files, FileSources
 from haiga.services.inference import Inference
+from haiga.services.intake import Intake, IntakeLimits
 from haiga.services.models import Models
 from haiga.services.results import ResultCache
 from haiga.services.tools import Connector, ServerTools
@@ -31,7 +33,7 @@ from haiga.wire.openai_batches.lines import openai_lines
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """`key` signs what is to be known again; the worker is not started."""
+    """`key` signs what is to be known again; the worker is not started, the decoder starts when it is needed."""
 
     key: bytes
     fetch: Fetch
@@ -40,6 +42,7 @@ class Answering:
     files: Files
     worker: Worker
     cache: ResultCache
+    decoder: Decoder
 
 
 def answering(settings: Settings, access: Access, models: Models, database: AsyncEngine) -> Answering:
@@ -56,10 +59,11 @@ def answering(settings: Settings, access: Access, models: Models, database: Asyn
         storage=settings.file_storage,
         keep=settings.keep_files,
     )
-    sources = FileSources(files)
+    sources, decoder = FileSources(files), Decoder()
+    intake = Intake(decoder, fetch, lambda caller, name: inference.model(caller, name), intake_limits(settings))
 
     async def prompted(caller: Caller, request: TextRequest) -> TextRequest:
-        return await tools.prompted(caller, await sources.resolved(caller, request))
+        return await tools.prompted(caller, await intake.resolved(caller, await sources.resolved(caller, request)))
 
     metered = metering(settings, database, models, lambda: inference)
     cache = ResultCache(
@@ -70,8 +74,20 @@ def answering(settings: Settings, access: Access, models: Models, database: Asyn
         unasked=settings.result_cache,
         release=version("haiga") + ("" if settings.tools is None else settings.tools.read_text()),
     )
-    inference = Inference(models, key, [*metered.stages, sources, cache, tools], metered.stages, prompted)
+    inference = Inference(models, key, [*metered.stages, sources, intake, cache, tools], metered.stages, prompted)
     forms: dict[str, Form] = {ENDPOINT: MessageLines(), **openai_lines(random_id)}
     lines, hours = DatabaseBatches(database, int(settings.keep_batches)), Hours(settings.batch_window)
     worker = Worker(inference, lines, forms, random_id, holder=access.holder, hours=hours)
-    return Answering(key, fetch, metered, inference, files, worker, cache)
+    return Answering(key, fetch, metered, inference, files, worker, cache, decoder)
+
+
+def intake_limits(settings: Settings) -> IntakeLimits:
+    return IntakeLimits(
+        image_size=settings.image_size,
+        image_side=settings.image_side,
+        image_side_many=settings.image_side_many,
+        images=settings.images,
+        image_edge=settings.image_edge,
+        pdf_pages=settings.pdf_pages,
+        pdf_edge=settings.pdf_edge,
+    )

@@ -51,6 +51,7 @@ async def run_worker(settings: Settings, read: Read) -> None:
             await ended.wait()
             await parts.worker.close()
             await parts.metered.ledger.close()
+            await parts.decoder.close()
 
 
 def _warn(line: str) -> None:

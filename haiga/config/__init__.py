@@ -16,7 +16,8 @@ from haiga.config.parsing import (
     parse_windows,
 )
 from haiga.config.reading import Said, read_settings
-from haiga.config.table import TABLE, Setting, Settings
+from haiga.config.setting import Setting
+from haiga.config.table import TABLE, Settings
 
 __all__ = [
     "TABLE",

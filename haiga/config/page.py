@@ -1,6 +1,7 @@
 """docs/settings.md."""
 
-from haiga.config.table import TABLE, Setting
+from haiga.config.setting import Setting
+from haiga.config.table import TABLE
 
 
 def settings_page() -> str:

@@ -29,6 +29,11 @@ def parse_count(text: str) -> int:
     return int(match[1]) * (1024 if match[2] else 1)
 
 
+def parse_number(text: str) -> int:
+    """A number, 0 among them."""
+    return 0 if text.strip() == "0" else parse_count(text)
+
+
 def parse_seconds(text: str) -> float:
     """A time: 90, 30s, 15m, 12h, 30d."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())

@@ -3,11 +3,11 @@
 Rule: a new setting is a field of Settings and a row of TABLE; docs/settings.md has a heading for each.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from haiga.config.intake import INTAKE
 from haiga.config.parsing import (
     one_of,
     parse_bytes,
@@ -22,6 +22,7 @@ from haiga.config.parsing import (
     parse_url,
     parse_windows,
 )
+from haiga.config.setting import Setting
 from haiga.core.hours import Window
 
 
@@ -57,6 +58,13 @@ class Settings:
     drain: float
     file_quota: int
     file_storage: int
+    image_size: int
+    image_side: int
+    image_side_many: int
+    images: int
+    image_edge: int
+    pdf_pages: int
+    pdf_edge: int
     prices: Path | None
     keep_usage: float | None
     keep_audit: float | None
@@ -81,21 +89,6 @@ class Settings:
     def signing_key(self) -> Path:
         """The file of the secret by which the server knows again what it has signed."""
         return self.data_dir / "signing.key"
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One row: its flag (None: told by the environment alone), how its text is read, what holds when nobody says
-    anything, what it is for. `switch` is what a flag that takes no value says; no error repeats what is `secret`."""
-
-    flag: str | None
-    parse: Callable[[str], Any]
-    default: str | None
-    environment: str
-    help: str
-    metavar: str = ""
-    switch: str | None = None
-    secret: bool = False
 
 
 TABLE: Mapping[str, Setting] = {
@@ -292,6 +285,7 @@ TABLE: Mapping[str, Setting] = {
         "Files that all workspaces may keep, all together.",
         metavar="SIZE",
     ),
+    **INTAKE,
     "prices": Setting(
         "--prices",
         parse_directory,

@@ -2,7 +2,8 @@
 
     HaigaError
     ├── Invalid       the request is wrong: change it
-    │   └── TooLarge      ... because it is too big
+    │   ├── TooLarge      ... because it is too big
+    │   └── Oversized     ... because pictures are too wide or too high
     ├── Unsupported   the request is understood, but not offered here: ask for something else
     ├── NotFound      no such model, file, batch, route
     ├── Denied        who asks may not do this (unauthenticated: no or unknown key)
@@ -16,6 +17,7 @@
 Rule: no status codes here. Each wire family maps the classes to its own statuses and bodies.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 
@@ -47,6 +49,15 @@ class Invalid(HaigaError):
 
 class TooLarge(Invalid):
     """A body, file or collection is over its size limit."""
+
+
+class Oversized(Invalid):
+    """Pictures are too wide or too high: `paths` are their places, `side` the most pixels that either side may have."""
+
+    def __init__(self, message: str, *, side: int, paths: Sequence[str] = (), field: str | None = None) -> None:
+        super().__init__(message, field=field, code="image_dimensions_too_large")
+        self.side = side
+        self.paths = tuple(paths)
 
 
 class Unsupported(HaigaError):

@@ -10,7 +10,17 @@ from haiga.core.access import Caller
 from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.errors import Denied, HaigaError, Invalid, Unsupported
 from haiga.core.generation import Event, Finished, Form, TextRequest
-from haiga.core.messages import COMPACTION, Block, Document, Image, Opaque, SearchResult, ToolResult, ToolUse
+from haiga.core.messages import (
+    COMPACTION,
+    Block,
+    BlocksSource,
+    Document,
+    Image,
+    Opaque,
+    SearchResult,
+    ToolResult,
+    ToolUse,
+)
 from haiga.core.ports import Ask, AskVectors, Capabilities, EmbeddingStage, ModelCard, Stage
 from haiga.services.compaction import answer, resumed
 from haiga.services.models import Models
@@ -206,8 +216,13 @@ def _require(card: ModelCard, request: TextRequest, continued: TextRequest) -> N
         raise Unsupported(
             "This model does not support assistant message prefill. The conversation must end with a user message."
         )
+    require_blocks(card, request)
+
+
+def require_blocks(card: ModelCard, request: TextRequest) -> None:
+    """Refuse by name, and with its place, the first block that the model cannot take. Raises Unsupported."""
     for path, block in _blocks(request):
-        _require_block(card.name, can, path, block)
+        _require_block(card.name, card.capabilities, path, block)
 
 
 def _require_block(name: str, can: Capabilities, path: str, block: Block) -> None:
@@ -225,4 +240,18 @@ def _blocks(request: TextRequest) -> Iterator[tuple[str, Block]]:
             path = f"messages.{m}.content.{b}"
             yield path, block
             if isinstance(block, ToolResult):
-                yield from ((f"{path}.content.{i}", inner) for i, inner in enumerate(block.content))
+                yield from _inside(block.content, f"{path}.content")
+            elif isinstance(block, Document):
+                yield from _parts(block, path)
+
+
+def _inside(blocks: Sequence[Block], path: str) -> Iterator[tuple[str, Block]]:
+    for i, block in enumerate(blocks):
+        yield f"{path}.{i}", block
+        if isinstance(block, Document):
+            yield from _parts(block, f"{path}.{i}")
+
+
+def _parts(document: Document, path: str) -> Iterator[tuple[str, Block]]:
+    if isinstance(document.source, BlocksSource):
+        yield from ((f"{path}.source.content.{i}", block) for i, block in enumerate(document.source.content))

@@ -3,9 +3,9 @@
 Rule: the order is drawn in the package's docstring; an error is raised from the iterator.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from haiga.core.edits import Cleared
 from haiga.core.limits import Standing
@@ -165,6 +165,14 @@ class InputDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class CitationDelta:
+    """What the text block rests on, as `Text.citations` has it; comes after the text."""
+
+    index: int
+    citation: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class BlockStopped:
     index: int
 
@@ -187,7 +195,7 @@ class Finished:
         return self.usage if self.compacted is None else together([self.usage, self.compacted], 1)
 
 
-Delta: TypeAlias = TextDelta | ThinkingDelta | SignatureDelta | InputDelta
+Delta: TypeAlias = TextDelta | CitationDelta | ThinkingDelta | SignatureDelta | InputDelta
 
 
 Plain: TypeAlias = Started | Progress | Echo | BlockStarted | Delta | BlockStopped | Finished

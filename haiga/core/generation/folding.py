@@ -13,6 +13,7 @@ from haiga.core.errors import Failed
 from haiga.core.generation.events import (
     BlockStarted,
     BlockStopped,
+    CitationDelta,
     Delta,
     Echo,
     Event,
@@ -62,12 +63,14 @@ class _Open:
     shape: Block
     pieces: list[str] = field(default_factory=list)
     signature: str = ""
+    citations: list[Mapping[str, Any]] = field(default_factory=list)
 
     def close(self) -> Block:
         joined = "".join(self.pieces)
         match self.shape:
             case Text():
-                return replace(self.shape, text=self.shape.text + joined)
+                cited = (*self.shape.citations, *self.citations)
+                return replace(self.shape, text=self.shape.text + joined, citations=cited)
             case Thinking():
                 return replace(self.shape, thinking=self.shape.thinking + joined, signature=self.signature)
             case ToolUse() | ServerToolUse():
@@ -103,6 +106,8 @@ class Folder:
                 self._grow(event.partial_json)
             case SignatureDelta() if self._open:
                 self._open.signature += event.signature
+            case CitationDelta() if self._open:
+                self._open.citations.append(event.citation)
             case BlockStopped() if self._open:
                 self._blocks.append(self._open.close())
                 self._open = None
@@ -146,8 +151,9 @@ def replay(reply: Reply) -> Iterator[Event]:
     for i, block in enumerate(reply.content):
         deltas: list[Delta] = []
         match block:
-            case Text(text=text):
-                block, deltas, logprobs = replace(block, text=""), [TextDelta(i, text, logprobs)], ()
+            case Text(text=text, citations=cited):
+                deltas = [TextDelta(i, text, logprobs), *(CitationDelta(i, each) for each in cited)]
+                block, logprobs = replace(block, text="", citations=()), ()
             case Thinking(thinking=thinking, signature=signature):
                 block = replace(block, thinking="", signature="")
                 deltas = [ThinkingDelta(i, thinking), *([SignatureDelta(i, signature)] if signature else [])]

@@ -105,6 +105,7 @@ def open_engine(found: Found, options: NativeOptions) -> NativeEngine:
     thinks = _thinks(template, prompter)
     able = Capabilities(
         images=sight is not None,
+        documents=True,
         tools=True,
         structured_output=True,
         thinking=thinks,

@@ -78,10 +78,13 @@ class _Reading:
     async def _block(self, block: Block, path: str) -> Block:
         match block:
             case Image(source=FileSource(file_id=id)):
-                return replace(block, source=_image(*await self._content(id, path), path))
+                source = _image(*await self._content(id, path), path)
+                return replace(block, source=source, extra={**block.extra, "file_id": id})
             case Document(source=FileSource(file_id=id)):
                 file, data = await self._content(id, path)
-                return replace(block, source=_document(file, data, path))
+                title = block.title or file.filename
+                extra = {**block.extra, "file_id": id}
+                return replace(block, source=_document(file, data, path), title=title, extra=extra)
             case Document(source=BlocksSource(content=inner)):
                 return replace(block, source=BlocksSource(await self.blocks(inner, f"{path}.source.content")))
             case ToolResult(content=inner):

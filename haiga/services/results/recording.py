@@ -14,6 +14,7 @@ from haiga.core.edits import Cleared
 from haiga.core.generation import (
     BlockStarted,
     BlockStopped,
+    CitationDelta,
     Echo,
     Event,
     Finished,
@@ -30,7 +31,18 @@ from haiga.core.generation import (
 )
 from haiga.core.messages import RedactedThinking, Text, Thinking, ToolUse
 
-EVENTS = (Started, Echo, BlockStarted, TextDelta, ThinkingDelta, SignatureDelta, InputDelta, BlockStopped, Finished)
+EVENTS = (
+    Started,
+    Echo,
+    BlockStarted,
+    TextDelta,
+    CitationDelta,
+    ThinkingDelta,
+    SignatureDelta,
+    InputDelta,
+    BlockStopped,
+    Finished,
+)
 PARTS = (Text, Thinking, RedactedThinking, ToolUse, Usage, TokenLogprob, PromptToken, Cleared)
 KINDS = {kind.__name__: kind for kind in (*EVENTS, *PARTS)}
 KIND, JSON = "is", "json"

@@ -11,7 +11,11 @@ Count: TypeAlias = Annotated[int, Field(ge=0)]
 
 
 class ErrorDetails(BaseModel):
+    """With `image_dimensions_too_large` come the most pixels of a side and where the images are that have more."""
+
     error_code: str
+    max_side_length_pixels: int | None = None
+    paths: list[str] | None = None
 
 
 class Error(BaseModel):
@@ -38,8 +42,11 @@ class ErrorAnswer(BaseModel):
 
 
 class TextAnswer(BaseModel):
+    """`citations` are there where the text rests on documents: each of one of the API's types of location."""
+
     type: Literal["text"]
     text: str
+    citations: list[dict[str, Any]] | None = None
 
 
 class ThinkingAnswer(BaseModel):

@@ -15,6 +15,7 @@ from haiga.core.errors import (
     Invalid,
     Limited,
     NotFound,
+    Oversized,
     TooLarge,
     Unsupported,
 )
@@ -49,6 +50,8 @@ def envelope(error: HaigaError, request_id: str) -> dict[str, Any]:
     inner: dict[str, Any] = {"type": kind(error)[1], "message": str(error)}
     if error.code:
         inner["details"] = {"error_code": error.code}
+    if isinstance(error, Oversized):
+        inner["details"] |= {"max_side_length_pixels": error.side, "paths": list(error.paths)}
     return {"type": "error", "error": inner, "request_id": request_id}
 
 

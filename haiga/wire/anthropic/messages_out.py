@@ -14,6 +14,8 @@ from haiga.core.errors import HaigaError
 from haiga.core.generation import (
     BlockStarted,
     BlockStopped,
+    CitationDelta,
+    Delta,
     Echo,
     Event,
     Finished,
@@ -224,8 +226,10 @@ def _first(event: BlockStarted) -> bytes:
     return frame({"type": "content_block_delta", "index": event.index, "delta": _delta(InputDelta(event.index, ""))})
 
 
-def _delta(event: TextDelta | ThinkingDelta | SignatureDelta | InputDelta) -> Mapping[str, str]:
+def _delta(event: Delta) -> Mapping[str, Any]:
     match event:
+        case CitationDelta():
+            return {"type": "citations_delta", "citation": event.citation}
         case TextDelta():
             return {"type": "text_delta", "text": event.text}
         case ThinkingDelta():

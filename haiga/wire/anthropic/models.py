@@ -62,12 +62,12 @@ def _model(card: ModelCard) -> dict[str, Any]:
 
 
 def _capabilities(can: Capabilities) -> dict[str, Any]:
-    """Every key that the API knows; what no model here can do yet is a plain no."""
+    """Every key that the API knows; what no model here can do is a plain no."""
     yes, no = {"supported": True}, {"supported": False}
     thinking = {"supported": can.thinking}
     return {
         "batch": yes,
-        "citations": no,
+        "citations": {"supported": can.documents},
         "code_execution": no,
         "context_management": {
             **yes,

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from haiga.core.errors import Invalid, Unsupported
 from haiga.wire.anthropic import shapes
 from haiga.wire.anthropic.base import CacheControl
+from haiga.wire.anthropic.citations import check_citations
 from haiga.wire.anthropic.edits import check_compaction, check_edits
 from haiga.wire.anthropic.mcp import check_mcp_calls, check_mcp_servers
 from haiga.wire.anthropic.tools import check_output, check_tools
@@ -36,6 +37,7 @@ def check(body: shapes.CountBody, version: str) -> None:
     check_tools(body)
     check_mcp_servers(body)
     check_output(body)
+    check_citations(body)
     check_edits(body.context_management, thinks=body.thinking is not None and body.thinking.type != "disabled")
     _check_cache(body)
     if isinstance(body, shapes.MessageBody):

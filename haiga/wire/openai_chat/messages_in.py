@@ -7,7 +7,7 @@ that a later complaint about it names the caller's own field.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, TypeAlias
 
@@ -118,7 +118,7 @@ def _part(part: shapes.AnyPart) -> Block:
             return Text(part.refusal, cache=mark, extra=extra)
         case shapes.ImagePart():
             detail = {"detail": part.image_url.detail} if part.image_url.detail else {}
-            return Image(media_source(part.image_url.url), mark, {**extra, **detail})
+            return Image(image_source(part.image_url.url), mark, {**extra, **detail})
         case shapes.FilePart():
             return document(part.file, mark, extra)
     raise TypeError(f"refused before: {part.type}")
@@ -140,6 +140,12 @@ def media_source(url: str, media_type: str = "") -> Base64Source | UrlSource:
         return UrlSource(url)
     head, _, data = url.partition(",")
     return Base64Source(head.removeprefix("data:").partition(";")[0] or media_type, data)
+
+
+def image_source(url: str) -> Base64Source | UrlSource:
+    """In a data URL only the bytes say what the picture is: clients often call a PNG a JPEG, and the API takes it."""
+    source = media_source(url)
+    return replace(source, media_type="") if isinstance(source, Base64Source) else source
 
 
 def document(file: shapes.FilePayload, mark: CacheMark | None, extra: dict[str, Any]) -> Document:

@@ -27,6 +27,7 @@ FREE_TEXT = {
 NO_PARAMETERS = {"type": "object", "properties": {}}
 ANY_OBJECT = {"type": "object"}
 BLOCK = re.compile(r"messages\.(\d+)\.content\.(\d+)(.*)")
+SOURCE = re.compile(r"\.(?:image|document)\.source\.(?:base64(?:\.data)?|url|file)$")
 ANSWER_SCHEMA = "output_config.format.schema"
 TOOL_SCHEMA = re.compile(r"tools\[(\d+)\]\.input_schema")
 Failure = TypeVar("Failure", bound=HaigaError)
@@ -288,5 +289,5 @@ def param_of(field: str, origins: tuple[tuple[str, ...], ...]) -> str:
     """`messages.2.content.0.content.1` of the core request as the request's own `messages[3].content[1]`."""
     match = BLOCK.fullmatch(field)
     if match and int(match[1]) < len(origins) and int(match[2]) < len(origins[int(match[1])]):
-        field = origins[int(match[1])][int(match[2])] + match[3]
+        field = origins[int(match[1])][int(match[2])] + SOURCE.sub("", match[3])
     return re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", field)

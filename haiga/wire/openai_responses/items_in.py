@@ -27,7 +27,7 @@ from haiga.core.messages import (
     UrlSource,
 )
 from haiga.wire.openai_chat import shapes as chat
-from haiga.wire.openai_chat.messages_in import document, media_source, part_mark, read_arguments
+from haiga.wire.openai_chat.messages_in import document, image_source, media_source, part_mark, read_arguments
 from haiga.wire.openai_responses import items
 from haiga.wire.openai_responses.codes import decode_summary, decode_thoughts
 from haiga.wire.openai_responses.mcp import mcp_blocks
@@ -139,7 +139,7 @@ def _part(part: items.AnyPart) -> Block:
 
 def _image(part: items.InputImage) -> Base64Source | UrlSource | FileSource:
     if part.image_url is not None:
-        return media_source(part.image_url)
+        return image_source(part.image_url)
     return FileSource(part.file_id or "")
 
 

@@ -65,7 +65,7 @@ def test_a_body_that_uses_everything_is_read_into_the_same_values() -> None:
                 "user",
                 (
                     Text("And this?", cache=CacheMark("1h")),
-                    Image(Base64Source("image/png", "iVBORw0KGgo="), extra={"detail": "low"}),
+                    Image(Base64Source("", "iVBORw0KGgo="), extra={"detail": "low"}),
                     Image(UrlSource("https://example.org/a.png")),
                     Document(FileSource("file-1")),
                     Document(Base64Source("application/pdf", "JVBERg=="), "a.pdf"),

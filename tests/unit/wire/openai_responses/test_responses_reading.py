@@ -240,7 +240,7 @@ def test_images_files_and_cache_marks() -> None:
         {"type": "input_text", "text": "Hi", "prompt_cache_breakpoint": {"mode": "explicit"}},
     ]
     assert (
-        Image(Base64Source("image/png", "QUJD"), extra={"detail": "high"}),
+        Image(Base64Source("", "QUJD"), extra={"detail": "high"}),
         Image(FileSource("file_1")),
         Document(Base64Source("application/pdf", "QUJD"), "a.pdf"),
         Document(FileSource("file_2")),

@@ -1,0 +1,53 @@
+"""The stage that takes pictures and documents in before a model is asked, and turns numbers in its answer to citations.
+
+Rule: what the model cannot take is refused before anything is fetched or decoded.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from haiga.core.access import Caller
+from haiga.core.generation import Event, TextRequest
+from haiga.core.ports import Ask, ModelCard
+from haiga.services.decoding.decoder import Decoder
+from haiga.services.fetch import Fetch
+from haiga.services.inference import require_blocks
+from haiga.services.intake.limits import IntakeLimits
+from haiga.services.intake.reading import Reader
+from haiga.services.intake.taking import Taken, concerns, take_in
+from haiga.text.citing import CitingStream
+
+
+class Intake:
+    """`card` finds the model that a caller asks."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        fetch: Fetch,
+        card: Callable[[Caller, str], ModelCard],
+        limits: IntakeLimits,
+    ) -> None:
+        self._reader = Reader(decoder, fetch, limits)
+        self._card = card
+
+    def answer(self, caller: Caller, request: TextRequest, ask: Ask) -> AsyncGenerator[Event, None]:
+        """The events; see core.ports.Stage."""
+        return self._answer(caller, request, ask) if concerns(request) else ask(caller, request)
+
+    async def resolved(self, caller: Caller, request: TextRequest) -> TextRequest:
+        """The request as a model reads it. Raises core errors with the places of what is wrong."""
+        return (await self._taken(caller, request)).request if concerns(request) else request
+
+    async def _taken(self, caller: Caller, request: TextRequest) -> Taken:
+        card = self._card(caller, request.model)
+        require_blocks(card, request)
+        return await take_in(request, self._reader, card.capabilities.images)
+
+    async def _answer(self, caller: Caller, request: TextRequest, ask: Ask) -> AsyncGenerator[Event, None]:
+        taken = await self._taken(caller, request)
+        stream = CitingStream(taken.catalogue) if taken.catalogue else None
+        async with aclosing(ask(caller, taken.request)) as events:
+            async for event in events:
+                for each in stream.feed(event) if stream else (event,):
+                    yield each
