@@ -54,7 +54,7 @@ class TooLarge(Invalid):
 class Oversized(Invalid):
     """Pictures are too wide or too high: `paths` are their places, `side` the most pixels that either side may have."""
 
-    def __init__(self, message: str, *, side: int, paths: Sequence[str] = (), field: str | None = None) -> None:
+    def __init__(self, message: str, *, side: int = 0, paths: Sequence[str] = (), field: str | None = None) -> None:
         super().__init__(message, field=field, code="image_dimensions_too_large")
         self.side = side
         self.paths = tuple(paths)

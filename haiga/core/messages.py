@@ -35,8 +35,11 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Base64Source:
+    """`file_id` is the kept file that the data was read from, where it was."""
+
     media_type: str
     data: str
+    file_id: str | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,10 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class TextSource:
+    """`file_id` as in Base64Source."""
+
     text: str
+    file_id: str | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ class Inference:
         engine = self._models.engine(request.model)
         if self._prompted is not None:
             request = await self._prompted(caller, request)
-        if _is_handed_on(engine.card, request):
+        if is_handed_on(engine.card, request):
             return await engine.count(self._handed_on(caller, engine.card, request))
         fitted, _ = await edited(self._admit(caller, request), engine.count)
         return await engine.count(fitted)
@@ -102,7 +102,7 @@ class Inference:
 
     async def _answer(self, caller: Caller, request: TextRequest) -> AsyncGenerator[Event, None]:
         """What the model answers."""
-        if _is_handed_on(self._models.card(request.model), request):
+        if is_handed_on(self._models.card(request.model), request):
             async with self._models.use(request.model) as engine:
                 handed = self._handed_on(caller, engine.card, request)
                 async with aclosing(engine.generate(handed)) as events:
@@ -161,7 +161,8 @@ class Inference:
         return replace(continued, model=card.name, workspace=caller.workspace)
 
 
-def _is_handed_on(card: ModelCard, request: TextRequest) -> bool:
+def is_handed_on(card: ModelCard, request: TextRequest) -> bool:
+    """Whether a model elsewhere gets the request as its caller wrote it."""
     return request.source is not None and request.source.form in card.forms
 
 

@@ -78,13 +78,10 @@ class _Reading:
     async def _block(self, block: Block, path: str) -> Block:
         match block:
             case Image(source=FileSource(file_id=id)):
-                source = _image(*await self._content(id, path), path)
-                return replace(block, source=source, extra={**block.extra, "file_id": id})
+                return replace(block, source=_image(*await self._content(id, path), path))
             case Document(source=FileSource(file_id=id)):
                 file, data = await self._content(id, path)
-                title = block.title or file.filename
-                extra = {**block.extra, "file_id": id}
-                return replace(block, source=_document(file, data, path), title=title, extra=extra)
+                return replace(block, source=_document(file, data, path), title=block.title or file.filename)
             case Document(source=BlocksSource(content=inner)):
                 return replace(block, source=BlocksSource(await self.blocks(inner, f"{path}.source.content")))
             case ToolResult(content=inner):
@@ -111,15 +108,15 @@ class _Reading:
 def _image(file: KeptFile, data: bytes, path: str) -> Base64Source:
     if file.mime_type not in IMAGES:
         raise Invalid(f"file {file.id} is no image: {file.mime_type}", field=path)
-    return Base64Source(file.mime_type, b64encode(data).decode())
+    return Base64Source(file.mime_type, b64encode(data).decode(), file.id)
 
 
 def _document(file: KeptFile, data: bytes, path: str) -> Base64Source | TextSource:
     if file.mime_type == PDF:
-        return Base64Source(PDF, b64encode(data).decode())
+        return Base64Source(PDF, b64encode(data).decode(), file.id)
     if not file.mime_type.startswith("text/") and file.mime_type not in TEXTS:
         raise Invalid(f"file {file.id} is neither a PDF nor a text: {file.mime_type}", field=path)
     try:
-        return TextSource(data.decode("utf-8-sig"))
+        return TextSource(data.decode("utf-8-sig"), file.id)
     except UnicodeDecodeError:
         raise Invalid(f"file {file.id} is no UTF-8 text", field=path) from None

@@ -87,9 +87,12 @@ class Reader:
 
 def _kind(block: Image | Document) -> str:
     """What the Messages API calls the block's source."""
-    if "file_id" in block.extra:
-        return "file"
-    return "url" if isinstance(block.source, UrlSource) else "base64"
+    match block.source:
+        case UrlSource():
+            return "url"
+        case Base64Source(file_id=str()):
+            return "file"
+    return "base64"
 
 
 @contextmanager

@@ -1,17 +1,18 @@
 """The stage that takes pictures and documents in before a model is asked, and turns numbers in its answer to citations.
 
-Rule: what the model cannot take is refused before anything is fetched or decoded.
+Rule: what the model cannot take is refused before anything is fetched or decoded. What goes elsewhere as its caller
+wrote it is not touched.
 """
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from haiga.core.access import Caller
-from haiga.core.generation import Event, TextRequest
+from haiga.core.generation import Event, TextRequest, unquoted
 from haiga.core.ports import Ask, ModelCard
 from haiga.services.decoding.decoder import Decoder
 from haiga.services.fetch import Fetch
-from haiga.services.inference import require_blocks
+from haiga.services.inference import is_handed_on, require_blocks
 from haiga.services.intake.limits import IntakeLimits
 from haiga.services.intake.reading import Reader
 from haiga.services.intake.taking import Taken, concerns, take_in
@@ -41,6 +42,8 @@ class Intake:
 
     async def _taken(self, caller: Caller, request: TextRequest) -> Taken:
         card = self._card(caller, request.model)
+        if is_handed_on(card, request):
+            return Taken(request)
         require_blocks(card, request)
         return await take_in(request, self._reader, card.capabilities.images)
 
@@ -49,5 +52,8 @@ class Intake:
         stream = CitingStream(taken.catalogue) if taken.catalogue else None
         async with aclosing(ask(caller, taken.request)) as events:
             async for event in events:
-                for each in stream.feed(event) if stream else (event,):
-                    yield each
+                if stream is None:
+                    yield event
+                elif (plain := unquoted(event)) is not None:
+                    for each in stream.feed(plain):
+                        yield each

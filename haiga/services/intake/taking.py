@@ -138,7 +138,7 @@ class _Placing:
             fields = {"source": block.source, "title": block.title, "search_result_index": self._results.index(path)}
             return Source("search_result_location", tuple(text.text for text in block.content), fields)
         fields = {"document_index": self._documents.index(path), "document_title": block.title}
-        fields |= {"file_id": block.extra.get("file_id")}
+        fields |= {"file_id": getattr(block.source, "file_id", None)}
         if isinstance(block.source, BlocksSource):
             units = (inner.text if isinstance(inner, Text) else "" for inner in block.source.content)
             return Source("content_block_location", tuple(units), fields)
