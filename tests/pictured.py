@@ -14,8 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedTokenizerFast
+from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
+from transformers.models.gemma3.processing_gemma3 import Gemma3Processor
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.idefics3.processing_idefics3 import Idefics3Processor
+from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
+from transformers.models.llava.processing_llava import LlavaProcessor
+from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+from transformers.models.llava_next.processing_llava_next import LlavaNextProcessor
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from haiga.core.pictures import Picture
 from tests.checkpoints import TINY
@@ -64,12 +71,85 @@ def _idefics_processor(tokenizer: Any, template: str) -> Any:
     return Idefics3Processor(images, tokenizer, image_seq_len=4, chat_template=template)
 
 
+def _llava(tokens: dict[str, int]) -> dict[str, Any]:
+    return {
+        "image_token_index": tokens["<image>"],
+        "vision_config": tower(model_type="clip_vision_model", image_size=28, patch_size=7),
+        "text_config": {"model_type": "llama"},
+    }
+
+
+def _llava_processor(tokenizer: Any, template: str) -> Any:
+    sizes = {"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}
+    given = {"patch_size": 7, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1}
+    return LlavaProcessor(LlavaImageProcessorPil(**sizes), tokenizer, chat_template=template, **given)
+
+
+def _llava_siglip(tokens: dict[str, int]) -> dict[str, Any]:
+    return {
+        "image_token_index": tokens["<image>"],
+        "vision_config": tower(model_type="siglip_vision_model", image_size=28, patch_size=7),
+        "vision_feature_select_strategy": "full",
+        "vision_feature_layer": [-2, 0],
+        "text_config": {"model_type": "qwen2"},
+    }
+
+
+def _llava_siglip_processor(tokenizer: Any, template: str) -> Any:
+    images = SiglipImageProcessorPil(size={"height": 28, "width": 28})
+    return LlavaProcessor(images, tokenizer, 7, "full", chat_template=template)
+
+
+PINPOINTS = [[28, 56], [56, 28], [56, 56], [84, 28], [28, 84]]
+
+
+def _llava_next(tokens: dict[str, int]) -> dict[str, Any]:
+    text = {"model_type": "mistral", "sliding_window": None}
+    return {**_llava(tokens), "image_grid_pinpoints": PINPOINTS, "text_config": text}
+
+
+def _llava_next_processor(tokenizer: Any, template: str) -> Any:
+    sizes = {"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}
+    given = {"patch_size": 7, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1}
+    images = LlavaNextImageProcessorPil(image_grid_pinpoints=PINPOINTS, **sizes)
+    return LlavaNextProcessor(images, tokenizer, chat_template=template, **given)
+
+
+def _gemma(tokens: dict[str, int]) -> dict[str, Any]:
+    return {
+        "image_token_index": tokens["<image_soft_token>"],
+        "boi_token_index": tokens["<start_of_image>"],
+        "eoi_token_index": tokens["<end_of_image>"],
+        "mm_tokens_per_image": 4,
+        "vision_config": tower(image_size=28, patch_size=7),
+        "text_config": {
+            "model_type": "gemma3_text",
+            "head_dim": 16,
+            "sliding_window": 24,
+            "layer_types": ["sliding_attention", "full_attention"],
+        },
+    }
+
+
+def _gemma_processor(tokenizer: Any, template: str) -> Any:
+    for name, text in {"boi": "<start_of_image>", "image": "<image_soft_token>", "eoi": "<end_of_image>"}.items():
+        setattr(tokenizer, f"{name}_token", text)
+        setattr(tokenizer, f"{name}_token_id", tokenizer.convert_tokens_to_ids(text))
+    images = Gemma3ImageProcessorPil(size={"height": 28, "width": 28})
+    return Gemma3Processor(images, tokenizer, chat_template=template, image_seq_length=4)
+
+
 _ROWS = tuple(f"<row_{row + 1}_col_{column + 1}>" for row in range(6) for column in range(6))
 _IDEFICS = ("<image>", "<fake_token_around_image>", "<end_of_utterance>", "<global-img>", *_ROWS)
+_GEMMA = ("<start_of_image>", "<image_soft_token>", "<end_of_image>")
 
 FAMILIES = {
     "idefics3": Family("idefics3", _IDEFICS, "<image>", _idefics, _idefics_processor),
     "smolvlm": Family("smolvlm", _IDEFICS, "<image>", _idefics, _idefics_processor),
+    "llava": Family("llava", ("<image>",), "<image>", _llava, _llava_processor),
+    "llava, siglip, two layers": Family("llava", ("<image>",), "<image>", _llava_siglip, _llava_siglip_processor),
+    "llava next": Family("llava_next", ("<image>",), "<image>", _llava_next, _llava_next_processor),
+    "gemma 3": Family("gemma3", _GEMMA, "<start_of_image>", _gemma, _gemma_processor),
 }
 
 

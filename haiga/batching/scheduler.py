@@ -26,7 +26,8 @@ Rules, in the order in which they are applied by `plan`:
     an interactive request has to wait for the step that is running when it comes; while interactive work runs it gets
     an eighth. Batch tokens delay the first token of an interactive answer, too: while an interactive prompt is being
     computed, batch sequences keep their blocks and sit out.
-8.  Drafts (speculation.py) ride on decodes, in what decodes leave of the budget, an eighth of it at most. A prompt
+8.  Where a picture's tokens see each other, its span is never cut: a chunk ends before it, or takes it whole.
+9.  Drafts (speculation.py) ride on decodes, in what decodes leave of the budget, an eighth of it at most. A prompt
     whose own tokens are to be scored is run few tokens at a time: a place's logits are as wide as the vocabulary.
 """
 
@@ -279,9 +280,9 @@ class Scheduler:
             for sequence in prefills:
                 gaps.append(min(sequence.gap, scores) if sequence.unscored else sequence.gap)
                 scores -= gaps[-1] if sequence.unscored else 0
-            shares = share(gaps, allowance)
+            shares = [sequence.whole(count) for sequence, count in zip(prefills, share(gaps, allowance), strict=True)]
             yield from ((sequence, count, ()) for sequence, count in zip(prefills, shares, strict=True) if count)
-            left -= sum(shares)
+            left = max(0, left - sum(shares))
 
     def _allowance(self, urgent: bool, beside: bool) -> int:
         """How many tokens of prefill a step may have: rule 7. beside: interactive answers are in the step."""

@@ -126,6 +126,15 @@ class Sequence:
             return max(0, end - max(self.computed, self.scored))
         return int(end == len(self.tokens) and self.request.max_tokens > 0)
 
+    def whole(self, count: int) -> int:
+        """How many tokens to run where `count` may: no picture whose tokens see each other is cut."""
+        end = self.computed + count
+        for seen in self.request.pictures if count else ():
+            for first, length in seen.spans if seen.mutual else ():
+                if first < end < first + length:
+                    return first - self.computed if first > self.computed else first + length - self.computed
+        return count
+
     def draft(self, most: int) -> tuple[int, ...]:
         """Tokens to be tried behind the last one, as many as the answer and its blocks have room for."""
         if self._drafter is None:

@@ -48,12 +48,13 @@ class Placed:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A picture in a sequence, as its model's decoder takes it: `features` [tokens of all spans, width] go where their
-    embeddings would. The others as in `Placed`."""
+    embeddings would. `mutual`: its tokens see each other, so each span runs in one step. The others as in `Placed`."""
 
     digest: bytes
     spans: tuple[Span, ...]
     features: "NDArray[np.float32]" = field(repr=False, compare=False)
     grid: Grid | None = None
+    mutual: bool = False
 
     @property
     def first(self) -> int:

@@ -226,11 +226,19 @@ class PagedGraph(Graph):
     to chunks, a sequence that crosses from one to the next stands there as two.
 
     features: (hidden, parts) of a decoder that sees: P of the step's tokens stand for parts of pictures, at
-    `feature_places` [P] in T, and `features` [P, parts * hidden] are theirs.
+    `feature_places` [P] in T, and `features` [P, parts * hidden] are theirs. mutual: tokens of one kind other than 0
+    that follow each other see each other: `token_type_ids` [T].
     """
 
-    def __init__(self, weights: Weights, local: Sequence[bool] = (), features: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        local: Sequence[bool] = (),
+        features: tuple[int, int] | None = None,
+        mutual: bool = False,
+    ) -> None:
         super().__init__(weights)
+        self._kinds = self._input("token_type_ids", [-1], ov.Type.i32) if mutual else None
         self._features: list[Node] = []
         if features is not None:
             hidden, parts = features
@@ -268,7 +276,8 @@ class PagedGraph(Graph):
         operands += [numbers, tables.longest]  # alibi slopes, longest context
         operands += [indices, indices, indices, numbers]  # score aggregation, cache rotation: unused
         operands += [numbers, zero, zero, sinks, zero]  # sparse attention, eviction: unused
-        operands += [indices, indices, indices, indices, octets, indices]  # diversity, token types, updates: unused
+        kinds = indices if self._kinds is None else self._kinds
+        operands += [indices, indices, indices, kinds, octets, indices]  # diversity, token types, updates
         node = PagedAttention([each if isinstance(each, ov.Output) else each.output(0) for each in operands])
         info = node.get_rt_info()  # the plugin sizes its caches by these
         info["num_k_heads"] = info["num_v_heads"] = heads.key_value

@@ -4,7 +4,7 @@ Rule: a name as config.json's `architectures` gives it, to the function that rea
 the one that builds such an encoder's states.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import openvino as ov
@@ -35,6 +35,20 @@ def _seeing(read: Read, name: str) -> Read:
     return lambda config, _, context: replace(read(config, name, context), sees=1)
 
 
+def _text_side(models: Mapping[str, str]) -> Read:
+    """The decoder of a model that sees, whose text_config is of one of the types that `models` have."""
+
+    def read(config: Fields, _: str, context: int) -> Decoder:
+        kind = (config.object("text_config") or config).text("model_type", "llama")
+        if kind not in models:
+            raise config.refuse("text_config", f"is of type {kind!r}; supported: {', '.join(models)}")
+        name = models[kind]
+        return replace(DECODERS[name](config, name, context), sees=1)
+
+    return read
+
+
+_LLAVA = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM"}
 DECODERS: dict[str, Read] = {
     "LlamaForCausalLM": read_llama,
     "MistralForCausalLM": read_llama,
@@ -47,7 +61,7 @@ DECODERS: dict[str, Read] = {
     "GemmaForCausalLM": read_gemma,
     "Gemma2ForCausalLM": read_gemma,
     "Gemma3ForCausalLM": read_gemma,
-    "Gemma3ForConditionalGeneration": read_gemma,
+    "Gemma3ForConditionalGeneration": lambda *given: replace(read_gemma(*given), sees=1, mutual=True),
     "Phi3ForCausalLM": read_phi,
     "GlmForCausalLM": read_glm,
     "Glm4ForCausalLM": read_glm,
@@ -62,6 +76,8 @@ DECODERS: dict[str, Read] = {
     "DeepseekV2ForCausalLM": read_deepseek,
     "Idefics3ForConditionalGeneration": _seeing(read_llama, "LlamaForCausalLM"),
     "SmolVLMForConditionalGeneration": _seeing(read_llama, "LlamaForCausalLM"),
+    "LlavaForConditionalGeneration": _text_side(_LLAVA),
+    "LlavaNextForConditionalGeneration": _text_side(_LLAVA),
 }
 ENCODERS: dict[str, States] = {
     "BertModel": bert_states,

@@ -1,6 +1,7 @@
 """Models that see agree with transformers: prompts token by token, pixels, logits, however the work is cut up."""
 
 from collections.abc import Iterator
+from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -8,13 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
+from haiga.batching.blocks import BlockPool
+from haiga.batching.scheduler import Scheduler
+from haiga.batching.sequence import Request, Sequence
 from haiga.core.generation import TextRequest
 from haiga.core.messages import Block, Image, Message, Text, ToolResult, ToolUse
 from haiga.core.pictures import Picture, Seen
 from haiga.core.ports import Row
 from haiga.engines.native.runner import OpenVINORunner
+from haiga.engines.native.seeing import Eye
 from haiga.engines.native.texts import load_template, load_tokenizer
 from haiga.models.vision.load import Tower
 from haiga.models.vision.registry import read_sight
@@ -22,6 +28,7 @@ from haiga.text.prompt import Prompt, Prompter
 from tests.pictured import FAMILIES, as_image, load_pictured, make_pictured, random_picture, reference
 
 BLOCKS = 128
+KINDS = ("token_type_ids", "mm_token_type_ids")
 
 
 @dataclass
@@ -38,20 +45,24 @@ class Made:
         return self.prompter.prompt(TextRequest("tiny", messages, 1))
 
     def seen(self, prompt: Prompt) -> tuple[Seen, ...]:
-        return tuple(
-            Seen(bytes.fromhex(each.picture.digest), each.spans, self.tower.features(each.picture), each.grid)
-            for each in prompt.pictures
-        )
+        eye = Eye(self.tower)
+        return tuple(eye.see(placed, "") for placed in prompt.pictures)
 
     def row(self, prompt: Prompt, past: int, end: int, first: int = 0) -> Row:
         table = range(first, first + len(prompt.tokens) // 32 + 1)
         return Row(prompt.tokens[past:end], past, table, end - past, pictures=self.seen(prompt))
 
-    def expected(self, said: list[dict[str, Any]], *pictures: Picture) -> tuple[list[int], NDArray[np.float32]]:
-        """Token ids and logits of the reference processor and model."""
+    def expected(
+        self, said: list[dict[str, Any]], *pictures: Picture, more: Items[int] = ()
+    ) -> tuple[list[int], NDArray[np.float32]]:
+        """Token ids and logits of the reference processor and model; `more` tokens follow the prompt."""
         text = self.processor.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
         images = [as_image(picture) for picture in pictures]
         inputs = self.processor(images=images or None, text=[text], return_tensors="pt")
+        added = {"input_ids": more, "attention_mask": [1] * len(more)}
+        for name, value in {**dict.fromkeys(KINDS, [0] * len(more)), **added}.items():
+            if name in inputs and more:
+                inputs[name] = torch.cat([inputs[name], torch.tensor([list(value)])], 1)
         return inputs["input_ids"][0].tolist(), reference(self.model, inputs)
 
 
@@ -133,8 +144,9 @@ def test_chunks_cut_inside_a_picture_beside_text_alone(made: Made) -> None:
     words = made.prompt(user(Text("What is the colour of the sea on a day without wind?")))
     ids, logits = made.expected([parts(None, "What is this?")], ONE)
     _, beside = made.expected([parts("What is the colour of the sea on a day without wind?")])
-    inside = prompt.pictures[0].spans[0][0] + 2
-    cuts = [0, inside, inside + 3, len(ids) - 5, len(ids)]
+    inside = prompt.pictures[0].spans[0][0] + (0 if made.tower.sight.mutual else 2)
+    chunk = 4 if made.tower.sight.mutual else 3
+    cuts = [0, inside, inside + chunk, len(ids) - 5, len(ids)]
     at = 0
     for begin, end in pairwise(cuts):
         rows, wanted = [made.row(prompt, begin, end)], [logits[begin:end]]
@@ -144,3 +156,43 @@ def test_chunks_cut_inside_a_picture_beside_text_alone(made: Made) -> None:
             wanted.insert(0, beside[at:more])
             at = more
         np.testing.assert_allclose(made.runner.step(rows), np.concatenate(wanted), atol=2e-4)
+
+
+def test_answers_from_a_scheduler_with_little_budget_are_the_likeliest(made: Made) -> None:
+    """Chunks end where the budget does, and pictures are found in the cache; where their tokens see each other, they
+    are not cut."""
+    prompts = [
+        made.prompt(user(Image(ONE), Text("What is this?"))),
+        made.prompt(user(Image(ONE), Text("What is this?"), Image(TWO), Text("And that?"))),
+    ]
+    turns = [[parts(None, "What is this?")], [parts(None, "What is this?", None, "And that?")]]
+    local = BlockPool(made.runner.local_blocks, 32)
+    scheduler = Scheduler(BlockPool(BLOCKS, 32), 20, 4, 1024, horizon=made.runner.horizon, local=local)
+    for prompt, turn, pictures in zip(prompts, turns, ([ONE], [ONE, TWO]), strict=True):
+        scheduler.add(Request("one", tuple(prompt.tokens), 3, pictures=made.seen(prompt)))
+        answer: list[int] = []
+        while scheduler.running + scheduler.waiting:
+            plan = scheduler.plan(0.0)
+            chosen = [[int(row.argmax())] for row in made.runner.step(plan.rows)]
+            answer += [token for advance in scheduler.commit(plan, chosen, 0.0) for token in advance.tokens]
+            scheduler.check_integrity()
+        _, logits = made.expected(turn, *pictures, more=answer)
+        best = logits[len(prompt.tokens) - 1 : -1]
+        np.testing.assert_allclose(best[np.arange(3), answer], best.max(1), atol=2e-4)
+
+
+def test_f32_logits_depend_on_the_sequence_alone(made: Made) -> None:
+    prompt = made.prompt(user(Text("So"), Image(ONE), Text("What is this?")))
+    seen, exact = made.seen(prompt), OpenVINORunner.load(made.directory, "f32", "f32", blocks=BLOCKS)
+    size, table = len(prompt.tokens), range(len(prompt.tokens) // 32 + 1)
+    whole = exact.step([Row(prompt.tokens, 0, table, size, pictures=seen)]).copy()
+    sequence = Sequence(Request("one", tuple(prompt.tokens), 1, pictures=seen), 0, 1024, 32, True)
+    pieces = []
+    while sequence.computed < size:
+        past = sequence.computed
+        end = past + sequence.whole(min(11, size - past))
+        rows = [Row([7, 8, 9], 0, [100], 1), Row(prompt.tokens[past:end], past, table, end - past, pictures=seen)]
+        pieces.append(exact.step(rows)[1:].copy())
+        sequence.computed = end
+    exact.close()
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)

@@ -4,6 +4,7 @@ Rule: a chunk may begin or end anywhere, inside a picture too; what comes out de
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,49 @@ def _parts(row: Row) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
             if low < high:
                 yield low, high, seen.features[at + low - first : at + high - first]
             at += count
+
+
+def token_kinds(rows: Sequence[Row]) -> NDArray[np.int32]:
+    """1 for tokens of a step that stand for pictures, 0 for others [T]."""
+    kinds = np.zeros(sum(len(row.tokens) for row in rows), np.int32)
+    start = 0
+    for row in rows:
+        for first, last, _ in _parts(row):
+            kinds[first - row.past + start : last - row.past + start] = 1
+        start += len(row.tokens)
+    return kinds
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows that follow each other in a sequence: one token each, which may run side by side because the op writes all
+    keys before it reads any; or one, a picture's `whole` span."""
+
+    rows: list[Row]
+    whole: bool = False
+
+
+def pieces(row: Row, mutual: bool) -> list[Piece]:
+    """The row for a step whose logits depend on the sequence alone. mutual: the tokens of a picture see each other."""
+    spans = {first - row.past: last - row.past for first, last, _ in _parts(row)} if mutual else {}
+    found: list[Piece] = []
+    at = 0
+    while at < len(row.tokens):
+        end = spans.get(at, at + 1)
+        part = _cut(row, at, end)
+        if at in spans or not found or found[-1].whole:
+            found.append(Piece([part], at in spans))
+        else:
+            found[-1].rows.append(part)
+        at = end
+    return found
+
+
+def _cut(row: Row, at: int, end: int) -> Row:
+    """The row's tokens from `at` to `end`."""
+    first = len(row.tokens) - row.sampled
+    sampled = min(max(end - first, 0), end - at)
+    return replace(row, tokens=row.tokens[at:end], past=row.past + at, sampled=sampled)
 
 
 def turned_places(rows: Sequence[Row]) -> Places:

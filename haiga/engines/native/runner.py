@@ -5,9 +5,10 @@ graph and hands back the logits of the positions asked for.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate, chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from haiga.core.errors import Failed, Invalid
 from haiga.core.ports import Horizon, Row
-from haiga.engines.native.pictured import place_features, turned_places
+from haiga.engines.native.pictured import pieces, place_features, token_kinds, turned_places
 from haiga.models.load import BLOCK, CacheType, Loaded, Settings, load
 from haiga.models.plugin import explain
 from haiga.models.weights import Packing
@@ -55,6 +56,7 @@ class OpenVINORunner:
         self._filler = Row([0], 0, [blocks], 0, [local_blocks])
         names = {name for port in compiled.inputs for name in port.get_names()}
         self._width = _features_width(compiled) if "features" in names else 0
+        self._mutual = "token_type_ids" in names
         self._turns = len(compiled.input("position_ids").get_partial_shape()) == 2
         self._least = max(threads, 2) if exact else 0
         self._exact = exact
@@ -120,15 +122,33 @@ class OpenVINORunner:
 
         Raises Failed when the plugin refuses the step.
         """
-        given = rows
-        if self._exact:
-            rows = [single for row in rows for single in _singles(row)]
-            rows += [self._filler] * (self._least - len(rows))
+        return self._exactly(rows) if self._exact else self._run(rows)
+
+    def _exactly(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+        """The step token by token. Pictures whose tokens see each other run whole, in runs of their own: rows of one
+        sequence may run side by side only where each is one token."""
+        waiting = [pieces(row, self._mutual) for row in rows]
+        told: list[list[NDArray[np.float32]]] = [[] for _ in rows]
+        while any(waiting):
+            whole = all(left[0].whole for left in waiting if left)
+            wave = [(at, left.pop(0).rows) for at, left in enumerate(waiting) if left and left[0].whole == whole]
+            run = [row for _, part in wave for row in part]
+            logits = self._run(run if whole else run + [self._filler] * (self._least - len(run)))
+            if not any(waiting) and not any(told):
+                return logits
+            ends = np.cumsum([sum(row.sampled for row in part) for _, part in wave])
+            for (at, _), own in zip(wave, np.split(logits, ends[:-1]), strict=True):
+                told[at].append(own.copy())
+        return np.concatenate([each for parts in told for each in parts])
+
+    def _run(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         layout = lay_out(rows)
         self._feed("input_ids", layout.ids, np.int64)
         self._feed("position_ids", turned_places(rows) if self._turns else layout.positions, np.int64)
+        if self._mutual:
+            self._feed("token_type_ids", token_kinds(rows), np.int32)
         if self._width:
-            places, features = place_features(given, self._width)
+            places, features = place_features(rows, self._width)
             self._feed("feature_places", places, np.int64)
             self._request.set_tensor("features", ov.Tensor(features))
         self._feed("sampled_tokens_indices", layout.sampled, np.int64)
@@ -161,7 +181,7 @@ class OpenVINORunner:
                 shape = [count, *(size.get_length() for size in list(port.get_partial_shape())[1:])]
                 self._request.set_tensor(name, ov.Tensor(port.get_element_type(), ov.Shape(shape)))
 
-    def _feed(self, name: str, values: Sequence[int] | NDArray[np.int64] | int, dtype: type) -> None:
+    def _feed(self, name: str, values: Sequence[int] | NDArray[Any] | int, dtype: type) -> None:
         self._request.set_tensor(name, ov.Tensor(np.asarray(values, dtype)))
 
 
@@ -202,12 +222,3 @@ def _pieces(row: Row, horizon: Horizon) -> Iterator[Row]:
         until = min(end, at + horizon.reach - position % horizon.reach) if horizon.chunked else end
         yield Row(row.tokens[at:until], position - first * BLOCK, table[first - skipped :], 0)
         at = until
-
-
-def _singles(row: Row) -> list[Row]:
-    """The row as one-token rows. They may run in one step: the op writes all keys before it reads any."""
-    first = len(row.tokens) - row.sampled
-    return [
-        replace(row, tokens=row.tokens[at : at + 1], past=row.past + at, sampled=int(at >= first))
-        for at in range(len(row.tokens))
-    ]

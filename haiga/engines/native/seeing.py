@@ -37,7 +37,7 @@ class Eye:
             self._keep((salt, digest), features)
         else:
             self._known.move_to_end((salt, digest))
-        return Seen(bytes.fromhex(digest), placed.spans, features, placed.grid)
+        return Seen(bytes.fromhex(digest), placed.spans, features, placed.grid, self._tower.sight.mutual)
 
     def _keep(self, name: tuple[str, str], features: Features) -> None:
         self._known[name] = features

@@ -59,6 +59,10 @@ class Idefics:
         """Features of a square."""
         return (self.square // self.encoder.patch // self.fold) ** 2
 
+    @property
+    def mutual(self) -> bool:
+        return False
+
     def spelling(self, width: int, height: int) -> str:
         square = _IMAGE * self._count
         whole = f"{_AROUND}{_WHOLE}{square}{_AROUND}"

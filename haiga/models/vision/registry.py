@@ -10,13 +10,18 @@ from pathlib import Path
 from haiga.models.fields import Fields, read_fields
 from haiga.models.ir import is_ir
 from haiga.models.parts import SIGHT
+from haiga.models.vision.gemma import read_gemma
 from haiga.models.vision.idefics import read_idefics
+from haiga.models.vision.llava import read_llava, read_llava_next
 from haiga.models.vision.sight import Sight
 from haiga.models.weights import Checkpoint
 
 SIGHTS: dict[str, Callable[[Fields, Fields], Sight]] = {
+    "Gemma3ForConditionalGeneration": read_gemma,
     "Idefics3ForConditionalGeneration": read_idefics,
     "SmolVLMForConditionalGeneration": read_idefics,
+    "LlavaForConditionalGeneration": read_llava,
+    "LlavaNextForConditionalGeneration": read_llava_next,
 }
 _PROCESSOR, _OLD_PROCESSOR = "processor_config.json", "preprocessor_config.json"
 

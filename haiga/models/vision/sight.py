@@ -33,6 +33,10 @@ class Sight(Protocol):
     def filler(self) -> str:
         """The token in whose places the features go."""
 
+    @property
+    def mutual(self) -> bool:
+        """Whether a picture's tokens see each other, those behind them too: they are then run in one step."""
+
     def spelling(self, width: int, height: int) -> str:
         """What the prompt holds in the place of `token` for a picture of that size in pixels."""
 

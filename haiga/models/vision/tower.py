@@ -5,6 +5,7 @@ Shapes: N patches of one view; papers 2103.00020 (CLIP), 2303.15343 (SigLIP).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -74,7 +75,7 @@ class Encoder:
         return self.image // self.patch
 
 
-def read_encoder(config: Fields, **default: int | float | str) -> Encoder:
+def read_encoder(config: Fields, **default: Any) -> Encoder:
     """The tower's sizes from vision_config, with its family's defaults. Raises Invalid naming the field."""
 
     def integer(name: str) -> int:
@@ -100,9 +101,9 @@ def read_encoder(config: Fields, **default: int | float | str) -> Encoder:
     return encoder
 
 
-def encode(graph: TowerGraph, part: Encoder, at: str, x: Node, layers: int | None = None) -> Node:
-    """States x [N, hidden] through the first `layers` layers (None: all)."""
-    for number in range(part.layers if layers is None else layers):
+def encode(graph: TowerGraph, part: Encoder, at: str, x: Node, first: int = 0, until: int | None = None) -> Node:
+    """States x [N, hidden] through the layers from `first` to `until` (None: all)."""
+    for number in range(first, part.layers if until is None else until):
         x = _layer(graph, part, f"{at}layers.{number}.", number, x)
     return x
 
@@ -116,6 +117,30 @@ def _layer(graph: TowerGraph, part: Encoder, at: str, number: int, x: Node) -> N
     normed = graph.layer_norm(x, at + "layer_norm2", hidden, part.eps)
     wide = activate(graph.linear(normed, at + "mlp.fc1", hidden, part.inner, True), part.activation)
     return op.add(x, graph.linear(wide, at + "mlp.fc2", part.inner, hidden, True))
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What CLIP and SigLIP differ in: whether a learned vector stands before the patches, with a norm behind both;
+    whether the kernel of patches has a bias."""
+
+    classed: bool
+    biased: bool
+
+
+CLIP, SIGLIP = Kind(classed=True, biased=False), Kind(classed=False, biased=True)
+
+
+def embed(graph: TowerGraph, part: Encoder, kind: Kind, at: str) -> Node:
+    """The patches of a view as the first layer's states [N, hidden], the class's before them."""
+    x = graph.input("patches", [-1, 3 * part.patch**2])
+    x = graph.patched(x, at + "embeddings.patch_embedding", part.hidden, (3, part.patch, part.patch), kind.biased)
+    if kind.classed:
+        first = graph.weights.vector(at + "embeddings.class_embedding", part.hidden).reshape(1, -1)
+        x = op.concat([constant(first, np.float32), x], 0)
+    table = graph.rows(at + "embeddings.position_embedding.weight", part.side**2 + kind.classed, part.hidden)
+    x = op.add(x, table)
+    return graph.layer_norm(x, at + "pre_layrnorm", part.hidden, part.eps) if kind.classed else x
 
 
 def activate(x: Node, name: str) -> Node:
