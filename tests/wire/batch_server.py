@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event as Gate
@@ -10,21 +10,27 @@ from threading import Thread
 
 import uvicorn
 
+from haiga.core.access import Caller
 from haiga.core.generation import Event, TextRequest
 from haiga.core.messages import text_of
-from haiga.core.ports import Engine
+from haiga.core.ports import Engine, ModelCard
 from haiga.engines.fake import FakeEmbedder, FakeEngine
 from haiga.services.batches import Batches, Clerk, Worker
+from haiga.services.decoding.decoder import Decoder
+from haiga.services.fetch import Fetch, Hosts
 from haiga.services.files import Files, FileSources
 from haiga.services.files.service import QUOTA
 from haiga.services.inference import Inference
+from haiga.services.intake import Intake, IntakeLimits
 from haiga.services.models import Models
 from haiga.services.responses import Responses
+from haiga.services.results import ResultCache
 from haiga.stores.batches import DatabaseBatches
 from haiga.stores.blobs import DiskBlobs
 from haiga.stores.connect import connect
 from haiga.stores.files import DatabaseFiles
 from haiga.stores.responses import DatabaseResponses
+from haiga.stores.results import DatabaseResults
 from haiga.web.app import Services, WebSettings, create_app
 from haiga.wire.anthropic.batches import ENDPOINT, MessageLines
 from haiga.wire.openai_batches.lines import openai_lines
@@ -61,8 +67,11 @@ def serving_batches(
     clock: Callable[[], float] = time.time,
     settings: WebSettings | None = None,
     quota: int = QUOTA,
+    intake: IntakeLimits | None = None,
+    hosts: Collection[str] = (),
 ) -> Iterator[str]:
-    """The address of a server that runs batches, while the block runs."""
+    """The address of a server that runs batches, while the block runs. With `intake` it takes pictures and documents
+    in, also from these `hosts`, and has a result cache."""
     servers: list[uvicorn.Server] = []
 
     async def serve() -> None:
@@ -70,8 +79,20 @@ def serving_batches(
         web = settings or WebSettings(open=False)
         async with connect(file) as database:
             files = Files(DatabaseFiles(database), DiskBlobs(file.parent / "blobs"), quota=quota, clock=clock)
-            sources = FileSources(files)
-            inference = Inference(models, stages=[sources], prompted=sources.resolved)
+            sources, decoder = FileSources(files), Decoder()
+
+            def card(caller: Caller, name: str) -> ModelCard:
+                return inference.model(caller, name)
+
+            taking = Intake(decoder, Fetch(Hosts(hosts)), card, intake or IntakeLimits())
+            cache = ResultCache(DatabaseResults(database), card, limit=1 << 20, age=3600)
+
+            async def prompted(caller: Caller, request: TextRequest) -> TextRequest:
+                resolved = await sources.resolved(caller, request)
+                return await taking.resolved(caller, resolved) if intake else resolved
+
+            stages = [sources, taking, cache] if intake else [sources]
+            inference = Inference(models, stages=stages, prompted=prompted)
             store, responses = DatabaseBatches(database), Responses(inference, DatabaseResponses(database))
             forms = {ENDPOINT: MessageLines(), **openai_lines(web.new_id)}
             worker = Worker(inference, store, forms, web.new_id, lease=1, clock=clock)
@@ -85,6 +106,7 @@ def serving_batches(
             await server.serve()
             await worker.close()
             await clerk.close()
+            await decoder.close()
 
     thread = Thread(target=asyncio.run, args=(serve(),))
     thread.start()
