@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import batches, experts, grammar, intake, kernels, metering, process, sampling, shapes, streams
+from bench import batches, experts, grammar, intake, kernels, limits, metering, process, sampling, shapes, streams
 
 CONSOLE = Console(width=110)
 
@@ -78,6 +78,15 @@ def meters(options: argparse.Namespace) -> None:
     CONSOLE.print(table)
 
 
+def shared_limits(options: argparse.Namespace) -> None:
+    f = limits.run(options.requests)
+    table = Table("figure", "value", title="Limits of 50 keys, shared by two processes over PostgreSQL")
+    table.add_row("requests, let in", f"{f.asked:,}, {f.passed:,}")
+    table.add_row("keys over their limit, keys refused what fitted", f"{f.over}, {f.missed}")
+    table.add_row("requests a second, both processes with their start", f"{f.asked / f.seconds:.0f}")
+    CONSOLE.print(table)
+
+
 def batched(options: argparse.Namespace) -> None:
     figures, wait = batches.run(shapes.write(shapes.LLAMA_100M, options.folder / "llama-100m"), options.lines)
     columns = ("seconds", "of one after another", "tokens computed", "US dollars")
@@ -113,6 +122,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "streams": streaming,
     "experts": mixtures,
     "metering": meters,
+    "limits": shared_limits,
     "batches": batched,
     "intake": batch_intake,
 }
@@ -133,6 +143,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds of each comparison")
     parser.add_argument("--lines", type=int, default=batches.LINES, help="requests of a batch")
     parser.add_argument("--intake", type=int, default=intake.LINES, help="requests that are taken in")
+    parser.add_argument("--requests", type=int, default=10_000, help="requests to shared limits")
     parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="where checkpoints are kept")
     options = parser.parse_args()
     if unknown := set(options.names) - set(BENCHES):

@@ -44,7 +44,8 @@ class Output:
 
     choices: new tokens, an end token included. scores: further tokens of the prompt, with their log probabilities,
     where those are wanted; there is none for the first. usage: None until the request was admitted, from then on its
-    prompt part does not change. prefilled: prompt tokens computed or reused so far.
+    prompt part does not change. prefilled: prompt tokens computed or reused so far. waited: seconds until it was
+    admitted, with its first output; ran: seconds from then to that output.
     """
 
     id: str
@@ -54,6 +55,8 @@ class Output:
     usage: Usage | None = None
     prefilled: int = 0
     scores: tuple[Choice, ...] = ()
+    waited: float = 0.0
+    ran: float = 0.0
 
 
 @dataclass(slots=True)
@@ -65,6 +68,7 @@ class _Live:
     seed: int
     constraint: Constraint | None
     prompt: Ids
+    arrived: float
     output: list[int] = field(default_factory=list)
     admitted: bool = False
 
@@ -216,7 +220,7 @@ class Loop:
         seed = secrets.randbits(64) if sampling.seed is None else sampling.seed
         repeats = request.prompt if sampling.repetition_penalty != 1 else ()
         prompt = np.unique(np.asarray(repeats, np.intp))
-        self._live[request.id] = _Live(request, sampling, seed, constraint, prompt)
+        self._live[request.id] = _Live(request, sampling, seed, constraint, prompt, self._clock())
 
     def _shut(self, drain: bool) -> None:
         self._open = False
@@ -243,7 +247,7 @@ class Loop:
         self._failures = 0
         read = list(self._read_all(plan, logits))
         ended = self._clock()
-        self._finish(plan, read, ended)
+        self._finish(plan, read, began, ended)
         self._busy += ended - began
 
     def _read_all(self, plan: Plan, logits: Floats) -> Iterator[_Read]:
@@ -261,24 +265,28 @@ class Loop:
             self._end(sequence.request.id, reason)
             return _Read()
 
-    def _finish(self, plan: Plan, read: list[_Read], now: float) -> None:
+    def _finish(self, plan: Plan, read: list[_Read], began: float, now: float) -> None:
         chosen = [[choice.token for choice in each.choices] for each in read]
         advances = self._scheduler.commit(plan, chosen, now)
         told = {sequence.request.id: each for (_, sequence), each in zip(plan.sampled, read, strict=True)}
-        self._outbox += [self._output(advance, told.get(advance.id, _Read())) for advance in advances]
+        self._outbox += [self._output(advance, told.get(advance.id, _Read()), began, now) for advance in advances]
         self._counts["steps"] += 1
         self._counts["computed_tokens"] += sum(len(row.tokens) for row in plan.rows)
         self._counts["generated_tokens"] += sum(len(advance.tokens) for advance in advances)
 
-    def _output(self, advance: Advance, read: _Read) -> Output:
+    def _output(self, advance: Advance, read: _Read, began: float, now: float) -> Output:
         live = self._live[advance.id]
+        waited, ran = 0.0, 0.0
         if not live.admitted:
             live.admitted = True
+            waited, ran = began - live.arrived, now - began
             self._counts["reused_tokens"] += advance.usage.cache_read
         if advance.stop:
             del self._live[advance.id]
         accepted = read.choices[: len(advance.tokens)]
-        return Output(advance.id, accepted, advance.stop, None, advance.usage, advance.prefilled, read.scores)
+        return Output(
+            advance.id, accepted, advance.stop, None, advance.usage, advance.prefilled, read.scores, waited, ran
+        )
 
     def _fail(self, plan: Plan, error: Exception) -> None:
         self._failures += 1

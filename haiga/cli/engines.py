@@ -173,6 +173,7 @@ def _options(settings: Settings, weights: str | None, tags: tuple[str, ...] = ()
         kv_memory=settings.kv_memory,
         context=settings.context,
         cache_dir=_packed(settings),
+        queue=settings.max_queue,
         tags=tags,
     )
 

@@ -95,9 +95,9 @@ def build_server(
     )
     background: list[Background] = [clerk, files, Deliverer(outbox, sender), audit]
     background += [parts.worker] if settings.worker else []
-    server = Server(
-        config, models, kept, background, [metered.ledger, refusals, parts.decoder], settings.drain, terminal
-    )
+    last: list[Background] = [metered.ledger, refusals, parts.decoder]
+    last += [metered.meters] if metered.meters else []
+    server = Server(config, models, kept, background, last, settings.drain, terminal)
     if read is not None:
         changes = {
             **live(parts, models),

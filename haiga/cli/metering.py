@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from haiga.config import Settings
 from haiga.core.access import Caller
 from haiga.core.generation import TextRequest
-from haiga.core.ports import Meters
 from haiga.core.records import Price, Record
 from haiga.services import requests
 from haiga.services.inference import Inference
@@ -32,6 +31,7 @@ class Metering:
     recorder: Recorder
     limiter: Limiter
     metrics: Metrics
+    meters: DatabaseMeters | None  # where they hold leases
 
     @property
     def stages(self) -> tuple[Recorder, Limiter]:
@@ -51,8 +51,8 @@ def metering(settings: Settings, database: AsyncEngine, models: Models, inferenc
     async def count(caller: Caller, request: TextRequest) -> int:
         return await inference().count(caller, request)
 
-    meters: Meters = DatabaseMeters(database) if database.dialect.name == "postgresql" else LocalMeters()
-    limiter = Limiter(meters, count, lambda caller, name: named(caller, name)[1], ledger.spent_by)
+    shared = DatabaseMeters(database) if database.dialect.name == "postgresql" else None
+    limiter = Limiter(shared or LocalMeters(), count, lambda caller, name: named(caller, name)[1], ledger.spent_by)
     metrics = Metrics(models.loads)
 
     def add(record: Record) -> None:
@@ -60,4 +60,4 @@ def metering(settings: Settings, database: AsyncEngine, models: Models, inferenc
         metrics.add(record)
         requests.add(record)
 
-    return Metering(prices, ledger, Recorder(add, named), limiter, metrics)
+    return Metering(prices, ledger, Recorder(add, named), limiter, metrics, shared)

@@ -34,6 +34,13 @@ def parse_number(text: str) -> int:
     return 0 if text.strip() == "0" else parse_count(text)
 
 
+def parse_some(text: str) -> int:
+    """A number of things, at least one."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:20]) <= 10**9:
+        raise ValueError("expected a whole number above 0")
+    return int(text)
+
+
 def parse_seconds(text: str) -> float:
     """A time: 90, 30s, 15m, 12h, 30d."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())

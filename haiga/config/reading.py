@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from haiga.config.table import TABLE, Settings
+from haiga.config.settings import Settings
+from haiga.config.table import TABLE
 from haiga.core.errors import Invalid
 
 

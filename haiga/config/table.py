@@ -18,6 +18,7 @@ from haiga.config.parsing import (
     parse_pairs,
     parse_port,
     parse_seconds,
+    parse_some,
     parse_switch,
     parse_url,
     parse_windows,
@@ -42,6 +43,7 @@ class Settings:
     tags: tuple[tuple[str, str], ...]
     context: int | None
     kv_memory: int | None
+    max_queue: int
     memory_budget: int | None
     weights: str | None
     cache: str | None
@@ -160,6 +162,14 @@ TABLE: Mapping[str, Setting] = {
         "HAIGA_KV_MEMORY",
         "Memory for keys and values, per model; by default two full contexts, up to 2 GiB.",
         metavar="SIZE",
+    ),
+    "max_queue": Setting(
+        "--max-queue",
+        parse_some,
+        "256",
+        "HAIGA_MAX_QUEUE",
+        "Requests that may wait for a model to begin with them; the next is told to come back (529 or 503).",
+        metavar="N",
     ),
     "memory_budget": Setting(
         "--memory-budget",

@@ -44,7 +44,8 @@ class Want:
     """`amount` of what the meter with this name counts, of which `limit` may be in use.
 
     `drains`: the meter empties at `limit` a minute; otherwise only what is given back leaves it. `start` is what a
-    meter holds that nobody has seen before. `shared`: servers over one database count together, if they can.
+    meter holds that nobody has seen before. `leased`: what a server has taken is in use only as long as that server is
+    there.
     """
 
     meter: str
@@ -52,7 +53,7 @@ class Want:
     amount: int
     drains: bool = True
     start: int = 0
-    shared: bool = True
+    leased: bool = False
 
     @property
     def unit(self) -> int:

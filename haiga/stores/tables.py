@@ -86,6 +86,17 @@ METERS = Table(
     Column("at", BigInteger, nullable=False),
 )
 
+# What a server has taken of meters that count requests under way. It is in use until the microsecond `until`, which the
+# server puts off as long as it lives.
+HOLDS = Table(
+    "holds",
+    METADATA,
+    Column("meter", String(255), primary_key=True),
+    Column("server", String(64), primary_key=True),
+    Column("used", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False, index=True),
+)
+
 # What requests used and cost, never what was said. Costs are billionths of a US dollar.
 USAGE = Table(
     "usage",

@@ -1,5 +1,6 @@
 """The whole product: `haiga serve` as a process, a real socket, the starter model, the official SDK as client."""
 
+import asyncio
 import json
 import os
 import re
@@ -233,3 +234,25 @@ def test_an_encoder_is_added_and_served_beside_a_model_that_makes_embeddings_too
             made = httpx.post(f"{server.url}/v1/embeddings", json=asked, timeout=60).json()
             assert [64, 64] == [len(item["embedding"]) for item in made["data"]]
         assert "embeddings of 64 numbers, texts of up to 512 tokens" in server.announced
+
+
+def test_a_queue_that_is_full_says_when_to_come_back_in_each_api_s_words(tmp_path: Path) -> None:
+    asked = {"model": "starter", "max_tokens": 200, "messages": [{"role": "user", "content": "Tell me a story."}]}
+
+    async def storm(url: str) -> list[httpx.Response]:
+        async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+            claude = [client.post("/v1/messages", json=asked, headers=OLD) for _ in range(60)]
+            gpt = [client.post("/v1/chat/completions", json=asked) for _ in range(60)]
+            return await asyncio.gather(*(each for pair in zip(claude, gpt, strict=True) for each in pair))
+
+    with serving(tmp_path, "--max-queue", "2") as server:
+        answers = asyncio.run(storm(server.url))
+        statuses = {answer.status_code for answer in answers}
+        assert {200, 503, 529} == statuses
+        for refused in (answer for answer in answers if answer.status_code != 200):
+            assert 1 <= int(refused.headers["retry-after"]) <= 60
+            assert "the queue of model starter is full (2 requests wait)" in refused.json()["error"]["message"]
+        assert "overloaded_error" in {
+            answer.json()["error"].get("type") for answer in answers if answer.status_code == 529
+        }
+        assert server.ask("Hello!").content

@@ -4,7 +4,7 @@ Rule: the order is drawn in the package's docstring; an error is raised from the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeAlias
 
 from haiga.core.edits import Cleared
@@ -96,10 +96,13 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """`by` says who answers; an engine of this server's own leaves it out."""
+    """`by` says who answers; an engine of this server's own leaves it out. There the prompt `waited` for its first
+    step, which `ran` (seconds, of other engines not known)."""
 
     usage: Usage
     by: Served | None = None
+    waited: float = field(default=0.0, compare=False)
+    ran: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

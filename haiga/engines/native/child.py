@@ -204,6 +204,8 @@ def _update(output: Output) -> Update:
         stop=output.stop,
         error=output.error,
         scores=[_logprob(score) for score in output.scores],
+        waited=output.waited,
+        ran=output.ran,
     )
 
 

@@ -16,6 +16,7 @@ from haiga.core.ports import ModelCard
 from haiga.engines.native.hosted import Hosted
 from haiga.engines.native.process import Answer
 from haiga.engines.native.protocol import Text
+from haiga.engines.native.queue import Queue
 from haiga.text.tokenizer import Tokenizer
 
 AT_ONCE = 64  # texts of one request that the engine process is given at once
@@ -33,14 +34,15 @@ class SentenceModel:
 
 
 class NativeEmbedder(Hosted):
-    """A model that makes embeddings."""
+    """A model that makes embeddings, for at most `queue` requests at once."""
 
     def __init__(self, model: SentenceModel, command: list[str], memory: int, queue: int = 256) -> None:
-        super().__init__(model.card, command, memory, queue)
+        super().__init__(model.card, command, memory)
+        self._queue = Queue(model.card.name, queue)
         self._model = model
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
-        with self._place():
+        with self._place(), self._queue.place():
             texts = await self._lanes.run(sum(map(len, request.inputs)), self._tokenise, request.inputs)
             made = await self._run(texts)
             vectors = await self._lanes.run(0, self._cut, made, request.dimensions)

@@ -23,6 +23,7 @@ from haiga.engines.native.embedder import NativeEmbedder
 from haiga.engines.native.hosted import Hosted
 from haiga.engines.native.lanes import characters
 from haiga.engines.native.protocol import Submission
+from haiga.engines.native.queue import Place, Queue
 from haiga.engines.native.reading import Reading
 from haiga.engines.native.speech import Speech
 from haiga.text.prompt import Prompt, Prompter
@@ -42,7 +43,8 @@ class Model:
 
 
 class NativeEngine(Hosted):
-    """A model that writes text. `embedder` makes its embeddings, where it can; the others as in `Hosted`."""
+    """A model that writes text, for which at most `queue` requests wait. `embedder` makes its embeddings, where it can;
+    the others as in `Hosted`."""
 
     def __init__(
         self,
@@ -52,8 +54,9 @@ class NativeEngine(Hosted):
         queue: int = 256,
         embedder: NativeEmbedder | None = None,
     ) -> None:
-        super().__init__(model.card, command, memory, queue)
+        super().__init__(model.card, command, memory)
         self.embedder = embedder
+        self._queue = Queue(model.card.name, queue)
         self._model = model
 
     @property
@@ -69,12 +72,12 @@ class NativeEngine(Hosted):
         return len((await self._prompt(request)).tokens)
 
     async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
-        with self._place():
-            async with aclosing(self._answer(request)) as events:
+        with self._place(), self._queue.place(counted=request.priority != "batch") as place:
+            async with aclosing(self._answer(request, place)) as events:
                 async for event in events:
                     yield event
 
-    async def _answer(self, request: TextRequest) -> AsyncGenerator[Event, None]:
+    async def _answer(self, request: TextRequest, place: Place) -> AsyncGenerator[Event, None]:
         prompt = await self._prompt(request)
         self._require_room(len(prompt.tokens), request)
         speech = self._model.speech
@@ -86,6 +89,7 @@ class NativeEngine(Hosted):
         try:
             while not reading.finished:
                 for update in await answer.take():
+                    self._queue.begin(place)
                     for event in reading.feed(update):
                         yield event
         finally:

@@ -1,25 +1,19 @@
-"""What every model run by a process of its own has: its card, its memory, its process, and how many may ask it at once.
-
-Rule: a request over the limit is told to come back at once: how long it would have to wait is not known.
-"""
+"""What every model run by a process of its own has: its card, its memory, its process, and how many ask it now."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from haiga.core.errors import Busy
 from haiga.core.ports import ModelCard
 from haiga.engines.native.lanes import Lanes
 from haiga.engines.native.process import EngineProcess
 
 
 class Hosted:
-    """`command` starts the process; `memory` is the bytes it is expected to hold (weights, KV pool, overhead); at most
-    `queue` requests are taken at once."""
+    """`command` starts the process; `memory` is the bytes it is expected to hold (weights, KV pool, overhead)."""
 
-    def __init__(self, card: ModelCard, command: list[str], memory: int, queue: int) -> None:
+    def __init__(self, card: ModelCard, command: list[str], memory: int) -> None:
         self._card = card
         self._memory = memory
-        self._queue = queue
         self._busy = 0
         self._process = EngineProcess(card.name, command)
         self._lanes = Lanes()
@@ -49,9 +43,7 @@ class Hosted:
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        """A place among the requests under way. Raises Busy when there is none."""
-        if self._busy >= self._queue:
-            raise Busy(f"the queue of model {self.card.name} is full ({self._queue} requests)", retry_after=1)
+        """A place among the requests under way."""
         self._busy += 1
         try:
             yield

@@ -140,6 +140,8 @@ class Update:
     error: HaigaError | None = None
     vector: bytes = b""
     scores: Sequence[Logprob] = ()
+    waited: float = 0.0
+    ran: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +262,8 @@ def read_update(fields: Mapping[str, Any]) -> Update:
         stop=fields["stop"],
         error=read_error(fields["error"]) if fields["error"] else None,
         scores=_read_logprobs(fields["scores"]),
+        waited=fields["waited"],
+        ran=fields["ran"],
     )
 
 
@@ -277,6 +281,8 @@ def _write_update(update: Update) -> dict[str, Any]:
         "stop": update.stop,
         "error": _write_error(update.error) if update.error else None,
         "scores": [(score.own, score.best) for score in update.scores],
+        "waited": update.waited,
+        "ran": update.ran,
     }
 
 

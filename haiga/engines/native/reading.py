@@ -40,7 +40,7 @@ class Reading:
         if not self._started:
             self._started = True
             self._usage = replace(update.usage, output=0)
-            yield Started(self._usage)
+            yield Started(self._usage, None, update.waited, update.ran)
         elif not update.tokens and not update.stop:
             yield Progress(update.prefilled, self._prompt)
         yield from self._echoed(update)

@@ -76,7 +76,7 @@ def claim(owner: Owner, kind: Kind, limit: int, amount: int, now: int, start: in
     """A budget has a meter for each month, so that it is whole again by itself."""
     drains = kind not in ("concurrent", "budget")
     name = f"{owner.id}:{kind}:{month(now):%Y-%m}" if kind == "budget" else f"{owner.id}:{kind}"
-    return Claim(owner, kind, Want(name, limit, amount, drains, start, kind != "concurrent"))
+    return Claim(owner, kind, Want(name, limit, amount, drains, start, kind == "concurrent"))
 
 
 def refusal(claims: Sequence[Claim], meters: Sequence[Meter], now: int) -> HaigaError:
