@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from haiga.config.settings import Settings
-from haiga.config.table import TABLE
+from haiga.config.table import TABLE, Settings
 from haiga.core.errors import Invalid
 
 
