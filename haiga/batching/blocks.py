@@ -10,7 +10,8 @@ is never written again while it has it. A block is at any time exactly one of
 
 Evicted first are blanks, then idle blocks without a pin, least recently used first, then pinned ones, soonest expiry
 first. A sequence releases its tail before its head, so that what others are likeliest to share goes last. Time is an
-argument everywhere, in seconds of any one clock.
+argument everywhere, in seconds of any one clock. An address ends with the mark of its owner, so that all of one owner's
+blocks can be told from others', wherever they are kept.
 """
 
 from array import array
@@ -19,19 +20,27 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 
+_DIGEST, _MARK = 24, 8  # bytes of an address
+
 _Entry = tuple[float, int, int]  # (pinned until, or 0; age at release; block)
 
 
-def root(salt: bytes) -> bytes:
+def mark(owner: bytes) -> bytes:
+    """What all addresses of an owner end with (8 bytes)."""
+    return blake2b(owner, digest_size=_MARK, person=b"kv owner").digest()
+
+
+def root(salt: bytes, owner: bytes = b"") -> bytes:
     """The parent of a first block. What must not share blocks (workspaces, adapters) must differ in `salt`."""
-    return blake2b(salt, digest_size=32, person=b"kv root").digest()
+    return blake2b(salt, digest_size=_DIGEST, person=b"kv root").digest() + mark(owner)
 
 
 def address(parent: bytes, tokens: Sequence[int], extra: bytes = b"") -> bytes:
     """The address (32 bytes) of a full block of `tokens` after `parent`; `extra` is what tokens cannot tell,
     such as the hash of a picture that begins in this block."""
     packed = array("q", tokens).tobytes()
-    return blake2b(parent + len(packed).to_bytes(4, "little") + packed + extra, digest_size=32).digest()
+    whole = parent + len(packed).to_bytes(4, "little") + packed + extra
+    return blake2b(whole, digest_size=_DIGEST).digest() + parent[_DIGEST:]
 
 
 @dataclass(slots=True)
@@ -73,6 +82,16 @@ class BlockPool:
     def match(self, addresses: Iterable[bytes]) -> list[int]:
         """The blocks of the longest known prefix of `addresses`. They are not held yet."""
         return list(self._walk(addresses))
+
+    def get(self, wanted: bytes) -> int | None:
+        """The block with this address. It is not held yet."""
+        return self._known.get(wanted)
+
+    def worth_keeping(self) -> list[tuple[bytes, int]]:
+        """Every known block with its address: those in use, then pinned ones, then by last use."""
+        idle = sorted(self._idle.values(), reverse=True)
+        known = [block for block in self._known.values() if block not in self._idle]
+        return [(self._named(block), block) for block in (*known, *(block for _, _, block in idle))]
 
     def _walk(self, addresses: Iterable[bytes]) -> Iterator[int]:
         for wanted in addresses:
@@ -185,6 +204,11 @@ class BlockPool:
         self._blank.extend(map(self._forget, list(self._idle)))
         self._loose.clear()
         self._pinned.clear()
+
+    def forget(self, owner: bytes) -> None:
+        """Forget the content of this owner's blocks that nobody holds; `owner` is its mark."""
+        gone = [block for block in self._idle if self._named(block).endswith(owner)]
+        self._blank.extend(map(self._forget, gone))
 
     def _named(self, block: int) -> bytes:
         wanted = self._address[block]

@@ -8,6 +8,8 @@ can be taken over where the blocks in sight at its end are known. Addresses are 
 from itertools import accumulate
 
 from haiga.batching.blocks import BlockPool
+from haiga.batching.cold import Fetch, Index, Stored
+from haiga.batching.reuse import hold_and_take, to_fetch
 from haiga.batching.sequence import Sequence
 from haiga.core.errors import Invalid
 from haiga.core.ports import Horizon
@@ -16,12 +18,14 @@ from haiga.core.ports import Horizon
 class LocalBlocks:
     """The pool of a model's local layers; without a `horizon` there are none, and nothing is held.
 
-    budget: tokens that a step runs at most; context: that a sequence has. Raises Invalid where the pool cannot hold
-    what one sequence needs.
+    budget: tokens that a step runs at most; context: that a sequence has; cold: where blocks may be besides. Raises
+    Invalid where the pool cannot hold what one sequence needs.
     """
 
-    def __init__(self, pool: BlockPool, horizon: Horizon | None, budget: int, context: int) -> None:
-        self.pool, self._horizon, self._budget = pool, horizon, budget
+    def __init__(
+        self, pool: BlockPool, horizon: Horizon | None, budget: int, context: int, cold: Index | None = None
+    ) -> None:
+        self.pool, self._horizon, self._budget, self._cold = pool, horizon, budget, cold
         if horizon is None:
             return
         least = min(least_blocks(horizon, budget, pool.block_size), pool.blocks_for(context))
@@ -45,23 +49,37 @@ class LocalBlocks:
         """The most blocks, up to `count`, behind which the sequence could go on: those in sight there are known."""
         if self._horizon is None:
             return count
-        known = [bool(self.pool.match([wanted])) for wanted in sequence.addresses(count)]
+        known = [self._there(wanted) for wanted in sequence.addresses(count)]
         unknown = [0, *accumulate(not each for each in known)]
         return next(end for end in range(count, -1, -1) if unknown[end] == unknown[self._first(end)])
 
-    def in_sight(self, sequence: Sequence, count: int) -> list[int]:
-        """The blocks in sight behind `count` known ones; they are not held yet."""
+    def _there(self, wanted: bytes) -> bool:
+        return self.pool.get(wanted) is not None or (self._cold is not None and self._cold.has(wanted, True))
+
+    def in_sight(self, sequence: Sequence, count: int) -> list[int | None]:
+        """The blocks in sight behind `count` ones, None for those to be fetched; they are not held yet."""
         if self._horizon is None:
             return []
-        return self.pool.match([sequence.address(index) for index in range(self._first(count), count)])
+        return [self.pool.get(sequence.address(index)) for index in range(self._first(count), count)]
 
-    def start(self, sequence: Sequence, held: list[int], reused: int, now: float) -> None:
-        """Hold what is in sight behind `reused` blocks, and take what the next step writes."""
+    def start(self, sequence: Sequence, found: list[int | None], reused: int, now: float) -> list[Fetch]:
+        """Hold what is in sight behind `reused` blocks, and take what the next step writes; what is to be fetched."""
         if self._horizon is None:
-            return
-        self.pool.hold(held, now)
-        sequence.skipped = reused - len(held)
-        sequence.local = held + self.pool.take(self.wanted(sequence, reused), now)
+            return []
+        sequence.skipped = reused - len(found)
+        sequence.local = hold_and_take(self.pool, found, len(found) + self.wanted(sequence, reused), now)
+        return to_fetch(sequence, found, sequence.skipped, local=True)
+
+    def fill(self, sequence: Sequence, fetch: Fetch, now: float) -> None:
+        """A block was fetched."""
+        sequence.local[fetch.index - sequence.skipped] = self.pool.store(fetch.block, fetch.address, now)
+
+    def settled(self, sequence: Sequence, end: int) -> list[Stored]:
+        """What is in sight behind `end` blocks, and still known."""
+        if self._horizon is None:
+            return []
+        wanted = [sequence.address(index) for index in range(self._first(end), end)]
+        return [Stored(each, block, True) for each in wanted if (block := self.pool.get(each)) is not None]
 
     def grow(self, sequence: Sequence, now: float) -> None:
         """Take what is missing; the caller has looked at `pool.free_count` before."""

@@ -16,16 +16,20 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from haiga.batching.cold import Cold, Stored
 from haiga.batching.sampler import Choice, Draw, Floats, Ids, Sampler, check
-from haiga.batching.scheduler import Advance, Plan, Scheduler
+from haiga.batching.scheduler import Scheduler
 from haiga.batching.sequence import Request, Sequence
+from haiga.batching.step import Advance, Plan
 from haiga.core.errors import Busy, Cancelled, Dead, Failed, HaigaError
 from haiga.core.generation import Sampling, StopReason, Usage
 from haiga.core.load import Load
 from haiga.core.ports import Row, Runner
 
 _FATAL = 3  # failed steps in a row
-_IDLE_CHECK = 1.0  # seconds without work after which the pool is checked once
+_IDLE_CHECK = 1.0  # seconds without work after which the pool is checked once, and what is not kept outside it yet is
+_SAVING = 5.0  # seconds that the end waits for blocks to be written
+_BREATH = 0.02  # seconds between two looks whether there is room for a block to be written
 
 
 class Constraint(Protocol):
@@ -110,7 +114,8 @@ class _Read:
 
 
 class Loop:
-    """Runs requests on `runner` until it is shut down; `deliver` gets the outputs of each step on the loop's thread."""
+    """Runs requests on `runner` until it is shut down; `deliver` gets the outputs of each step on the loop's thread,
+    and none after blocks were kept in idle time. `cold` keeps blocks outside the pool; the scheduler has it too."""
 
     def __init__(
         self,
@@ -118,8 +123,10 @@ class Loop:
         scheduler: Scheduler,
         deliver: Callable[[list[Output]], None],
         clock: Callable[[], float] = time.monotonic,
+        cold: Cold | None = None,
     ) -> None:
         self._runner = runner
+        self._cold = cold
         self._scheduler = scheduler
         self._deliver = deliver
         self._clock = clock
@@ -130,7 +137,7 @@ class Loop:
         self._open = True
         self._failures = 0
         self._counts = dict.fromkeys(
-            ("steps", "failed_steps", "computed_tokens", "reused_tokens", "generated_tokens"), 0
+            ("steps", "failed_steps", "computed_tokens", "reused_tokens", "restored_tokens", "generated_tokens"), 0
         )
         self._busy = 0.0
         self.stats = Load()
@@ -146,8 +153,16 @@ class Loop:
         self._commands.put(partial(self._end, identifier, Cancelled("the request was aborted")))
 
     def clear_cache(self) -> None:
-        """Forget every KV block that no request is using, pinned ones too."""
-        self._commands.put(self._scheduler.clear)
+        """Forget every KV block that no request is using, pinned ones too, and all that are outside the pool."""
+        self._commands.put(self._clear)
+
+    def forget(self, owner: bytes) -> None:
+        """Forget this owner's KV blocks that no request is using; `owner` is its mark."""
+        self._commands.put(partial(self._scheduler.forget, owner))
+
+    def wake(self) -> None:
+        """Blocks have arrived from outside the pool."""
+        self._commands.put(_nothing)
 
     def shutdown(self, drain: bool = True) -> None:
         """Take no more requests (they end with Busy), finish those under way or, without `drain`, end them with
@@ -162,7 +177,10 @@ class Loop:
         try:
             while self._take_commands():
                 self._step()
+            self._keep(time.monotonic() + _SAVING)
         finally:
+            if self._cold:
+                self._cold.close(_SAVING)
             self._refuse_late_comers()
             self._runner.close()
 
@@ -178,6 +196,7 @@ class Loop:
             self._flush()  # first, so that what `deliver` asks for happens before the next step
             while not self._commands.empty():
                 self._commands.get()()
+            self._take_arrived()
             if self._outbox:
                 continue
             if self._live or not self._open:
@@ -189,8 +208,43 @@ class Loop:
             command = self._commands.get(timeout=_IDLE_CHECK)
         except Empty:
             self._scheduler.check_integrity()
+            self._keep()
             command = self._commands.get()
         command()
+
+    def _keep(self, until: float = float("inf")) -> None:
+        """Put what is not kept outside the pool yet there, as long as nothing else is to be done."""
+        if self._cold is None:
+            return
+        for each in self._scheduler.known()[: self._cold.capacity]:
+            while self._cold.full:
+                time.sleep(_BREATH)
+                if time.monotonic() > until:
+                    return
+            self._save(each)
+            if self._open and not self._commands.empty():
+                return
+        self._deliver([])
+
+    def _save(self, block: Stored) -> None:
+        """Hand a block over to be kept, if it is to be."""
+        if self._cold and self._cold.wants(block.address, block.local):
+            self._cold.put(block.address, block.local, self._runner.copy_out(block.block, block.local))
+
+    def _take_arrived(self) -> None:
+        """Blocks from outside the pool go to their places."""
+        for fetch, content in self._cold.arrived() if self._cold else ():
+            if fetch.dropped:
+                continue
+            if content is not None:
+                self._runner.copy_in(fetch.block, fetch.local, content)
+                self._counts["restored_tokens"] += 0 if fetch.local else self._scheduler.pool.block_size
+            self._scheduler.arrived(fetch, content is not None, self._clock())
+
+    def _clear(self) -> None:
+        self._scheduler.clear()
+        if self._cold:
+            self._cold.clear()
 
     def _flush(self) -> None:
         scheduler, pool = self._scheduler, self._scheduler.pool
@@ -203,6 +257,7 @@ class Loop:
             preemptions=scheduler.preemptions,
             busy=self._busy,
             **self._counts,
+            **(self._cold.stats if self._cold else {}),
         )
         if self._outbox:
             outputs, self._outbox = self._outbox, []
@@ -239,6 +294,11 @@ class Loop:
     def _step(self) -> None:
         began = self._clock()
         plan = self._scheduler.plan(began)
+        if plan.fetches and self._cold:
+            self._cold.fetch(plan.fetches)
+        if not plan.rows:  # all that could run wait for blocks: there is nothing to do until one comes
+            self._commands.get()()
+            return
         try:
             logits = self._runner.step(plan.rows)
         except Exception as error:  # a runner may raise anything; the requests of this step alone pay for it
@@ -270,6 +330,11 @@ class Loop:
         advances = self._scheduler.commit(plan, chosen, now)
         told = {sequence.request.id: each for (_, sequence), each in zip(plan.sampled, read, strict=True)}
         self._outbox += [self._output(advance, told.get(advance.id, _Read()), began, now) for advance in advances]
+        for advance in advances:
+            for block in advance.stored:
+                self._save(block)
+            if self._cold and advance.used:
+                self._cold.used(advance.used)
         self._counts["steps"] += 1
         self._counts["computed_tokens"] += sum(len(row.tokens) for row in plan.rows)
         self._counts["generated_tokens"] += sum(len(advance.tokens) for advance in advances)
@@ -297,3 +362,7 @@ class Loop:
             dead = Dead(f"{self._failures} steps in a row failed, the last with: {error}")
             self._end_all(self._live, dead)
             raise dead from error
+
+
+def _nothing() -> None:
+    """A command that only wakes the loop."""

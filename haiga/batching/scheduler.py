@@ -29,19 +29,23 @@ Rules, in the order in which they are applied by `plan`:
 8.  Where a picture's tokens see each other, its span is never cut: a chunk ends before it, or takes it whole.
 9.  Drafts (speculation.py) ride on decodes, in what decodes leave of the budget, an eighth of it at most. A prompt
     whose own tokens are to be scored is run few tokens at a time: a place's logits are as wide as the vocabulary.
+10. Blocks may lie outside the pool as well (cold.py). They count as cached; a sequence that takes such over is admitted
+    with a place for each, and does not run until they are read back. Where one is lost, it is sent back to wait.
 """
 
 from bisect import insort
 from collections.abc import Iterator
 from collections.abc import Sequence as Items
-from dataclasses import dataclass
+from itertools import islice, takewhile
 from operator import attrgetter
 
 from haiga.batching.blocks import BlockPool
+from haiga.batching.cold import Fetch, Index, Stored
 from haiga.batching.local import LocalBlocks
+from haiga.batching.reuse import Found, hold_and_take, to_fetch
 from haiga.batching.sequence import Request, Sequence, bill
+from haiga.batching.step import Advance, Plan, answers, share
 from haiga.core.errors import Invalid
-from haiga.core.generation import StopReason, Usage
 from haiga.core.ports import Horizon, Row
 
 _SHARE = 4  # the part of the budget that prefill gets which delays others, or may come to
@@ -50,41 +54,13 @@ _SCORED = 64  # places of prompts whose logits one step gives
 _by_arrival = attrgetter("arrival")
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One step: `rows` for the runner and, in the same order, whose they are."""
-
-    rows: tuple[Row, ...]
-    sequences: tuple[Sequence, ...]
-
-    @property
-    def sampled(self) -> list[tuple[Row, Sequence]]:
-        """The rows that logits are wanted of, `row.sampled` of each, and whose they are."""
-        return [pair for pair in zip(self.rows, self.sequences, strict=True) if pair[0].sampled]
-
-
-@dataclass(frozen=True, slots=True)
-class Advance:
-    """What a step did for one sequence.
-
-    tokens: newly generated, an end token included. stop: why it has ended, if it has. usage: the prompt's tokens by
-    origin, fixed at the first admission, and output so far. prefilled: prompt tokens computed or reused so far;
-    being sent back does not lower it.
-    """
-
-    id: str
-    tokens: tuple[int, ...]
-    stop: StopReason | None
-    usage: Usage
-    prefilled: int
-
-
 class Scheduler:
     """Sequences over one pool of blocks.
 
     budget: tokens per step. rows: sequences running at once, at most `budget`. context: tokens of prompt and output
     together; what the pool can hold limits it too. patience: plans that the oldest batch sequence may be left out of.
-    horizon, local: how far local layers see, and the pool of their blocks, where there are such.
+    horizon, local: how far local layers see, and the pool of their blocks, where there are such. cold: where blocks
+    may be besides.
     """
 
     def __init__(
@@ -96,6 +72,7 @@ class Scheduler:
         patience: int = 64,
         horizon: Horizon | None = None,
         local: BlockPool | None = None,
+        cold: Index | None = None,
     ) -> None:
         if not 1 <= rows <= budget:
             raise Invalid(f"rows must be between 1 and the token budget of {budget}, not {rows}", field="rows")
@@ -103,7 +80,9 @@ class Scheduler:
         self.budget = budget
         self.rows = rows
         self.context = min(context, pool.count * pool.block_size)
-        self.local = LocalBlocks(local or BlockPool(0, pool.block_size), horizon, budget, self.context)
+        self.local = LocalBlocks(local or BlockPool(0, pool.block_size), horizon, budget, self.context, cold)
+        self._cold = cold
+        self._fetches: list[Fetch] = []
         self.patience = patience
         self.preemptions = 0
         self._arrivals = 0
@@ -154,10 +133,21 @@ class Scheduler:
         self.pool.clear()
         self.local.pool.clear()
 
+    def forget(self, owner: bytes) -> None:
+        """Forget the content of this owner's blocks that no sequence holds; `owner` is its mark (blocks.py)."""
+        self.pool.forget(owner)
+        self.local.pool.forget(owner)
+
+    def known(self) -> list[Stored]:
+        """Every known block of the pool, the one most worth keeping first."""
+        return [Stored(wanted, block, False) for wanted, block in self.pool.worth_keeping()]
+
     # -- planning: who runs ------------------------------------------------------------------------------------------
 
     def plan(self, now: float) -> Plan:
-        """The next step; it has rows whenever anything is queued. `commit` must follow before the next plan."""
+        """The next step; it has rows whenever anything is queued, unless all that could run wait for blocks to be read
+        back. `commit` must follow before the next plan."""
+        self._fetches = []
         self._grow(True, now)
         everyone_fits = self._admit(True, now)
         self._grow(False, now)
@@ -165,7 +155,8 @@ class Scheduler:
             self._admit(False, now)
         chunks = list(self._chunks())
         self._age({sequence.arrival for sequence, *_ in chunks})
-        return Plan(tuple(self._row(*chunk) for chunk in chunks), tuple(sequence for sequence, *_ in chunks))
+        fetches = tuple(fetch for fetch in self._fetches if not fetch.dropped)
+        return Plan(tuple(self._row(*chunk) for chunk in chunks), tuple(each for each, *_ in chunks), fetches)
 
     def _grow(self, urgent: bool, now: float) -> None:
         """Give running sequences the blocks that their known tokens need, oldest first."""
@@ -195,9 +186,12 @@ class Scheduler:
 
     def _send_back(self, sequence: Sequence) -> None:
         """Preemption with recompute."""
+        self._wait(sequence)
+        self.preemptions += 1
+
+    def _wait(self, sequence: Sequence) -> None:
         self._leave(sequence)
         insort(self._waiting[sequence.urgent], sequence, key=_by_arrival)
-        self.preemptions += 1
 
     def _leave(self, sequence: Sequence) -> None:
         """Out of its queue, without blocks."""
@@ -205,28 +199,38 @@ class Scheduler:
         queue[sequence.urgent].remove(sequence)
         self.pool.release(sequence.blocks)
         self.local.leave(sequence)
-        sequence.blocks, sequence.computed = [], 0
+        for fetch in sequence.fetches:
+            fetch.dropped = True
+        sequence.blocks, sequence.computed, sequence.fetches = [], 0, {}
 
     def _admit(self, urgent: bool, now: float) -> bool:
         """Waiting sequences start, in order of arrival, until one does not fit; whether all did that could start. No
         more than can run at once are looked at."""
         under_way = self._under_way(urgent)
         for sequence in self._waiting[urgent][: self.rows]:
-            cached = self.pool.match(sequence.addresses(len(sequence.tokens) // self.pool.block_size))
-            reused = cached[: self.local.match(sequence, min(len(cached), sequence.reusable))]
-            if len(reused) < sequence.reusable and sequence.address(len(reused)) in under_way:
+            found = self._find(sequence)
+            if found.first < sequence.reusable and sequence.address(found.first) in under_way:
                 continue
-            if not self._make_way(sequence, reused):
+            if not self._make_way(sequence, found):
                 return False
             self._waiting[urgent].remove(sequence)
             insort(self._running[urgent], sequence, key=_by_arrival)
-            known = len(cached) if len(reused) == sequence.reusable else len(reused)
-            self._start(sequence, reused, known, now)
+            self._start(sequence, found, now)
             under_way.update(self._computing(sequence))
         return True
 
+    def _find(self, sequence: Sequence) -> Found:
+        addresses = sequence.addresses(len(sequence.tokens) // self.pool.block_size)
+        there = sum(1 for _ in takewhile(self._there, addresses))
+        reused = self.local.match(sequence, min(there, sequence.reusable))
+        blocks = [self.pool.get(wanted) for wanted in sequence.addresses(reused)]
+        return Found(blocks, self.local.in_sight(sequence, reused), there if reused == sequence.reusable else reused)
+
+    def _there(self, wanted: bytes) -> bool:
+        return self.pool.get(wanted) is not None or (self._cold is not None and self._cold.has(wanted, False))
+
     def _under_way(self, urgent: bool) -> set[bytes]:
-        """The addresses that running sequences of this priority or a higher one are computing."""
+        """The addresses that running sequences of this priority or a higher one are computing, or reading back."""
         leaders = self._running[True] if urgent else self._running[True] + self._running[False]
         return {wanted for sequence in leaders for wanted in self._computing(sequence)}
 
@@ -234,48 +238,72 @@ class Scheduler:
         index = sequence.computed // self.pool.block_size
         if (index + 1) * self.pool.block_size <= len(sequence.tokens):
             yield sequence.address(index)
+        for fetch in islice(sequence.fetches, 1):
+            yield fetch.address
 
-    def _make_way(self, sequence: Sequence, reused: list[int]) -> bool:
+    def _make_way(self, sequence: Sequence, found: Found) -> bool:
         """A row and blocks for a sequence that waits; only lower priorities are sent back for it."""
-        while self.running >= self.rows or not self._fits(sequence, reused):
+        while self.running >= self.rows or not self._fits(sequence, found):
             if not sequence.urgent or not self._running[False]:
                 return False
             self._send_back(self._running[False][-1])
         return True
 
-    def _fits(self, sequence: Sequence, reused: list[int]) -> bool:
-        """Whether both pools have what a sequence that waits needs beside what it takes over."""
+    def _fits(self, sequence: Sequence, found: Found) -> bool:
+        """Whether both pools have what a sequence that waits needs beside what they hold of it already."""
+        reused, near = ([block for block in each if block is not None] for each in (found.blocks, found.near))
         wanted = self.pool.blocks_for(len(sequence.tokens)) - len(reused)
-        local, near = self.local.wanted(sequence, len(reused)), self.local.in_sight(sequence, len(reused))
+        local = self.local.wanted(sequence, len(found.blocks)) + found.near.count(None)
         return self.pool.room_beside(reused) >= wanted and self.local.pool.room_beside(near) >= local
 
-    def _start(self, sequence: Sequence, reused: list[int], cached: int, now: float) -> None:
+    def _start(self, sequence: Sequence, found: Found, now: float) -> None:
+        sequence.known, sequence.computed = found.known, len(found.blocks) * self.pool.block_size
+        sequence.blocks = hold_and_take(self.pool, found.blocks, self.pool.blocks_for(len(sequence.tokens)), now)
+        fetches = to_fetch(sequence, found.blocks, 0, local=False)
+        fetches += self.local.start(sequence, found.near, len(found.blocks), now)
+        sequence.fetches = dict.fromkeys(fetches)
+        self._fetches += fetches
+        if not fetches:
+            self._taken_over(sequence, now)
+
+    def _taken_over(self, sequence: Sequence, now: float) -> None:
+        """What was known of its beginning is in its blocks: it can run, and its prompt's origin is certain."""
         size = self.pool.block_size
-        self.pool.hold(reused, now)
-        fresh = self.pool.blocks_for(len(sequence.tokens)) - len(reused)
-        sequence.blocks = reused + self.pool.take(fresh, now)
-        self.local.start(sequence, self.local.in_sight(sequence, len(reused)), len(reused), now)
-        sequence.computed = len(reused) * size
         if sequence.usage is None:
-            sequence.usage = bill(sequence.request, sequence.computed, cached * size, size)
-        self._pin(sequence, 0, len(reused), now)
+            sequence.usage = bill(sequence.request, sequence.computed, sequence.known * size, size)
+        self._pin(sequence, 0, sequence.computed // size, now)
+
+    def arrived(self, fetch: Fetch, filled: bool, now: float) -> None:
+        """A block that is not dropped was read back into its place; or it is lost."""
+        sequence = self._sequences[fetch.request]
+        if not filled:
+            self._wait(sequence)
+            return
+        if fetch.local:
+            self.local.fill(sequence, fetch, now)
+        else:
+            sequence.blocks[fetch.index] = self.pool.store(fetch.block, fetch.address, now)
+        del sequence.fetches[fetch]
+        if not sequence.fetches:
+            self._taken_over(sequence, now)
 
     # -- planning: how many tokens -----------------------------------------------------------------------------------
 
     def _chunks(self) -> Iterator[tuple[Sequence, int, tuple[int, ...]]]:
         """Who runs, how many of its known tokens, and the draft behind them."""
         left, scores = self.budget, _SCORED
-        prompting = any(sequence.gap > 1 for sequence in self._running[True])
+        ready = {urgent: [each for each in self._running[urgent] if not each.fetches] for urgent in (True, False)}
+        prompting = any(sequence.gap > 1 for sequence in ready[True])
         for urgent in (True,) if prompting else (True, False):
-            decodes = [sequence for sequence in self._running[urgent] if sequence.gap == 1][:left]
+            decodes = [sequence for sequence in ready[urgent] if sequence.gap == 1][:left]
             left -= len(decodes)
             spare = min(left, self.budget // 8)
             for sequence in decodes:
                 draft = sequence.draft(spare)
                 spare, left = spare - len(draft), left - len(draft)
                 yield sequence, 1, draft
-            prefills = [sequence for sequence in self._running[urgent] if sequence.gap > 1]
-            allowance = min(left, self._allowance(urgent, beside=_answers(decodes)))
+            prefills = [sequence for sequence in ready[urgent] if sequence.gap > 1]
+            allowance = min(left, self._allowance(urgent, beside=answers(decodes)))
             gaps = []
             for sequence in prefills:
                 gaps.append(min(sequence.gap, scores) if sequence.unscored else sequence.gap)
@@ -304,7 +332,7 @@ class Scheduler:
             return
         batch = self._running[False][:1] + self._waiting[False][:1]
         oldest = min(batch, key=_by_arrival, default=None)
-        if oldest is None or oldest.arrival in served:
+        if oldest is None or oldest.arrival in served or oldest.fetches:
             return
         oldest.passed_over += 1
         if oldest.passed_over >= self.patience:
@@ -339,10 +367,28 @@ class Scheduler:
         self.local.advance(sequence, first, last, now)
         self._pin(sequence, first, last, now)
         sequence.prefilled = max(sequence.prefilled, min(sequence.computed, len(sequence.request.prompt)))
+        stored = tuple(self._stored(sequence, first, last)) if self._cold else ()
+        used = tuple(self._used(sequence, last)) if self._cold and sequence.stop else ()
         if sequence.stop:
             del self._sequences[sequence.request.id]
             self._leave(sequence)
-        return Advance(sequence.request.id, accepted, sequence.stop, sequence.used, sequence.prefilled)
+        return Advance(sequence.request.id, accepted, sequence.stop, sequence.used, sequence.prefilled, stored, used)
+
+    def _stored(self, sequence: Sequence, first: int, last: int) -> Iterator[Stored]:
+        """Blocks first to last - 1, which were just computed; of local layers what is in sight where another request is
+        likely to go on: at the end of the prompt, of the answer, and at breakpoints."""
+        for index in range(first, last):
+            yield Stored(sequence.address(index), sequence.blocks[index], False)
+        offsets = (len(sequence.request.prompt), *(point.offset for point in sequence.request.breakpoints))
+        ends = {offset // self.pool.block_size for offset in offsets}
+        for end in {end for end in ends if first < end <= last} | ({last} if sequence.stop else set()):
+            yield from self.local.settled(sequence, end)
+
+    def _used(self, sequence: Sequence, last: int) -> Iterator[tuple[bytes, bool]]:
+        for block in self.local.settled(sequence, last):
+            yield block.address, True
+        for wanted in sequence.addresses(last):
+            yield wanted, False
 
     def _pin(self, sequence: Sequence, first: int, last: int, now: float) -> None:
         """Breakpoints whose last full block has just become known, of blocks first to last - 1."""
@@ -351,21 +397,3 @@ class Scheduler:
             if first < end <= last:
                 self.pool.pin(sequence.addresses(end), point.ttl, now)
                 self.local.pin(sequence, end, point.ttl, now)
-
-
-def share(gaps: Items[int], budget: int) -> list[int]:
-    """How many tokens each prefill gets, oldest first: rule 5. All of the budget is used if there is work for it."""
-    if not gaps:
-        return []
-    shares = [min(gaps[0], budget - budget // 2)] + [0] * (len(gaps) - 1)
-    left = budget - shares[0]
-    for index in sorted(range(1, len(gaps)), key=gaps.__getitem__):
-        shares[index] = min(gaps[index], left)
-        left -= shares[index]
-    shares[0] += min(gaps[0] - shares[0], left)
-    return shares
-
-
-def _answers(decodes: Items[Sequence]) -> bool:
-    """Whether somebody waits for the next token of one of them: nobody does for a promoted batch sequence's."""
-    return any(sequence.request.priority == "interactive" for sequence in decodes)

@@ -10,6 +10,7 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass, field, replace
 
 from haiga.batching.blocks import address, root
+from haiga.batching.cold import Fetch
 from haiga.batching.speculation import Drafter
 from haiga.core.generation import Priority, StopReason, Usage
 from haiga.core.pictures import Seen
@@ -30,8 +31,9 @@ class Request:
     """What a sequence is to do.
 
     prompt: token ids, at least one. max_tokens: 0 only fills the cache. end: ids that end the answer. salt: what must
-    not share KV blocks differs here (workspace, adapter). pictures: in the order of their places. prediction: token
-    ids that the answer is expected to follow. scored: the log probabilities of the prompt's own tokens are wanted.
+    not share KV blocks differs here (workspace, adapter); owner: who can have them deleted. pictures: in the order of
+    their places. prediction: token ids that the answer is expected to follow. scored: the log probabilities of the
+    prompt's own tokens are wanted.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Request:
     end: frozenset[int] = frozenset()
     priority: Priority = "interactive"
     salt: bytes = b""
+    owner: bytes = b""
     breakpoints: tuple[Breakpoint, ...] = ()
     pictures: tuple[Seen, ...] = ()
     prediction: tuple[int, ...] = ()
@@ -50,7 +53,8 @@ class Request:
 class Sequence:
     """A request under way. `arrival` orders sequences by age, `context` is its limit in tokens. `scored`: for how many
     of the prompt's places logits were had, where they are wanted for all but the last. `local` are
-    its blocks in the local layers' pool, the first being its block `skipped`."""
+    its blocks in the local layers' pool, the first being its block `skipped`. `known`: blocks of its beginning that
+    were there when it was admitted; it does not run while there are `fetches`, in order."""
 
     request: Request
     arrival: int
@@ -62,6 +66,8 @@ class Sequence:
     blocks: list[int] = field(default_factory=list)
     local: list[int] = field(default_factory=list)
     skipped: int = 0
+    known: int = 0
+    fetches: dict[Fetch, None] = field(default_factory=dict)
     usage: Usage | None = None
     stop: StopReason | None = None
     prefilled: int = 0
@@ -92,7 +98,7 @@ class Sequence:
             start = len(self._addresses) * self.block_size
             end = start + self.block_size
             pictures = b"".join(self._pictures(start, end)) if self.request.pictures else b""
-            parent = self._addresses[-1] if self._addresses else root(self.request.salt)
+            parent = self._addresses[-1] if self._addresses else root(self.request.salt, self.request.owner)
             self._addresses.append(address(parent, self.tokens[start:end], pictures))
         return self._addresses[index]
 

@@ -128,11 +128,13 @@ def portray_model(path: Path, weights: str | None, settings: Settings) -> "Portr
 
 
 def forget_packed(directory: Path, settings: Settings) -> None:
-    """Delete the packed weights of the model in a directory."""
+    """Delete the packed weights of the model in a directory, and the keys and values that it made."""
+    from haiga.engines.native import tier
     from haiga.models.ir import is_ir
     from haiga.models.load import cache_file
     from haiga.models.weights import PACKINGS
 
+    tier.forget_model(settings.cold, directory)
     if local_model(str(directory)) is None or is_ir(directory):
         return
     with suppress(FileNotFoundError):  # a model whose files were deleted by hand can still be removed
@@ -175,6 +177,8 @@ def _options(settings: Settings, weights: str | None, tags: tuple[str, ...] = ()
         cache_dir=_packed(settings),
         queue=settings.max_queue,
         tags=tags,
+        kv_disk=settings.kv_disk,
+        kv_dir=settings.cold,
     )
 
 

@@ -21,6 +21,7 @@ from haiga.cli.live import FILES, live
 from haiga.cli.reloading import Read, Reloading, Terminal, at_once
 from haiga.config import Settings
 from haiga.core.jobs import Dedupe
+from haiga.engines.native import tier
 from haiga.services.access import Access
 from haiga.services.audit import Audit, Refusals
 from haiga.services.batches import Batches, Clerk
@@ -86,7 +87,9 @@ def build_server(
         webhooks=webhooks,
         files=files,
         audit=audit,
-        erasure=Erasure(access, partial(erase, database), files.sweep, metered.ledger.flush),
+        erasure=Erasure(
+            access, partial(erase, database), files.sweep, partial(tier.erase, settings.cold), metered.ledger.flush
+        ),
         refused=refusals.add,
     )
     app = create_app(services)

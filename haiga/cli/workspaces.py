@@ -103,6 +103,7 @@ def delete(
 
 
 async def _erase(settings: Settings, workspace: Workspace) -> Mapping[str, int]:
+    from haiga.engines.native import tier
     from haiga.services.erasure import Erasure
     from haiga.services.files import Files
     from haiga.services.keyring import Keyring
@@ -114,7 +115,9 @@ async def _erase(settings: Settings, workspace: Workspace) -> Mapping[str, int]:
 
     async with connect(settings.records) as opened:
         files = Files(DatabaseFiles(opened), DiskBlobs(settings.data_dir / "blobs"))
-        erasure = Erasure(Keyring(DatabaseKeys(opened)), partial(erase, opened), files.sweep)
+        erasure = Erasure(
+            Keyring(DatabaseKeys(opened)), partial(erase, opened), files.sweep, partial(tier.erase, settings.cold)
+        )
         return (await erasure.delete(workspace.id, operator()))[1]
 
 

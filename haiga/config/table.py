@@ -43,6 +43,7 @@ class Settings:
     tags: tuple[tuple[str, str], ...]
     context: int | None
     kv_memory: int | None
+    kv_disk: int
     max_queue: int
     memory_budget: int | None
     weights: str | None
@@ -86,6 +87,11 @@ class Settings:
     def records(self) -> Path | str:
         """Where all that outlives the server is kept: a database's URL, or else a file of the data directory."""
         return self.database or self.data_dir / "haiga.db"
+
+    @property
+    def cold(self) -> Path:
+        """The directory of keys and values that outlast the memory."""
+        return self.data_dir / "kv"
 
     @property
     def signing_key(self) -> Path:
@@ -161,6 +167,15 @@ TABLE: Mapping[str, Setting] = {
         None,
         "HAIGA_KV_MEMORY",
         "Memory for keys and values, per model; by default two full contexts, up to 2 GiB.",
+        metavar="SIZE",
+    ),
+    "kv_disk": Setting(
+        "--kv-disk",
+        parse_bytes,
+        "0",
+        "HAIGA_KV_DISK",
+        "Disk for keys and values of all models together, so that long conversations which come back, even after a"
+        " restart, are not computed again; 0 for none.",
         metavar="SIZE",
     ),
     "max_queue": Setting(

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from math import prod
 from pathlib import Path
 from typing import get_args
@@ -17,7 +18,7 @@ import openvino as ov
 from haiga.core.errors import Invalid
 from haiga.core.ports import Horizon
 from haiga.models.dense import DenseGraph
-from haiga.models.ir import is_ir, read_ir
+from haiga.models.ir import ir_file, is_ir, read_ir
 from haiga.models.plugin import BLOCK, CacheType, compile_model
 from haiga.models.pooling import Pooling, pool
 from haiga.models.registry import DECODERS, ENCODERS, build, find_architecture, read_decoder, states
@@ -42,6 +43,7 @@ __all__ = [
     "Settings",
     "cache_file",
     "count_weights",
+    "describe_origin",
     "load",
     "load_embedder",
     "prepare",
@@ -115,13 +117,34 @@ def count_weights(checkpoint: Tensors) -> int:
 
 def cache_file(directory: Path, weights: Packing, cache_dir: Path) -> Path:
     """Where the directory's packed weights are cached; the name changes with anything they are made from."""
-    digest = hashlib.sha256(f"{_FORMAT} {weights}".encode())
+    digest = _sources(directory, source_files(directory), f"{_FORMAT} {weights}")
+    return cache_dir / f"{directory.name}-{weights}-{digest[:16]}.safetensors"
+
+
+def _sources(directory: Path, files: list[Path], more: str) -> str:
+    """A digest of what a model is made from: it changes with any of its files."""
+    digest = hashlib.sha256(more.encode())
     if directory.is_dir():
         digest.update((directory / "config.json").read_bytes())
-    for file in source_files(directory):
+    for file in files:
         stat = file.stat()
         digest.update(f"{file.name} {stat.st_size} {stat.st_mtime_ns}".encode())
-    return cache_dir / f"{directory.name}-{weights}-{digest.hexdigest()[:16]}.safetensors"
+    return digest.hexdigest()
+
+
+def describe_origin(directory: Path, settings: Settings) -> dict[str, str]:
+    """What the keys and values of given tokens depend on, each by its name: equal origins make equal ones."""
+    files = [ir_file(directory), ir_file(directory).with_suffix(".bin")] if is_ir(directory) else None
+    return {
+        "model": str(directory),
+        "weights": _sources(directory, source_files(directory) if files is None else files, _FORMAT),
+        "packing": settings.weights,
+        "context": str(settings.context),
+        "cache": settings.cache,
+        "haiga": version("haiga"),
+        "openvino": ov.__version__,
+        "processor": str(ov.Core().get_property("CPU", "FULL_DEVICE_NAME")),
+    }
 
 
 def _embedder(weights: Weights, context: int, pooling: Pooling) -> ov.Model:

@@ -1,8 +1,9 @@
-"""A workspace and all that is kept of it, deleted: rows, and the bytes of files.
+"""A workspace and all that is kept of it, deleted: rows, the bytes of files, and keys and values in files.
 
 Rule: first nobody of it is let in any more, then what was used is written down, then all goes at once.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
@@ -17,20 +18,22 @@ Erase: TypeAlias = Callable[[Workspace, int, Callable[[Count], Deed]], Awaitable
 
 
 class Erasure:
-    """`erase` deletes rows, `sweep` bytes that no row names any more; `settle` writes down what is held in memory.
-    `clock` gives unix seconds."""
+    """`erase` deletes rows, `sweep` bytes that no row names any more, `forget` the keys and values of a workspace by
+    its name; `settle` writes down what is held in memory. `clock` gives unix seconds."""
 
     def __init__(
         self,
         keyring: Keyring,
         erase: Erase,
         sweep: Callable[[], Awaitable[None]],
+        forget: Callable[[str], None],
         settle: Callable[[], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._keyring = keyring
         self._erase = erase
         self._sweep = sweep
+        self._forget = forget
         self._settle = settle
         self._clock = clock
 
@@ -48,4 +51,5 @@ class Erasure:
 
         gone = await self._erase(workspace, now, deed)
         await self._sweep()
+        await asyncio.to_thread(self._forget, workspace.name)
         return workspace, gone

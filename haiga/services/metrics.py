@@ -30,12 +30,26 @@ GAUGES: Mapping[str, tuple[str, Of]] = {
         "KV blocks that nobody uses and that still hold keys and values.",
         lambda load: load.cached_blocks,
     ),
+    "haiga_kv_disk_bytes": ("Files of keys and values, of all models together.", lambda load: load.disk_bytes),
 }
 COUNTERS: Mapping[str, tuple[str, Of]] = {
     "haiga_prefix_cache_hit_tokens": (
         "Prompt tokens whose keys and values were reused.",
         lambda load: load.reused_tokens,
     ),
+    "haiga_kv_disk_hit_tokens": (
+        "Prompt tokens whose keys and values were read back from files.",
+        lambda load: load.restored_tokens,
+    ),
+    "haiga_kv_disk_evicted_blocks": (
+        "KV blocks whose files were deleted to make room.",
+        lambda load: load.disk_evicted,
+    ),
+    "haiga_kv_disk_dropped_blocks": (
+        "KV blocks that were not written, the disk being slow or full.",
+        lambda load: load.disk_dropped,
+    ),
+    "haiga_kv_disk_damaged_blocks": ("KV blocks whose files were found damaged.", lambda load: load.disk_damaged),
     "haiga_computed_tokens": ("Tokens that were run through the model.", lambda load: load.computed_tokens),
     "haiga_preemptions": ("Sequences sent back to wait, to be computed again.", lambda load: load.preemptions),
     "haiga_steps": ("Steps of the engine.", lambda load: load.steps),

@@ -104,7 +104,7 @@ async def services(directory: Path) -> AsyncIterator[Services]:
             webhooks=webhooks,
             files=files,
             audit=Audit(DatabaseAudit(database)),
-            erasure=Erasure(access, partial(erase, database), files.sweep),
+            erasure=Erasure(access, partial(erase, database), files.sweep, lambda name: None),
         )
 
 

@@ -77,6 +77,12 @@ class Runner(Protocol):
         """Run any mix of prefill and decode; logits [sum of sampled, vocabulary], rows in order, valid until the
         next step."""
 
+    def copy_out(self, block: int, local: bool) -> "NDArray[np.uint8]":
+        """A copy of a block's keys and values in all layers that its pool serves (`local`: the local layers' pool)."""
+
+    def copy_in(self, block: int, local: bool, content: "NDArray[np.uint8]") -> None:
+        """Put into a block what `copy_out` gave, of whichever block."""
+
     def close(self) -> None:
         """Free the model and its pool."""
 

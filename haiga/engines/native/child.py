@@ -5,6 +5,7 @@ Rule: commands become the loop's requests, the loop's outputs reports; what take
     python -m haiga.engines.native.child '{"directory": …}' SOCKET
 """
 
+import logging
 import sys
 import threading
 from collections.abc import Mapping
@@ -31,10 +32,14 @@ from haiga.engines.native.protocol import Logprob, Plant, Ready, Submission, Upd
 from haiga.engines.native.runner import OpenVINORunner
 from haiga.engines.native.seeing import Eye, Lane
 from haiga.engines.native.texts import load_tokenizer
+from haiga.engines.native.tier import Shelf, Tier
+from haiga.models.load import Settings, describe_origin
 from haiga.models.vision.load import Tower
 from haiga.text.grammar import Grammars
 from haiga.text.grammar.masks import token_bytes
 from haiga.text.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -45,13 +50,17 @@ def main() -> None:
     except HaigaError as error:
         link.send(protocol.refused(error))
         return
+    tier = _open_tier(plant, runner)
     pool, local = (BlockPool(count, runner.block_size) for count in (runner.blocks, runner.local_blocks))
-    scheduler = Scheduler(pool, plant.budget, plant.rows, plant.context, horizon=runner.horizon, local=local)
-    loop = Loop(runner, scheduler, lambda outputs: link.send(_report(loop, outputs)))
+    scheduler = Scheduler(pool, plant.budget, plant.rows, plant.context, horizon=runner.horizon, local=local, cold=tier)
+    loop = Loop(runner, scheduler, lambda outputs: link.send(_report(loop, outputs)), cold=tier)
+    if tier:
+        tier.start(loop)
     link.send(protocol.ready(Ready(runner.blocks, runner.block_size, resident_bytes())))
     desk = Desk(plant, runner.vocabulary, loop, link, Eye(tower) if tower else None)
-    link.listen(desk.obey)
+    link.listen(desk.obey, partial(loop.shutdown, drain=False) if tier else None)
     loop.run()
+    link.close()
 
 
 class Desk:
@@ -175,6 +184,20 @@ def _load_tower(plant: Plant) -> Tower | None:
     return Tower.load(Path(plant.directory), plant.weights, plant.threads) if plant.sees else None
 
 
+def _open_tier(plant: Plant, runner: OpenVINORunner) -> Tier | None:
+    """Where blocks are kept in files. A directory that cannot be used is told, and costs nothing else."""
+    if plant.kv_dir is None:
+        return None
+    settings = Settings(plant.weights, plant.cache, plant.threads, plant.context)
+    identity = {**describe_origin(Path(plant.directory), settings), "layout": runner.layout}
+    sizes = (runner.block_bytes(False), runner.block_bytes(True))
+    try:
+        return Tier(Shelf(Path(plant.kv_dir), identity, sizes, plant.kv_disk), sum(sizes), plant.kv_room)
+    except OSError as problem:
+        log.warning("keys and values cannot be kept in files: %s", problem)
+        return None
+
+
 def _request(submission: Submission, seen: tuple[Seen, ...]) -> Request:
     return Request(
         id=str(submission.id),
@@ -183,6 +206,7 @@ def _request(submission: Submission, seen: tuple[Seen, ...]) -> Request:
         end=frozenset(submission.ends),
         priority=submission.priority,
         salt=submission.salt.encode(),
+        owner=submission.owner.encode(),
         breakpoints=tuple(Breakpoint(offset, ttl) for offset, ttl in submission.breakpoints),
         prediction=tuple(submission.prediction),
         scored=submission.scored,

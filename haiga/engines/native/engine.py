@@ -53,8 +53,9 @@ class NativeEngine(Hosted):
         memory: int,
         queue: int = 256,
         embedder: NativeEmbedder | None = None,
+        saving: float = 0.0,
     ) -> None:
-        super().__init__(model.card, command, memory)
+        super().__init__(model.card, command, memory, saving)
         self.embedder = embedder
         self._queue = Queue(model.card.name, queue)
         self._model = model
@@ -121,6 +122,7 @@ class NativeEngine(Hosted):
             ends=(*self._model.ends, *prompt.ends),
             priority=request.priority,
             salt=request.workspace,
+            owner=request.workspace,
             breakpoints=prompt.breakpoints,
             grammar=self._model.speech.grammar(request, prompt),
             thought=self._model.speech.thought(request, prompt),

@@ -9,13 +9,14 @@ from haiga.engines.native.process import EngineProcess
 
 
 class Hosted:
-    """`command` starts the process; `memory` is the bytes it is expected to hold (weights, KV pool, overhead)."""
+    """`command` starts the process; `memory` is the bytes it is expected to hold (weights, KV pool, overhead); `saving`
+    is the seconds that the process may take to save things at its end."""
 
-    def __init__(self, card: ModelCard, command: list[str], memory: int) -> None:
+    def __init__(self, card: ModelCard, command: list[str], memory: int, saving: float = 0.0) -> None:
         self._card = card
         self._memory = memory
         self._busy = 0
-        self._process = EngineProcess(card.name, command)
+        self._process = EngineProcess(card.name, command, saving)
         self._lanes = Lanes()
 
     @property

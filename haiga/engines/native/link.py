@@ -1,6 +1,7 @@
 """An engine process's end of the socket to the server: frames out, commands in, a sign of life every few seconds.
 
-Rule: the process lives as long as its socket. When the server goes away, however it goes, the process ends.
+Rule: the process lives as long as its socket. When the server goes away, however it goes, the process ends: at once, or
+within seconds if it has something to save.
 """
 
 import os
@@ -17,6 +18,7 @@ import orjson
 from haiga.engines.native import protocol
 
 HEARTBEAT = 5.0  # seconds
+LEAVE = 12.0  # seconds that a process which has something to save may go on without its server
 
 
 class Link:
@@ -25,6 +27,8 @@ class Link:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._lock = threading.Lock()
+        self._farewell: Callable[[], None] | None = None
+        self._parted = False
 
     @classmethod
     def inherited(cls, number: str) -> "Link":
@@ -40,12 +44,31 @@ class Link:
         try:
             with self._lock:
                 self._connection.sendall(frame)
-        except OSError:  # the server is gone
-            os._exit(0)
+        except OSError:
+            self._part()
 
-    def listen(self, obey: Callable[[Mapping[str, Any], bytes], None]) -> None:
-        """Have `obey` called with each command and the bytes that follow it, on a thread of its own."""
+    def _part(self) -> None:
+        """The server is gone: there is nobody left to answer."""
+        if self._farewell is None:
+            os._exit(0)
+        if not self._parted:
+            self._parted = True
+            self._farewell()
+            end = threading.Timer(LEAVE, os._exit, (0,))
+            end.daemon = True
+            end.start()
+
+    def listen(
+        self, obey: Callable[[Mapping[str, Any], bytes], None], farewell: Callable[[], None] | None = None
+    ) -> None:
+        """Have `obey` called with each command and the bytes that follow it, on a thread of its own. farewell: what
+        ends the process in good order once the server is gone, soon; without it the process ends at once."""
+        self._farewell = farewell
         threading.Thread(target=self._listen, args=(obey,), daemon=True).start()
+
+    def close(self) -> None:
+        """End the process: all is said and saved."""
+        os._exit(0)
 
     def _beat(self) -> None:
         while True:
@@ -58,7 +81,7 @@ class Link:
                 (length,) = protocol.HEADER.unpack(header)
                 command = orjson.loads(stream.read(length))
                 obey(command, stream.read(command.get("bytes", 0)))
-        os._exit(0)  # there is nobody left to answer
+        self._part()
 
 
 def resident_bytes() -> int:

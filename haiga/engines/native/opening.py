@@ -14,7 +14,8 @@ from haiga.core.errors import Unsupported
 from haiga.core.ports import Capabilities, ModelCard
 from haiga.engines.native.embedder import NativeEmbedder, SentenceModel
 from haiga.engines.native.engine import Model, NativeEngine
-from haiga.engines.native.pools import plan_pools, pool_bytes
+from haiga.engines.native.link import LEAVE
+from haiga.engines.native.pools import plan_pools, pool_bytes, waiting_room
 from haiga.engines.native.process import child_command
 from haiga.engines.native.protocol import BUDGET, EmbeddingPlant, Plant
 from haiga.engines.native.speech import Speech
@@ -44,7 +45,8 @@ class NativeOptions:
 
     `weights`: f32, bf16, int8, int4, or kept as the file has them. `cache`: precision of keys and values, f32, bf16,
     u8 or u4. `kv_memory`: bytes of the KV pool. `context`: tokens. `cache_dir`: where compiled models are kept.
-    `threads`: 0 for all cores. `tags` go on the model's card.
+    `threads`: 0 for all cores. `tags` go on the model's card. `kv_disk`: bytes of keys and values in files in `kv_dir`,
+    of all models together; 0: none.
     """
 
     weights: Packing | None = None
@@ -55,6 +57,8 @@ class NativeOptions:
     threads: int = 0
     queue: int = 256
     tags: tuple[str, ...] = ()
+    kv_disk: int = 0
+    kv_dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ def open_engine(found: Found, options: NativeOptions) -> NativeEngine:
     description, tokenizer = found.description, found.tokenizer
     plant = plan(found.directory, description, options)
     pools = pool_bytes(description, plant.cache, plant.blocks, plant.local_blocks)
-    memory = description.weight_bytes(plant.weights) + pools
+    memory = description.weight_bytes(plant.weights) + pools + plant.kv_room
     context = min(plant.context, plant.blocks * BLOCK)
     template = load_template(found.directory)
     sight = read_sight(found.directory)
@@ -119,7 +123,7 @@ def open_engine(found: Found, options: NativeOptions) -> NativeEngine:
     speech = Speech(tokenizer, prompter)
     model = Model(card, prompter, speech, description.sampling, description.ends, pool=plant.blocks * BLOCK)
     command = child_command("haiga.engines.native.child", orjson.dumps(asdict(plant)).decode())
-    return NativeEngine(model, command, memory + OVERHEAD, options.queue, embedder)
+    return NativeEngine(model, command, memory + OVERHEAD, options.queue, embedder, LEAVE if plant.kv_dir else 0.0)
 
 
 def open_embedder(found: Found, options: NativeOptions) -> NativeEmbedder:
@@ -198,6 +202,7 @@ def plan(directory: Path, description: Description, options: NativeOptions) -> P
     cache: CacheType = options.cache or ("f32" if weights == "f32" else "u8")
     context = min(options.context or description.context, description.context)
     pools = plan_pools(description, cache, context, options.kv_memory, BUDGET)
+    kept = options.kv_dir is not None and options.kv_disk > 0
     return Plant(
         directory=str(directory),
         weights=weights,
@@ -207,5 +212,8 @@ def plan(directory: Path, description: Description, options: NativeOptions) -> P
         ends=description.ends,
         threads=options.threads,
         local_blocks=pools.local,
+        kv_dir=str(options.kv_dir) if kept else None,
+        kv_disk=options.kv_disk,
+        kv_room=waiting_room(description, cache, BUDGET) if kept else 0,
         cache_dir=str(options.cache_dir) if options.cache_dir else None,
     )

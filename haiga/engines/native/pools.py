@@ -12,6 +12,7 @@ from haiga.models.description import Description
 from haiga.models.load import BLOCK, CacheType
 
 POOL_LIMIT = 2 << 30  # bytes of KV pool that are taken without being asked for
+_ROOM = 64 << 20  # bytes that may at least wait to be written to files
 _SEQUENCES = 16  # of any length, for whom the local pool has room
 
 
@@ -44,6 +45,11 @@ def _local_limit(description: Description, budget: int) -> int:
     if description.horizon is None:
         return 0
     return _SEQUENCES * least_blocks(description.horizon, budget, BLOCK)
+
+
+def waiting_room(description: Description, cache: CacheType, budget: int) -> int:
+    """Bytes of memory for blocks on their way to files: two steps' worth at least."""
+    return max(_ROOM, 2 * budget * (description.kv_bytes(cache) + description.local_kv_bytes(cache)))
 
 
 def pool_bytes(description: Description, cache: CacheType, blocks: int, local: int) -> int:

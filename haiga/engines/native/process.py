@@ -58,10 +58,12 @@ class EngineProcess:
     """Keeps one child process alive between `start` and `close`.
 
     `command` is the child's argument vector; the number of its socket is appended. `name` is the model's, for errors.
+    saving: seconds that it may take to save things at its end.
     """
 
-    def __init__(self, name: str, command: Sequence[str]) -> None:
+    def __init__(self, name: str, command: Sequence[str], saving: float = 0.0) -> None:
         self._name = name
+        self._saving = saving
         self._command = tuple(command)
         self._ids = count(1)
         self._answers: dict[int, Answer] = {}
@@ -160,7 +162,7 @@ class EngineProcess:
             self._up.clear()
             self._writer = None
             writer.close()
-            await _reap(self._child)
+            await _reap(self._child, GRACE + self._saving)
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         came_up = False
@@ -219,10 +221,10 @@ async def _read(reader: asyncio.StreamReader) -> dict[str, Any]:
     return report
 
 
-async def _reap(child: asyncio.subprocess.Process) -> None:
+async def _reap(child: asyncio.subprocess.Process, grace: float) -> None:
     """A child whose socket is closed ends by itself; one that hangs is killed. None is left behind."""
     try:
-        await asyncio.wait_for(child.wait(), GRACE)
+        await asyncio.wait_for(child.wait(), grace)
     except TimeoutError:
         pass
     finally:

@@ -35,7 +35,8 @@ class Plant:
 
     blocks: size of the KV pool; local_blocks: of that of the local layers, if there are such. context: tokens. ends:
     ids that end an answer. budget: tokens per step. rows: sequences per step. threads: 0 for all cores. cache_dir:
-    where compiled models are kept, or none. sees: whether it is to load its tower.
+    where compiled models are kept, or none. sees: whether it is to load its tower. kv_dir: where KV blocks are kept in
+    files, or none; kv_disk: bytes of all of them; kv_room: bytes of memory for those that wait to be written.
     """
 
     directory: str
@@ -50,6 +51,9 @@ class Plant:
     cache_dir: str | None = None
     local_blocks: int = 0
     sees: bool = False
+    kv_dir: str | None = None
+    kv_disk: int = 0
+    kv_room: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +100,11 @@ class Thought:
 class Submission:
     """One request as the engine process sees it.
 
-    `breakpoints` are (token offset, lifetime in seconds). `salt` keeps workspaces' caches apart. `ends` are the token
-    ids that end an answer. `grammar` is what the answer must follow (text/grammar), None where it is free; `thought`
-    bounds its thoughts, None where they are not. `prediction` is what the answer is expected to be; `scored` asks for
-    the log probabilities of the prompt's own tokens. `pictures` are those in the prompt, in their order.
+    `breakpoints` are (token offset, lifetime in seconds). `salt` keeps workspaces' caches apart, `owner` may have its
+    own deleted. `ends` are the token ids that end an answer. `grammar` is what the answer must follow (text/grammar),
+    None where it is free; `thought` bounds its thoughts, None where they are not. `prediction` is what the answer is
+    expected to be; `scored` asks for the log probabilities of the prompt's own tokens. `pictures` are those in the
+    prompt, in their order.
     """
 
     id: int
@@ -115,6 +120,7 @@ class Submission:
     prediction: Sequence[int] = ()
     scored: bool = False
     pictures: Sequence[Placed] = ()
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +225,7 @@ def read_submission(fields: Mapping[str, Any], pixels: bytes = b"") -> Submissio
         prediction=fields["prediction"],
         scored=fields["scored"],
         pictures=_read_pictures(fields["pictures"], pixels),
+        owner=fields["owner"],
     )
 
 

@@ -21,6 +21,8 @@ from haiga.models.load import BLOCK, CacheType, Loaded, Settings, load
 from haiga.models.plugin import explain
 from haiga.models.weights import Packing
 
+Memory = NDArray[np.uint8]
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -61,7 +63,7 @@ class OpenVINORunner:
         self._least = max(threads, 2) if exact else 0
         self._exact = exact
         self._request = compiled.create_infer_request()
-        self._allocate(compiled, blocks + exact, local_blocks + exact)
+        self._memory = self._allocate(compiled, blocks + exact, local_blocks + exact)
         self._vocabulary = int(compiled.output(0).get_partial_shape()[-1].get_length())
 
     @classmethod
@@ -162,9 +164,32 @@ class OpenVINORunner:
         logits: NDArray[np.float32] = self._request.get_output_tensor(0).data
         return logits.reshape(-1, self._vocabulary)
 
+    def block_bytes(self, local: bool) -> int:
+        """What a block takes in all layers that its pool serves."""
+        return sum(layer.shape[1] for layer in self._memory[local])
+
+    def copy_out(self, block: int, local: bool) -> NDArray[np.uint8]:
+        """A copy of a block's keys and values in all layers that its pool serves (`local`: the local layers' pool)."""
+        return np.concatenate([layer[block] for layer in self._memory[local]])
+
+    def copy_in(self, block: int, local: bool, content: NDArray[np.uint8]) -> None:
+        """Put into a block what `copy_out` gave, of whichever block."""
+        at = 0
+        for layer in self._memory[local]:
+            layer[block] = content[at : at + layer.shape[1]]
+            at += layer.shape[1]
+
+    @property
+    def layout(self) -> str:
+        """What a block consists of, layer by layer, in the plugin's own layout."""
+        ports = [port for port in self._loaded.compiled.inputs if "_cache." in port.get_any_name()]
+        return "; ".join(
+            f"{port.get_any_name()} {port.get_element_type()} {port.get_partial_shape()}" for port in ports
+        )
+
     def close(self) -> None:
         """Free the model and its pool."""
-        del self._request, self._loaded
+        del self._request, self._loaded, self._memory
 
     def _feed_tables(self, kind: str, layout: Layout) -> None:
         self._feed(kind + "past_lens", layout.past, np.int32)
@@ -173,13 +198,19 @@ class OpenVINORunner:
         self._feed(kind + "block_indices_begins", layout.block_begins, np.int32)
         self._feed(kind + "max_context_len", layout.longest, np.int32)
 
-    def _allocate(self, compiled: ov.CompiledModel, blocks: int, local_blocks: int) -> None:
-        """Give every layer its cache in the precision and layout that the plugin reports."""
+    def _allocate(self, compiled: ov.CompiledModel, blocks: int, local_blocks: int) -> dict[bool, list[Memory]]:
+        """Give every layer its cache in the precision and layout that the plugin reports; its bytes [blocks, bytes of a
+        block], by whether the layer is local."""
+        memory: dict[bool, list[Memory]] = {False: [], True: []}
         for port in compiled.inputs:
             if "_cache." in (name := port.get_any_name()):
-                count = local_blocks if name.startswith("local_") else blocks
+                local = name.startswith("local_")
+                count = local_blocks if local else blocks
                 shape = [count, *(size.get_length() for size in list(port.get_partial_shape())[1:])]
-                self._request.set_tensor(name, ov.Tensor(port.get_element_type(), ov.Shape(shape)))
+                tensor = ov.Tensor(port.get_element_type(), ov.Shape(shape))
+                self._request.set_tensor(name, tensor)
+                memory[local].append(tensor.data.view(np.uint8).reshape(count, -1))
+        return memory
 
     def _feed(self, name: str, values: Sequence[int] | NDArray[Any] | int, dtype: type) -> None:
         self._request.set_tensor(name, ov.Tensor(np.asarray(values, dtype)))

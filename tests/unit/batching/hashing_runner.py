@@ -75,6 +75,17 @@ class HashingRunner:
     def logits(self, state: int) -> Logits:
         return np.random.default_rng(state & 0xFFFFFFFF).standard_normal(self.vocabulary).astype(np.float32)
 
+    def copy_out(self, block: int, local: bool) -> NDArray[np.uint8]:
+        kept = self._near[block] if local else [*self.tokens[block], *self._kept[block]]
+        return np.array(kept, np.int64).view(np.uint8)
+
+    def copy_in(self, block: int, local: bool, content: NDArray[np.uint8]) -> None:
+        kept = content.view(np.int64).tolist()
+        if local:
+            self._near[block] = kept
+        else:
+            self.tokens[block], self._kept[block] = kept[: self.block_size], kept[self.block_size :]
+
     def content(self, row: Row) -> list[int | None]:
         """The tokens that the row's past consists of, as they are in the blocks."""
         return [self.tokens[row.blocks[at // self.block_size]][at % self.block_size] for at in range(row.past)]

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from haiga.batching.blocks import BlockPool
-from haiga.batching.scheduler import Advance, Plan, Scheduler
+from haiga.batching.cold import Stored
+from haiga.batching.scheduler import Scheduler
 from haiga.batching.sequence import Request
+from haiga.batching.step import Advance, Plan
 from haiga.core.generation import Usage
 from haiga.core.ports import Horizon
+from tests.unit.batching.cold_store import ColdStore
 from tests.unit.batching.hashing_runner import HashingRunner, Logits
 
 
@@ -35,11 +38,13 @@ class Simulation:
         patience: int = 8,
         horizon: Horizon | None = None,
         local_blocks: int = 0,
+        cold: ColdStore | None = None,
     ) -> None:
+        self.cold = cold
         self.runner = HashingRunner(blocks, horizon=horizon, local_blocks=local_blocks)
         self.pool = BlockPool(blocks, self.runner.block_size)
         self.local = BlockPool(local_blocks, self.runner.block_size)
-        self.scheduler = Scheduler(self.pool, budget, rows, context, patience, horizon, self.local)
+        self.scheduler = Scheduler(self.pool, budget, rows, context, patience, horizon, self.local, cold)
         self.records: dict[str, Record] = {}
         self.steps = 0
         self.now = 0.0
@@ -60,15 +65,41 @@ class Simulation:
 
     def step(self) -> Plan:
         """Plan, run, choose greedily, commit; every rule that one step can break is checked."""
+        self._take_arrived()
         plan = self.scheduler.plan(self.now)
+        if self.cold:
+            self.cold.fetch(plan.fetches)
+            if not plan.rows and self.cold.asked:
+                self.steps += 1
+                return plan
         self._check(plan)
         logits = self.runner.step(plan.rows)
         self.steps += 1
         advances = self.scheduler.commit(plan, self._chosen(plan, logits), self.now)
         for row, advance in zip(plan.rows, advances, strict=True):
             self._record(len(row.tokens), advance)
+            for each in advance.stored:
+                self._save(each)
+            if self.cold:
+                self.cold.used(advance.used)
         self.scheduler.check_integrity()
         return plan
+
+    def _take_arrived(self) -> None:
+        for fetch, content in self.cold.arrived() if self.cold else ():
+            if fetch.dropped:
+                continue
+            pool = self.local if fetch.local else self.pool
+            assert fetch.block not in pool._known.values(), "a block that others may read is written to"
+            if content is not None:
+                self.runner.copy_in(fetch.block, fetch.local, content)
+            self.scheduler.arrived(fetch, content is not None, self.now)
+            self.scheduler.check_integrity()
+
+    def _save(self, block: Stored) -> None:
+        assert self.cold
+        if self.cold.wants(block.address, block.local):
+            self.cold.put(block.address, block.local, self.runner.copy_out(block.block, block.local))
 
     def _chosen(self, plan: Plan, logits: Logits) -> list[list[int]]:
         """The greedy tokens behind each row: one, and one more for each drafted token that is right; none within the

@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haiga.batching.local import least_blocks
-from haiga.batching.scheduler import share
 from haiga.batching.sequence import Breakpoint, Request, bill
+from haiga.batching.step import share
 from haiga.core.errors import Invalid
 from haiga.core.generation import Usage
 from haiga.core.pictures import Seen
 from haiga.core.ports import Horizon
+from tests.unit.batching.cold_store import ColdStore
 from tests.unit.batching.simulation import Simulation
 
 FIVE_MINUTES, ONE_HOUR = 300.0, 3600.0
@@ -73,6 +74,8 @@ horizons = st.builds(Horizon, st.integers(1, 14)) | st.builds(Horizon, st.sample
     guesses=st.lists(GUESSES, min_size=10, max_size=10),
     horizon=st.none() | horizons,
     spare=st.integers(0, 12),
+    lost=st.none() | st.sets(st.integers(1, 30), max_size=8),
+    at_once=st.integers(1, 4),
 )
 def test_any_load_gives_the_answers_of_each_alone_and_leaks_nothing(
     load: list[tuple[int, Request]],
@@ -83,14 +86,18 @@ def test_any_load_gives_the_answers_of_each_alone_and_leaks_nothing(
     guesses: list[list[int]],
     horizon: Horizon | None,
     spare: int,
+    lost: set[int] | None,
+    at_once: int,
 ) -> None:
     near = least_blocks(horizon, budget, 4) + spare if horizon else 0
-    simulation = Simulation(blocks, budget, rows, horizon=horizon, local_blocks=near)
+    cold = None if lost is None else ColdStore(lost.__contains__, at_once)
+    simulation = Simulation(blocks, budget, rows, horizon=horizon, local_blocks=near, cold=cold)
     queued = [
         (pause, predicted(simulation, replace(each, id=str(index), prompt=each.prompt[:32]), guesses[index]))
         for index, (pause, each) in enumerate(load)
     ]
     limit = bound([each for _, each in queued], budget, rows) + simulation.scheduler.patience + len(load) * 6
+    limit += 1000 if cold else 0  # blocks that come back one by one
     pending = list(queued)
     wait = 0
     while pending or simulation.busy:
