@@ -6,11 +6,13 @@ from importlib.metadata import version
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.cli.metering import Metering, metering
+from haiga.cli.moderating import moderating
 from haiga.cli.tools import read_tools
 from haiga.config import Settings
 from haiga.core.access import Caller
 from haiga.core.generation import TextRequest
 from haiga.core.hours import Hours
+from haiga.core.ports import Stage
 from haiga.services.access import Access
 from haiga.services.batches import Form, Worker
 from haiga.services.decoding.decoder import Decoder
@@ -19,6 +21,7 @@ from haiga.services.files import Files, FileSources
 from haiga.services.inference import Inference
 from haiga.services.intake import Intake, IntakeLimits
 from haiga.services.models import Models
+from haiga.services.moderation import Policies
 from haiga.services.results import ResultCache
 from haiga.services.tools import Connector, ServerTools
 from haiga.stores.batches import DatabaseBatches
@@ -43,6 +46,7 @@ class Answering:
     worker: Worker
     cache: ResultCache
     decoder: Decoder
+    policies: Policies
 
 
 def answering(settings: Settings, access: Access, models: Models, database: AsyncEngine) -> Answering:
@@ -74,11 +78,13 @@ def answering(settings: Settings, access: Access, models: Models, database: Asyn
         unasked=settings.result_cache,
         release=version("haiga") + ("" if settings.tools is None else settings.tools.read_text()),
     )
-    inference = Inference(models, key, [*metered.stages, sources, intake, cache, tools], metered.stages, prompted)
+    moderated = moderating(settings, database, models, metered, Inference(models, key, [metered.recorder]))
+    stages: list[Stage] = [*metered.stages, sources, intake, moderated.stage, cache, tools]
+    inference = Inference(models, key, stages, metered.stages, prompted, moderated.judging)
     forms: dict[str, Form] = {ENDPOINT: MessageLines(), **openai_lines(random_id)}
     lines, hours = DatabaseBatches(database, int(settings.keep_batches)), Hours(settings.batch_window)
     worker = Worker(inference, lines, forms, random_id, holder=access.holder, hours=hours)
-    return Answering(key, fetch, metered, inference, files, worker, cache, decoder)
+    return Answering(key, fetch, metered, inference, files, worker, cache, decoder, moderated.policies)
 
 
 def intake_limits(settings: Settings) -> IntakeLimits:

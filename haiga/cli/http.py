@@ -91,6 +91,7 @@ def build_server(
             access, partial(erase, database), files.sweep, partial(tier.erase, settings.cold), metered.ledger.flush
         ),
         refused=refusals.add,
+        policies=parts.policies,
     )
     app = create_app(services)
     config = uvicorn.Config(

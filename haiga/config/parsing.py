@@ -57,6 +57,17 @@ def parse_pairs(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((pair[0], pair[1]) for pair in pairs)
 
 
+def parse_shares(text: str) -> tuple[tuple[str, float], ...]:
+    """NAME=SHARE, several separated by commas; a share is above 0 and at most 1."""
+    try:
+        shares = tuple((name, float(share)) for name, share in parse_pairs(text))
+    except ValueError:
+        raise ValueError("expected NAME=SHARE, a share being above 0 and at most 1") from None
+    if not all(0 < share <= 1 for _, share in shares):
+        raise ValueError("expected a share above 0 and at most 1")
+    return shares
+
+
 def parse_list(text: str) -> tuple[str, ...]:
     """Items separated by commas."""
     return tuple(item.strip() for item in text.split(",") if item.strip())

@@ -1,6 +1,7 @@
 """Every setting, one table.
 
-Rule: a new setting is a field of Settings and a row of TABLE; docs/settings.md has a heading for each.
+Rule: a new setting is a field of Settings and a row of TABLE, or of a table that is part of it; docs/settings.md has a
+heading for each.
 """
 
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from haiga.config.intake import INTAKE
+from haiga.config.moderation import MODERATION
 from haiga.config.parsing import (
     one_of,
     parse_bytes,
@@ -78,6 +80,13 @@ class Settings:
     log_level: str
     worker: bool
     dedupe: str
+    moderation: str | None
+    policies: Path | None
+    moderation_classifier: str | None
+    moderation_thresholds: tuple[tuple[str, float], ...]
+    moderation_judge: str | None
+    moderation_failure: str
+    moderation_timeout: float
     url: str | None
     api_key: str | None
     hub: str
@@ -391,6 +400,7 @@ TABLE: Mapping[str, Setting] = {
         "Which identical requests in batches are computed once, unless a batch says it by its haiga-dedupe header.",
         metavar="all|deterministic|off",
     ),
+    **MODERATION,
     "url": Setting(
         "--url",
         parse_url,

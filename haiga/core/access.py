@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 from haiga.core.limits import Limits, Owner
+from haiga.core.policies import Moderated
 from haiga.core.results import Reuse
 
 Family: TypeAlias = Literal["anthropic", "openai", "openrouter"]
@@ -37,7 +38,7 @@ class Origin:
     """The HTTP request behind a question. `answer` is the id of the answer where the API can be asked about it
     afterwards, `asked_for` the model as it was named, `reuse` what is said of kept answers; the rest is how a client
     says who it is. `answers` are wanted to one prompt; `again` marks those but the first, with which the prompt is
-    counted. `batch`: a line of a batch asks."""
+    counted. `batch`: a line of a batch asks. `moderated` is what is said of moderation."""
 
     request_id: str = ""
     family: Family = "anthropic"
@@ -52,13 +53,14 @@ class Origin:
     referer: str | None = None
     agent: str | None = None
     reuse: Reuse = field(default_factory=Reuse, compare=False)
+    moderated: Moderated = field(default_factory=Moderated, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
     """An authenticated caller. `key` is the key's id, None on an open loopback server; `workspace` salts the KV
     cache, so that no workspace can learn from timings or usage what another one sent. `owners` are those whose limits
-    hold for it."""
+    hold for it; `policy` names the moderation policy that its key is held to, None for the server's own."""
 
     key: str | None = None
     workspace: str = DEFAULT
@@ -66,14 +68,15 @@ class Caller:
     readonly: bool = False
     scope: Scope = Scope()
     owners: tuple[Owner, ...] = ()
-    origin: Origin = Origin()
+    origin: Origin = field(default_factory=Origin)
+    policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """An API key as it is kept: never the secret, only its SHA-256 in hexadecimal (`hash`) and a `hint` to know it by
     in lists. After a rotation the secret before it (`former_hash`) goes on until `former_until`. A key that is paused
-    can be made to work again. Times are unix seconds."""
+    can be made to work again. `policy` names the moderation policy that it is held to. Times are unix seconds."""
 
     id: str
     name: str
@@ -90,6 +93,7 @@ class ApiKey:
     limits: Limits = Limits()
     former_hash: str | None = None
     former_until: int | None = None
+    policy: str | None = None
 
     @property
     def role(self) -> Role:

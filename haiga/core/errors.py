@@ -7,6 +7,7 @@
     ├── Unsupported   the request is understood, but not offered here: ask for something else
     ├── NotFound      no such model, file, batch, route
     ├── Denied        who asks may not do this (unauthenticated: no or unknown key)
+    │   └── Flagged       ... because of what it says: a moderation policy stopped it
     ├── Limited       over a limit: wait `retry_after` seconds
     ├── Exhausted     a budget is spent: wait for the next month, or have it raised
     ├── Busy          the server is full: wait `retry_after` seconds
@@ -76,6 +77,17 @@ class Denied(HaigaError):
     ) -> None:
         super().__init__(message, field=field, code=code)
         self.unauthenticated = unauthenticated
+
+
+class Flagged(Denied):
+    """A moderation policy stopped the request. `reasons` are names of categories, terms and rules, `excerpt` is the
+    beginning of the text that was flagged, `model` the one that was asked."""
+
+    def __init__(self, message: str, *, reasons: tuple[str, ...], excerpt: str, model: str) -> None:
+        super().__init__(message)
+        self.reasons = reasons
+        self.excerpt = excerpt
+        self.model = model
 
 
 class Limited(HaigaError):

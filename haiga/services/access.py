@@ -100,5 +100,5 @@ def _known(key: ApiKey, workspace: Workspace | None) -> _Known:
     if workspace is not None:
         owners.append(Owner(workspace.id, f"workspace {workspace.name}", workspace.limits, workspace.name))
     limited = tuple(owner for owner in owners if owner.limits.any)
-    caller = Caller(key.id, key.workspace, key.admin, key.readonly, key.scope, limited)
+    caller = Caller(key.id, key.workspace, key.admin, key.readonly, key.scope, limited, policy=key.policy)
     return _Known(key, caller, workspace is not None and workspace.archived_at is not None)

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from haiga.core.access import Caller
 from haiga.core.embedding import EmbeddingRequest, Embeddings
@@ -21,11 +22,15 @@ from haiga.core.messages import (
     ToolResult,
     ToolUse,
 )
+from haiga.core.moderation import Moderation, ModerationRequest
 from haiga.core.ports import Ask, AskVectors, Capabilities, EmbeddingStage, ModelCard, Stage
 from haiga.services.compaction import answer, resumed
 from haiga.services.models import Models
 from haiga.services.packing import edited
 from haiga.services.thoughts import Signer, Thoughts
+
+if TYPE_CHECKING:
+    from haiga.services.moderation.judging import Judging
 
 NEEDS: dict[type, tuple[str, str]] = {
     Image: ("images", "image"),
@@ -40,7 +45,8 @@ class Inference:
     """Requests to engines: names resolved, capabilities checked before work starts, workspaces kept apart, thoughts
     signed with `secret`. Without one, signatures hold as long as this object lives. A request passes the `stages` in
     their order before it reaches a model, and its events pass them back; texts to be embedded pass `embedding`.
-    `prompted` adds to a request that is only counted what a stage would add to its prompt."""
+    `prompted` adds to a request that is only counted what a stage would add to its prompt. `judging` is asked for
+    judgements; None where nobody judges."""
 
     def __init__(
         self,
@@ -49,8 +55,10 @@ class Inference:
         stages: Sequence[Stage] = (),
         embedding: Sequence[EmbeddingStage] = (),
         prompted: Callable[[Caller, TextRequest], Awaitable[TextRequest]] | None = None,
+        judging: "Judging | None" = None,
     ) -> None:
         self._models = models
+        self._judging = judging
         self._thoughts = Thoughts(Signer(secret or secrets.token_bytes(32)))
         self._prompted = prompted
         self._ask: Ask = self._answer
@@ -71,6 +79,8 @@ class Inference:
 
     def model(self, caller: Caller, name: str) -> ModelCard:
         """The card of the model that answers to `name`. Raises NotFound, and Denied when the caller may not ask it."""
+        if self._judging is not None and (card := self._judging.card(name)):
+            return card  # any key may have texts judged
         return _allowed(caller, self._models.card(name))
 
     def passes(self, form: Form, name: str) -> bool:
@@ -123,6 +133,12 @@ class Inference:
     async def embed(self, caller: Caller, request: EmbeddingRequest) -> Embeddings:
         """A vector for each text. Raises core errors only."""
         return await self._ask_vectors(caller, request)
+
+    async def judge(self, caller: Caller, request: ModerationRequest) -> Moderation:
+        """How texts and images are judged. Raises core errors only."""
+        if self._judging is None:
+            raise Unsupported("this server judges no texts", field="model", code="unsupported_parameter")
+        return await self._judging.judge(caller, replace(request, model=self.model(caller, request.model).name))
 
     async def _embed(self, caller: Caller, request: EmbeddingRequest) -> Embeddings:
         card = self.model(caller, request.model)

@@ -52,6 +52,7 @@ class Keyring:
         readonly: bool = False,
         scope: Scope = Scope(),
         limits: Limits = Limits(),
+        policy: str | None = None,
     ) -> tuple[ApiKey, str]:
         """A new key and its secret, which cannot be read again. `lifetime` is seconds, None for no end. The workspace
         is made if there is none of that name. Raises Invalid."""
@@ -71,6 +72,7 @@ class Keyring:
             readonly=readonly,
             scope=scope,
             limits=limits,
+            policy=policy,
         )
         await self._keys.add(key, self._deed("api_key.created", key.id, _told(key)))
         self._changed()

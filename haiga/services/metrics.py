@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from haiga.core.load import Load
+from haiga.core.policies import Decision, Side
 from haiga.core.records import Record
 
 Of: TypeAlias = Callable[[Load], float]
@@ -93,6 +94,19 @@ class Metrics:
             registry=registry,
             buckets=WHOLE,
         )
+        self._decisions = Counter(
+            "haiga_moderation_decisions",
+            "Decisions of moderation policies on inputs and outputs, by whether they could be judged.",
+            ("policy", "side", "action", "judged"),
+            registry=registry,
+        )
+        self._judging = Histogram(
+            "haiga_moderation_seconds",
+            "Time that judging one side of a request took, all pieces of an answer together.",
+            ("side",),
+            registry=registry,
+            buckets=EACH,
+        )
 
     def add(self, record: Record) -> None:
         """Count a request that has ended."""
@@ -112,6 +126,12 @@ class Metrics:
         self._whole.labels(*by).observe(record.duration)
         if used.output > 1:
             self._each.labels(*by).observe((record.duration - record.latency) / (used.output - 1))
+
+    def add_decision(self, side: Side, decision: Decision, seconds: float) -> None:
+        """Count what moderation made of one side of a request, and how long that took."""
+        for policy in decision.policies:
+            self._decisions.labels(policy, side, decision.action, "no" if decision.unjudged else "yes").inc()
+        self._judging.labels(side).observe(seconds)
 
     def text(self) -> bytes:
         """All of it, as Prometheus reads it (text format 0.0.4)."""

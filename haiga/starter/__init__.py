@@ -1,6 +1,6 @@
-"""The starter model that ships with haiga: a small trained checkpoint, found by path.
+"""The models that ship with haiga: small trained checkpoints, found by path.
 
-Rule: no code here but the way to the files; `haiga/starter/text/README.md` is the model's card.
+Rule: no code here but the way to the files; each folder's README.md is the model's card.
 """
 
 from pathlib import Path
@@ -9,3 +9,8 @@ from pathlib import Path
 def text_path() -> Path:
     """The folder of the text model: config, tokenizer and weights as a Hugging Face directory."""
     return Path(__file__).parent / "text"
+
+
+def moderation_path() -> Path:
+    """The folder of the moderation classifier: config.json and weights. Without a config.json there it is not there."""
+    return Path(__file__).parent / "moderation"

@@ -53,6 +53,7 @@ API_KEYS = Table(
     Column("models", Text, nullable=False),
     Column("former_hash", String(64)),
     Column("former_until", BigInteger),
+    Column("policy", String(64)),
     *_limits(),
     Column("tags", Text, nullable=False),
 )
@@ -311,6 +312,17 @@ UPLOAD_PARTS = Table(
     Column("size", BigInteger, nullable=False),
     Column("digest", String(64), nullable=False, index=True),
     Column("created_at", BigInteger, nullable=False),
+)
+
+# One row for each version; none of a name counts once they are removed.
+POLICIES = Table(
+    "moderation_policies",
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("removed", Boolean, nullable=False),
+    Column("body", Text, nullable=False),
 )
 
 # Answers to be given again; `size` is that of the body in bytes.

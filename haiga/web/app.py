@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from haiga.core.errors import Invalid, NotFound
 from haiga.services.requests import Asked
-from haiga.web.credentials import CACHE
+from haiga.web.credentials import CACHE, MODERATION
 from haiga.web.families import error_response
 from haiga.web.limits import Stands
 from haiga.web.middleware import BodyLimit, ErrorAnswers, LocalOnly, OneHost, RequestIds
@@ -50,7 +50,7 @@ def _middleware(settings: WebSettings, stands: Stands, refused: Callable[[Asked]
         allow_origins=settings.cors_origins,
         allow_methods=["*"],
         allow_headers=["*"],
-        expose_headers=["request-id", "retry-after", "etag", CACHE, *LIMIT_HEADERS],
+        expose_headers=["request-id", "retry-after", "etag", CACHE, MODERATION, *LIMIT_HEADERS],
     )
     local = Middleware(LocalOnly, hosts=settings.allowed_hosts, origins=settings.cors_origins)
     larger = {BATCHES: settings.batch_limit, FILES: settings.file_limit, PARTS: settings.part_limit}

@@ -8,11 +8,14 @@ from starlette.requests import Request
 from haiga.core.access import Caller, Origin
 from haiga.core.audit import Actor
 from haiga.core.errors import Denied, Invalid
+from haiga.core.policies import Moderated
 from haiga.core.results import Reuse
 from haiga.web.families import family, request_id
 from haiga.web.services import Access
 
 CACHE = "haiga-cache"
+POLICY = "haiga-policy"
+MODERATION = "haiga-moderation"  # what became of a request and as much of its answer as was judged
 READING = ("GET", "HEAD")
 CALLED = {"anthropic": "Anthropic", "openai": "OpenAI", "openrouter": "OpenRouter"}
 
@@ -31,6 +34,7 @@ async def authenticate(access: Access, request: Request) -> Caller:
         referer=headers.get("http-referer"),
         agent=headers.get("user-agent"),
         reuse=Reuse(_wants_kept(request)),
+        moderated=Moderated(headers.get(POLICY)),
     )
     caller = replace(caller, origin=origin)
     request.scope["state"]["caller"] = caller

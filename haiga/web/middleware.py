@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from haiga.core.errors import Cancelled, Denied, Failed, HaigaError, Invalid, TooLarge
 from haiga.services import requests
-from haiga.web.credentials import CACHE
+from haiga.web.credentials import CACHE, MODERATION
 from haiga.web.families import error_response
 from haiga.web.limits import Stands, limit_headers
 
@@ -51,7 +51,7 @@ class RequestIds:
                 headers = MutableHeaders(scope=message)
                 headers["request-id"] = headers["x-request-id"] = id
                 headers.update(limit_headers(self._stands, scope, message["status"]))
-                headers.update(_kept_header(scope))
+                headers.update(_own_headers(scope))
                 asked.status = message["status"]
             await send(message)
 
@@ -74,11 +74,13 @@ def _identify(asked: requests.Asked, scope: Scope) -> None:
     asked.outcome = asked.outcome or scope["state"].get("outcome")
 
 
-def _kept_header(scope: Scope) -> dict[str, str]:
-    """Whether the answer was kept from before, where it was looked for."""
+def _own_headers(scope: Scope) -> dict[str, str]:
+    """Whether the answer was kept from before, where it was looked for, and what policies made of the request."""
     caller = scope["state"].get("caller")
-    told = caller.origin.reuse.told if caller else None
-    return {} if told is None else {CACHE: told}
+    if caller is None:
+        return {}
+    told = {CACHE: caller.origin.reuse.told, MODERATION: caller.origin.moderated.told}
+    return {name: said for name, said in told.items() if said is not None}
 
 
 class ErrorAnswers:

@@ -34,6 +34,7 @@ from haiga.wire.anthropic.rate_limits import RateLimitAnswer, RateLimitChange, R
 from haiga.wire.anthropic.reports import FILTERS, USAGE_GROUPS, WIDTHS
 from haiga.wire.anthropic.rules import VERSIONS
 from haiga.wire.anthropic.shapes import CountBody, MessageBody
+from haiga.wire.moderation_policies import PoliciesAnswer, PolicyAnswer, PolicyBody, PolicyDeletedAnswer
 from haiga.wire.openai_audit import AuditLogs
 from haiga.wire.openai_batches.answers import OpenAIBatchAnswer, OpenAIBatchesAnswer
 from haiga.wire.openai_batches.batches import OpenAIBatchBody
@@ -52,6 +53,7 @@ from haiga.wire.openai_files.answers import (
 from haiga.wire.openai_files.files import OpenAIFileForm
 from haiga.wire.openai_files.uploads import CompletionOfUpload, PartForm, UploadBody
 from haiga.wire.openai_models import OpenAIErrorAnswer, OpenAIModel, OpenAIModels
+from haiga.wire.openai_moderations.shapes import ExplainBody, ModerationAnswer, ModerationBody
 from haiga.wire.openai_responses import answers as responses
 from haiga.wire.openai_responses.shapes import ConversationBody, ConversationChange, ConversationItems, ResponseBody
 from haiga.wire.openrouter.answers import (
@@ -74,6 +76,9 @@ BODIES: tuple[type[BaseModel], ...] = (
     ChatUpdateBody,
     CompletionBody,
     EmbeddingBody,
+    ModerationBody,
+    ExplainBody,
+    PolicyBody,
     ResponseBody,
     ConversationBody,
     ConversationChange,
@@ -132,6 +137,13 @@ CACHE = {
     "description": "Whether a kept answer to the same deterministic request will do.",
     "schema": {"type": "string", "enum": ["on", "off"]},
 }
+POLICY = {
+    "name": "haiga-policy",
+    "in": "header",
+    "required": False,
+    "description": "A moderation policy that holds besides the server's own.",
+    "schema": {"type": "string"},
+}
 SECURITY: dict[str, dict[str, Any]] = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -176,7 +188,7 @@ def _body(shape: type[BaseModel]) -> dict[str, Any]:
 
 
 CREATE_MESSAGE = _operation(
-    MessageAnswer, {"requestBody": _body(MessageBody), "parameters": [VERSION, BETA, CACHE]}, streams=True
+    MessageAnswer, {"requestBody": _body(MessageBody), "parameters": [VERSION, BETA, CACHE, POLICY]}, streams=True
 )
 COUNT_TOKENS = _operation(CountAnswer, {"requestBody": _body(CountBody), "parameters": [VERSION, BETA]})
 DEDUPE = {
@@ -214,15 +226,28 @@ ADD_PART = _operation(UploadPartAnswer, {"requestBody": _form(PartForm)}, error=
 COMPLETE_UPLOAD = _operation(UploadAnswer, {"requestBody": _body(CompletionOfUpload)}, error=OpenAIErrorAnswer)
 CANCEL_UPLOAD = _operation(UploadAnswer, {}, error=OpenAIErrorAnswer)
 CREATE_CHAT = _operation(
-    chats.ChatAnswer, {"requestBody": _body(ChatBody), "parameters": [CACHE]}, error=OpenAIErrorAnswer, streams=True
+    chats.ChatAnswer,
+    {"requestBody": _body(ChatBody), "parameters": [CACHE, POLICY]},
+    error=OpenAIErrorAnswer,
+    streams=True,
 )
 CREATE_COMPLETION = _operation(
     chats.CompletionAnswer,
-    {"requestBody": _body(CompletionBody), "parameters": [CACHE]},
+    {"requestBody": _body(CompletionBody), "parameters": [CACHE, POLICY]},
     error=OpenAIErrorAnswer,
     streams=True,
 )
 CREATE_EMBEDDING = _operation(EmbeddingAnswer, {"requestBody": _body(EmbeddingBody)}, error=OpenAIErrorAnswer)
+CREATE_MODERATION = _operation(
+    ModerationAnswer, {"requestBody": _body(ModerationBody), "parameters": [POLICY]}, error=OpenAIErrorAnswer
+)
+EXPLAIN_MODERATION = _operation(
+    ModerationAnswer, {"requestBody": _body(ExplainBody), "parameters": [POLICY]}, error=OpenAIErrorAnswer
+)
+CREATE_POLICY = _operation(PolicyAnswer, {"requestBody": _body(PolicyBody)}, error=OpenAIErrorAnswer)
+LIST_POLICIES = _operation(PoliciesAnswer, {}, error=OpenAIErrorAnswer)
+GET_POLICY = _operation(PolicyAnswer, {}, error=OpenAIErrorAnswer)
+DELETE_POLICY = _operation(PolicyDeletedAnswer, {}, error=OpenAIErrorAnswer)
 LIST_CHATS = _operation(chats.KeptChatsAnswer, {}, error=OpenAIErrorAnswer)
 GET_CHAT = _operation(chats.KeptChatAnswer, {}, error=OpenAIErrorAnswer)
 UPDATE_CHAT = _operation(chats.KeptChatAnswer, {"requestBody": _body(ChatUpdateBody)}, error=OpenAIErrorAnswer)
@@ -230,7 +255,7 @@ DELETE_CHAT = _operation(chats.DeletedChatAnswer, {}, error=OpenAIErrorAnswer)
 LIST_MESSAGES = _operation(chats.KeptMessagesAnswer, {}, error=OpenAIErrorAnswer)
 _RESPONSE = {"requestBody": _body(ResponseBody)}
 CREATE_RESPONSE = _operation(
-    responses.ResponseAnswer, _RESPONSE | {"parameters": [CACHE]}, error=OpenAIErrorAnswer, streams=True
+    responses.ResponseAnswer, _RESPONSE | {"parameters": [CACHE, POLICY]}, error=OpenAIErrorAnswer, streams=True
 )
 COUNT_INPUT = _operation(responses.InputTokensAnswer, _RESPONSE, error=OpenAIErrorAnswer)
 COMPACT_RESPONSE = _operation(responses.CompactionAnswer, _RESPONSE, error=OpenAIErrorAnswer)
@@ -264,7 +289,10 @@ WEBHOOK_TYPES = _webhook(webhooks.EventTypesAnswer)
 LIST_DELIVERIES = _webhook(webhooks.DeliveriesAnswer)
 GET_DELIVERY = _webhook(webhooks.DeliveryAnswer)
 ROUTER_CHAT = _operation(
-    RouterChatAnswer, {"requestBody": _body(RouterBody), "parameters": [CACHE]}, error=RouterErrorAnswer, streams=True
+    RouterChatAnswer,
+    {"requestBody": _body(RouterBody), "parameters": [CACHE, POLICY]},
+    error=RouterErrorAnswer,
+    streams=True,
 )
 ROUTER_EMBEDDING = _operation(EmbeddingAnswer, {"requestBody": _body(EmbeddingBody)}, error=RouterErrorAnswer)
 ROUTER_MESSAGE = _operation(MessageAnswer, {"requestBody": _body(MessageBody)}, streams=True)

@@ -14,9 +14,11 @@ from haiga.web.files import Files
 from haiga.web.messages import Messages
 from haiga.web.metrics import Measured
 from haiga.web.models import Models
+from haiga.web.moderations import Moderations
 from haiga.web.openai import OpenAI
 from haiga.web.openai_batches import OpenAIBatches
 from haiga.web.openrouter import LIST, OpenRouter
+from haiga.web.policies import Policies
 from haiga.web.responses import Responses
 from haiga.web.routed import RoutedForms
 from haiga.web.router_keys import RouterKeys
@@ -34,7 +36,7 @@ WEBHOOKS = "/v1/webhook_endpoints"
 
 def router(services: Services) -> APIRouter:
     messages, openai, models, status = Messages(services), OpenAI(services), Models(services), Status(services)
-    embeddings = Embeddings(services)
+    embeddings, moderations = Embeddings(services), Moderations(services)
     routes = APIRouter()
     add = routes.add_api_route
 
@@ -50,6 +52,15 @@ def router(services: Services) -> APIRouter:
         add("/v1/chat/completions/{id}/messages", chats.messages, methods=["GET"], **openapi.LIST_MESSAGES)
     add("/v1/completions", openai.complete, methods=["POST"], **openapi.CREATE_COMPLETION)
     add("/v1/embeddings", embeddings.create, methods=["POST"], **openapi.CREATE_EMBEDDING)
+    add("/v1/moderations", moderations.create, methods=["POST"], **openapi.CREATE_MODERATION)
+    add("/v1/moderations/explain", moderations.explain, methods=["POST"], **openapi.EXPLAIN_MODERATION)
+    if services.policies is not None:
+        policies, named = Policies(services, services.policies), "/v1/moderation_policies/{name}"
+        add("/v1/moderation_policies", policies.create, methods=["POST"], **openapi.CREATE_POLICY)
+        add("/v1/moderation_policies", policies.list, methods=["GET"], **openapi.LIST_POLICIES)
+        add(named, policies.get, methods=["GET"], **openapi.GET_POLICY)
+        add(named, policies.delete, methods=["DELETE"], **openapi.DELETE_POLICY)
+        add(f"{named}/versions", policies.versions, methods=["GET"], **openapi.LIST_POLICIES)
     add("/v1/models", models.list, methods=["GET"], **openapi.LIST_MODELS)
     add("/v1/models/{id:path}", models.get, methods=["GET"], **openapi.GET_MODEL)
 

@@ -17,6 +17,7 @@ from haiga.services.files import Files
 from haiga.services.inference import Inference
 from haiga.services.keyring import Keyring
 from haiga.services.metrics import Metrics
+from haiga.services.moderation import Policies
 from haiga.services.requests import Asked
 from haiga.services.responses import Responses
 from haiga.services.usage import Ledger
@@ -61,7 +62,7 @@ class WebSettings:
 class Services:
     """`prices` are by the model's name; one that is not there costs nothing. Without `responses` the Responses and
     Conversations APIs are not there, without `chats` no chat completion is kept, without `batches`, `files` and
-    `webhooks` there are none. `stands` tells where a caller stands with its limits; `ledger`, `keyring`,
+    `webhooks` and `policies` there are none. `stands` tells where a caller stands with its limits; `ledger`, `keyring`,
     `audit` and `erasure` are what administrators see; `refused` is told of requests that were answered 401 or 403."""
 
     access: Access
@@ -80,3 +81,4 @@ class Services:
     audit: Audit | None = None
     erasure: Erasure | None = None
     refused: Callable[[Asked], None] = lambda asked: None
+    policies: Policies | None = None

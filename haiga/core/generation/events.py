@@ -12,6 +12,7 @@ from haiga.core.limits import Standing
 from haiga.core.messages import (
     Block,
 )
+from haiga.core.policies import Refused
 
 StopReason: TypeAlias = Literal[
     "end_turn",
@@ -184,13 +185,14 @@ class BlockStopped:
 class Finished:
     """`stop` is why; `sequence` the stop string that matched, only with stop "stop_sequence"; `cleared` the edits that
     were made of the prompt, None where the request speaks of none; `compacted` what a summary of it used, which is no
-    part of `usage`."""
+    part of `usage`; `refused` why a policy ended it, only with stop "refusal"."""
 
     stop: StopReason
     usage: Usage
     sequence: str | None = None
     cleared: tuple[Cleared, ...] | None = None
     compacted: Usage | None = None
+    refused: Refused | None = None
 
     @property
     def used(self) -> Usage:

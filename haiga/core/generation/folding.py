@@ -36,6 +36,7 @@ from haiga.core.messages import (
     Thinking,
     ToolUse,
 )
+from haiga.core.policies import Refused
 
 PARTIAL = "_partial_json"  # the key of what was to become a call's arguments
 
@@ -54,6 +55,7 @@ class Reply:
     echo: Echo | None = None
     by: Served | None = None
     quoted: Quoted | None = None
+    refused: Refused | None = None
 
 
 @dataclass(slots=True)
@@ -131,7 +133,7 @@ class Folder:
         end = self._finished
         blocks, logprobs = tuple(self._blocks), tuple(self._logprobs)
         told = (end.stop, end.usage, end.sequence, logprobs, end.cleared, end.compacted)
-        return Reply(blocks, *told, self._echo, self._by, self._quoted)
+        return Reply(blocks, *told, self._echo, self._by, self._quoted, end.refused)
 
 
 def fold(events: Iterable[Event]) -> Reply:
@@ -162,7 +164,7 @@ def replay(reply: Reply) -> Iterator[Event]:
         yield BlockStarted(i, block)
         yield from deltas
         yield BlockStopped(i)
-    yield Finished(reply.stop, reply.usage, reply.sequence, reply.cleared, reply.compacted)
+    yield Finished(reply.stop, reply.usage, reply.sequence, reply.cleared, reply.compacted, reply.refused)
 
 
 def _parse_arguments(text: str) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ that somebody asks about.
 
 from haiga.core.ports.models import (
     Ask,
+    AskScores,
     AskVectors,
     Capabilities,
     Elsewhere,
@@ -14,10 +15,13 @@ from haiga.core.ports.models import (
     EmbeddingStage,
     Engine,
     Horizon,
+    ImageClassifier,
     ModelCard,
+    ModerationStage,
     Row,
     Runner,
     Stage,
+    TextClassifier,
 )
 from haiga.core.ports.stores import (
     AuditStore,
@@ -29,6 +33,7 @@ from haiga.core.ports.stores import (
     KeyStore,
     Meters,
     ModelStore,
+    PolicyStore,
     ResponseStore,
     ResultStore,
     UsageStore,
@@ -37,6 +42,7 @@ from haiga.core.ports.stores import (
 
 __all__ = [
     "Ask",
+    "AskScores",
     "AskVectors",
     "AuditStore",
     "BatchStore",
@@ -50,15 +56,19 @@ __all__ = [
     "Engine",
     "FileStore",
     "Horizon",
+    "ImageClassifier",
     "KeyStore",
     "Meters",
     "ModelCard",
     "ModelStore",
+    "ModerationStage",
+    "PolicyStore",
     "ResponseStore",
     "ResultStore",
     "Row",
     "Runner",
     "Stage",
+    "TextClassifier",
     "UsageStore",
     "WebhookStore",
 ]

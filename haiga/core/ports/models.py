@@ -3,7 +3,7 @@
 Rule: a seam is a Protocol over core values; a capability is data that the implementation declares.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -11,6 +11,8 @@ from haiga.core.access import Caller
 from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.generation import Event, Form, TextRequest
 from haiga.core.load import Load
+from haiga.core.messages import ImageSource
+from haiga.core.moderation import Moderation, ModerationRequest, Scores, Span
 from haiga.core.pictures import Seen
 
 if TYPE_CHECKING:
@@ -221,3 +223,41 @@ class Embedder(Protocol):
     @property
     def memory(self) -> int:
         """As an engine's, in bytes."""
+
+
+class TextClassifier(Protocol):
+    """Who judges texts for moderation."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in answers and records."""
+
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """From which score a category counts as flagged."""
+
+    async def judge(self, texts: Sequence[str]) -> list[Scores]:
+        """Every text's scores. Raises core errors only."""
+
+    async def explain(self, text: str, category: str) -> list[Span]:
+        """The parts of a text that carry its score in a category, heaviest first."""
+
+    def close(self) -> None:
+        """Give everything back."""
+
+
+class ImageClassifier(Protocol):
+    """Who judges images for moderation."""
+
+    async def judge(self, images: Sequence[ImageSource]) -> Sequence[Scores | None]:
+        """Every image's scores in the categories that images have; None for one that it cannot judge."""
+
+
+AskScores: TypeAlias = Callable[[Caller, ModerationRequest], Awaitable[Moderation]]
+
+
+class ModerationStage(Protocol):
+    """What stands between a caller and a classifier that is asked for its judgement alone."""
+
+    async def judge(self, caller: Caller, request: ModerationRequest, ask: AskScores) -> Moderation:
+        """How the items are judged; `ask` is the rest of the way. Raises core errors only."""

@@ -14,6 +14,7 @@ from haiga.core.files import Blob, FileFilter, FilePage, KeptFile, KeptUpload, P
 from haiga.core.jobs import Batch, Line, Outcome, Page, Prepared, Result
 from haiga.core.library import AddedModel
 from haiga.core.limits import Meter, Want
+from haiga.core.policies import KeptPolicy, Policy
 from haiga.core.records import Question, Record, Total
 from haiga.core.responses import History, Item, KeptConversation, KeptResponse
 from haiga.core.webhooks import Delivery, WebhookEndpoint, WebhookEvent
@@ -88,6 +89,22 @@ class ModelStore(Protocol):
 
     async def remove(self, name: str, deed: Deed | None = None) -> bool:
         """Forget a model; False when there is none of that name."""
+
+
+class PolicyStore(Protocol):
+    """Where moderation policies are kept, every version of them."""
+
+    async def add(self, policy: Policy, at: int) -> KeptPolicy:
+        """Keep a policy as the next version of its name, numbered from 1, made at unix second `at`."""
+
+    async def current(self) -> list[KeptPolicy]:
+        """The last version of each name that is not removed, by name."""
+
+    async def versions(self, name: str) -> list[KeptPolicy]:
+        """Every version of a name, newest first, also of one that is removed."""
+
+    async def remove(self, name: str) -> bool:
+        """Have no policy of that name any more; its versions can still be read. False when there is none."""
 
 
 class ResponseStore(Protocol):

@@ -13,7 +13,8 @@ from haiga.core.access import Caller
 from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.generation import Event, Finished, Quoted, Started, TextRequest, Usage
 from haiga.core.limits import Kind, Owner, Standing
-from haiga.core.ports import Ask, AskVectors, Meters
+from haiga.core.moderation import Moderation, ModerationRequest
+from haiga.core.ports import Ask, AskScores, AskVectors, Meters
 from haiga.core.records import Price
 from haiga.services.limits.needs import Claim, Need, claim, month, refusal
 
@@ -112,6 +113,17 @@ class Limiter:
         finally:
             await self._settle(hold, used)
         return made
+
+    async def judge(self, caller: Caller, request: ModerationRequest, ask: AskScores) -> Moderation:
+        """A judgement takes a request from the limits, but no tokens."""
+        if not caller.owners or caller.origin.batch:
+            return await ask(caller, request)
+        need = Need(requests=1, concurrent=1)
+        hold = _Hold(await self._take(caller, need), need, Price())
+        try:
+            return await ask(caller, request)
+        finally:
+            await self._settle(hold, Need())
 
     def standing(self, caller: Caller) -> list[Standing]:
         """Where the caller stands with each limit that a minute makes whole: of several of one kind, the nearest."""

@@ -13,7 +13,8 @@ from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.errors import HaigaError
 from haiga.core.generation import Event, Finished, Progress, Quoted, Started, StopReason, TextRequest, Usage
 from haiga.core.limits import DOLLAR
-from haiga.core.ports import Ask, AskVectors
+from haiga.core.moderation import Moderation, ModerationRequest
+from haiga.core.ports import Ask, AskScores, AskVectors
 from haiga.core.records import SUCCEEDED, Price, Record, Tier
 
 SILENT = frozenset((Started, Progress, Quoted))  # events before the answer itself
@@ -73,6 +74,19 @@ class Recorder:
 
     async def embed(self, caller: Caller, request: EmbeddingRequest, ask: AskVectors) -> Embeddings:
         """The vectors as they are."""
+        seen = _Seen(self._clock())
+        try:
+            made = await ask(caller, request)
+            seen.usage, seen.outcome = Usage(input=made.tokens), SUCCEEDED
+        except Exception as error:
+            seen.outcome = _name(error)
+            raise
+        finally:
+            self._record(caller, request.model, seen, caller.origin.batch, request.user)
+        return made
+
+    async def judge(self, caller: Caller, request: ModerationRequest, ask: AskScores) -> Moderation:
+        """The judgements as they are."""
         seen = _Seen(self._clock())
         try:
             made = await ask(caller, request)

@@ -40,6 +40,7 @@ from haiga.core.messages import (
     Thinking,
     ToolUse,
 )
+from haiga.core.policies import Refused
 from haiga.wire.anthropic import errors
 from haiga.wire.sse import comment, frame
 from haiga.wire.usage import reused
@@ -58,7 +59,7 @@ def write_message(reply: Reply, *, id: str, model: str) -> bytes:
         return renamed(reply.quoted.data, {"id": id, "model": model})
     message = _envelope(id, model)
     message["content"] = [_block(block) for block in reply.content]
-    message |= _ending(reply.stop, reply.sequence)
+    message |= _ending(reply)
     message["usage"] = _usage(reply.usage) | _iterations(reply)
     if reply.cleared is not None:
         message["context_management"] = _edits(reply.cleared)
@@ -140,7 +141,7 @@ class MessageStream:
     def _finish(self, event: Finished) -> bytes:
         data: dict[str, Any] = {
             "type": "message_delta",
-            "delta": _ending(event.stop, event.sequence) | {"container": None},
+            "delta": _ending(event) | {"container": None},
             "usage": _counters(event.usage) | _iterations(event),
         }
         if event.cleared is not None:
@@ -171,9 +172,16 @@ def _edits(made: Sequence[Cleared]) -> dict[str, Any]:
     }
 
 
-def _ending(stop: str, sequence: str | None) -> dict[str, Any]:
-    details = {"type": "refusal", "category": None, "explanation": None} if stop == "refusal" else None
-    return {"stop_reason": stop, "stop_sequence": sequence, "stop_details": details}
+def _ending(end: Finished | Reply) -> dict[str, Any]:
+    details = _refusal(end.refused) if end.stop == "refusal" else None
+    return {"stop_reason": end.stop, "stop_sequence": end.sequence, "stop_details": details}
+
+
+def _refusal(refused: Refused | None) -> dict[str, Any]:
+    """What a policy stopped; `category` is the API's own word for harm of any other kind than it has names for."""
+    if refused is None:
+        return {"type": "refusal", "category": None, "explanation": None}
+    return {"type": "refusal", "category": "general_harms", "explanation": refused.explanation}
 
 
 def _counters(usage: Usage) -> dict[str, Any]:

@@ -78,8 +78,8 @@ class ChoiceWriter:
                 return self._grow(event.partial_json)
             case BlockStopped():
                 return self._close()
-            case Finished():
-                return {}
+            case Finished(refused=refused):
+                return {"refusal": refused.explanation} if refused else {}
         return None
 
     def _open(self, event: BlockStarted) -> dict[str, Any] | None:

@@ -77,7 +77,7 @@ def message_body(reply: Reply, form: Form) -> dict[str, Any]:
     message: dict[str, Any] = {
         "role": "assistant",
         "content": text if text or not uses else None,
-        "refusal": None,
+        "refusal": reply.refused.explanation if reply.refused else None,
         "annotations": [],
     }
     if thoughts := "".join(block.thinking for block in reply.content if isinstance(block, Thinking)):

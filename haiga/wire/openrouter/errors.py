@@ -11,6 +11,7 @@ from haiga.core.errors import (
     Denied,
     Exhausted,
     Failed,
+    Flagged,
     HaigaError,
     Invalid,
     Limited,
@@ -80,4 +81,7 @@ def _message(error: HaigaError) -> str:
 def _metadata(error: HaigaError) -> dict[str, Any]:
     if isinstance(error, Dead | Failed):
         return {"provider_name": PROVIDER, "raw": error.message}
+    if isinstance(error, Flagged):
+        flagged = {"reasons": list(error.reasons), "flagged_input": error.excerpt}
+        return flagged | {"provider_name": PROVIDER, "model_slug": error.model}
     return {"param": error.field} if error.field else {}

@@ -1,0 +1,152 @@
+"""The stage that holds requests and their answers to policies, for every API alike.
+
+Rule: the input is judged before the model is asked, the answer before it is told. Of a conversation the texts of the
+caller are judged, those of tools and the beginning of an answer that the caller wrote; what the assistant said before
+was judged when it was said.
+"""
+
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+
+from haiga.core.access import Caller
+from haiga.core.errors import Flagged
+from haiga.core.generation import Event, Finished, Started, TextRequest, Usage
+from haiga.core.messages import text_of
+from haiga.core.policies import Decision, Policy, Refused, Side, together
+from haiga.core.ports import Ask, ImageClassifier
+from haiga.services.moderation.audit import Audit
+from haiga.services.moderation.masking import masked
+from haiga.services.moderation.moderator import Moderator
+from haiga.services.moderation.policies import Policies
+from haiga.services.moderation.screen import Screen
+from haiga.services.moderation.texts import images_of, revised, texts_of
+
+EXCERPT = 100  # characters of a flagged text that its sender is shown again
+
+
+class ModerationStage:
+    """Holds callers to the `policies` that hold for them; every decision is told to `audit`."""
+
+    def __init__(self, policies: Policies, moderator: Moderator, images: ImageClassifier, audit: Audit) -> None:
+        self._policies = policies
+        self._moderator = moderator
+        self._images = images
+        self._audit = audit
+
+    def answer(self, caller: Caller, request: TextRequest, ask: Ask) -> AsyncGenerator[Event, None]:
+        """The events; see core.ports.Stage. A caller that no policy holds for is asked for directly."""
+        return self._answer(caller, request, ask) if self._policies.concern(caller) else ask(caller, request)
+
+    async def _answer(self, caller: Caller, request: TextRequest, ask: Ask) -> AsyncGenerator[Event, None]:
+        policies = await self._policies.of(caller)
+        admitted = await self._admitted(caller, request, policies)
+        if isinstance(admitted, Refused):
+            if caller.origin.family == "openrouter":  # whose callers are told by an error
+                reasons, excerpt = admitted.reasons, admitted.excerpt
+                raise Flagged(admitted.explanation, reasons=reasons, excerpt=excerpt, model=request.model)
+            yield Started(Usage())
+            yield Finished("refusal", Usage(), refused=admitted)
+            return
+        held = [policy for policy in policies if "output" in policy.sides]
+        answered = self._screened(caller, admitted, ask, held) if held else ask(caller, admitted)
+        async with aclosing(answered) as events:
+            async for event in events:
+                yield event
+
+    # --- what is asked ---
+
+    async def _admitted(
+        self, caller: Caller, request: TextRequest, policies: Sequence[Policy]
+    ) -> TextRequest | Refused:
+        """The request with what is masked taken out, or why it is refused."""
+        held = [policy for policy in policies if "input" in policy.sides]
+        if not held:
+            return request
+        texts, watch = texts_of(request), _Watch()
+        with watch.over(*texts):
+            decisions = await self._moderator.decide_all(texts, held, "input")
+            if images := images_of(request):
+                seen = await self._images.judge(images)
+                decisions += [self._moderator.unknown_image(held)] if any(each is None for each in seen) else []
+        whole = together([Decision(tuple(policy.label for policy in held)), *decisions])
+        self._told(caller, "input", whole, watch)
+        if whole.action == "block":
+            flagged = next((i for i, decision in enumerate(decisions) if decision.action == "block"), len(texts))
+            excerpt = texts[flagged][:EXCERPT] if flagged < len(texts) else ""
+            reasons = tuple(dict.fromkeys(hit.name for hit in whole.of("block")))
+            return Refused("input", whole.policies, reasons, excerpt)
+        if whole.action != "mask":
+            return request
+        return await self._masked(request, texts, decisions)
+
+    async def _masked(self, request: TextRequest, texts: Sequence[str], decisions: Sequence[Decision]) -> TextRequest:
+        cleaned = {}
+        for text, decision in zip(texts, decisions[: len(texts)], strict=True):
+            if decision.action == "mask":
+                cleaned[text] = masked(text, await self._moderator.mask(text, decision))
+        images = any(hit.kind == "image" for decision in decisions for hit in decision.of("mask"))
+        return revised(request, lambda text: cleaned.get(text, text), without_images=images)
+
+    # --- what is answered ---
+
+    async def _screened(
+        self, caller: Caller, request: TextRequest, ask: Ask, policies: Sequence[Policy]
+    ) -> AsyncGenerator[Event, None]:
+        watch, whole = _Watch(), [Decision(tuple(policy.label for policy in policies))]
+
+        async def decide(text: str) -> Decision:
+            with watch.over(text):
+                decision = await self._moderator.decide(text, policies, "output")
+            whole[:] = [together([*whole, decision])]
+            return decision
+
+        overlapping = any(policy.terms for policy in policies)
+        screen = Screen(decide, self._moderator.mask, _begun(request), overlapping)
+        try:
+            async with aclosing(ask(caller, request)) as events:
+                async for event in events:
+                    for released in await screen.feed(event):
+                        if isinstance(released, Finished):
+                            self._told(caller, "output", whole[0], watch)
+                            whole.clear()
+                        yield released
+                    if screen.refused is not None:
+                        return
+        finally:
+            if whole:  # the answer broke off
+                self._told(caller, "output", whole[0], watch)
+
+    def _told(self, caller: Caller, side: Side, decision: Decision, watch: "_Watch") -> None:
+        caller.origin.moderated.add(decision)
+        self._audit.add(caller, side, decision, watch.digest, watch.seconds)
+
+
+class _Watch:
+    """The hash of what was judged, and how long that has taken in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._hash = hashlib.sha256()
+
+    @contextmanager
+    def over(self, *texts: str) -> Iterator[None]:
+        """While these are judged."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds += time.monotonic() - began
+            for text in texts:
+                self._hash.update(text.encode(errors="surrogatepass"))
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _begun(request: TextRequest) -> str:
+    """What the answer continues."""
+    last = request.messages[-1]
+    return text_of(last.content) if last.role == "assistant" else ""
