@@ -14,6 +14,7 @@ from haiga.cli.chat import chat
 from haiga.cli.config import config
 from haiga.cli.keys import keys
 from haiga.cli.models import models
+from haiga.cli.moderation import moderation
 from haiga.cli.run import run
 from haiga.cli.serve import serve
 from haiga.cli.usage import usage
@@ -48,6 +49,7 @@ app.command()(chat)
 app.command()(run)
 app.add_typer(batch, name="batch")
 app.add_typer(models, name="models")
+app.add_typer(moderation, name="moderation")
 app.command()(usage)
 app.add_typer(config, name="config")
 app.add_typer(keys, name="keys")

@@ -16,10 +16,12 @@ from haiga.cli.limits import (
     Itpm,
     Models,
     Otpm,
+    PolicyFlag,
     RoleFlag,
     Rpm,
     ScopeTags,
     changed_limits,
+    changed_policy,
     changed_scope,
     role_of,
     told,
@@ -49,6 +51,7 @@ def create(
     families: Families = None,
     allowed: Models = None,
     tags: ScopeTags = None,
+    policy: PolicyFlag = None,
     rpm: Rpm = None,
     itpm: Itpm = None,
     otpm: Otpm = None,
@@ -64,7 +67,14 @@ def create(
     key, secret = with_keyring(
         settings_from(context),
         lambda keyring: keyring.create_key(
-            name, workspace, chosen == "admin", lifetime, readonly=chosen == "readonly", scope=scope, limits=limits
+            name,
+            workspace,
+            chosen == "admin",
+            lifetime,
+            readonly=chosen == "readonly",
+            scope=scope,
+            limits=limits,
+            policy=changed_policy(None, policy),
         ),
     )
     typer.echo(f"key {key.id} for {key.name} (workspace {key.workspace}); it is not shown again:", err=True)
@@ -94,6 +104,7 @@ def set_key(
     families: Families = None,
     allowed: Models = None,
     tags: ScopeTags = None,
+    policy: PolicyFlag = None,
     rpm: Rpm = None,
     itpm: Itpm = None,
     otpm: Otpm = None,
@@ -118,11 +129,14 @@ def set_key(
                 expires_at=ends,
                 scope=changed_scope(old.scope, families, allowed, tags),
                 limits=changed_limits(old.limits, context),
+                policy=changed_policy(old.policy, policy),
             )
         )
 
     changed = with_keyring(settings_from(context), change)
-    typer.echo(f"{changed.id} ({changed.name}): {_scope(changed)}; {told(changed.limits) or 'no limits'}", err=True)
+    policed = f"; policy {changed.policy}" if changed.policy else ""
+    limited = told(changed.limits) or "no limits"
+    typer.echo(f"{changed.id} ({changed.name}): {_scope(changed)}; {limited}{policed}", err=True)
 
 
 @keys.command()

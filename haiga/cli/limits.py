@@ -42,6 +42,17 @@ ScopeTags = Annotated[
     str | None,
     typer.Option("--tags", help="Only models with one of these tags, as in 'eu,ch'; 'all' for all.", metavar="TAGS"),
 ]
+PolicyFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--policy", help="Moderation policy that it is held to; 'none' for the server's own.", metavar="POLICY"
+    ),
+]
+
+
+def changed_policy(policy: str | None, name: str | None) -> str | None:
+    """Which policy a key is held to after a flag."""
+    return policy if name is None else None if name == NONE else name
 
 
 def changed_limits(limits: Limits, context: typer.Context) -> Limits:

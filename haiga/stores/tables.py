@@ -53,9 +53,9 @@ API_KEYS = Table(
     Column("models", Text, nullable=False),
     Column("former_hash", String(64)),
     Column("former_until", BigInteger),
-    Column("policy", String(64)),
     *_limits(),
     Column("tags", Text, nullable=False),
+    Column("policy", String(64)),
 )
 
 WORKSPACES = Table(

@@ -19,6 +19,7 @@ from haiga.core.generation import BlockStarted, BlockStopped, Finished, InputDel
 from haiga.core.messages import Text, Thinking, ToolUse
 from haiga.core.ports import Capabilities, Engine
 from haiga.engines.fake import CARD, VECTORS, FakeEmbedder, FakeEngine
+from haiga.engines.fake_classifier import FakeClassifier
 from haiga.services.access import Access
 from haiga.services.audit import Audit
 from haiga.services.batches import Batches
@@ -28,6 +29,9 @@ from haiga.services.files import Files
 from haiga.services.inference import Inference
 from haiga.services.metrics import Metrics
 from haiga.services.models import Models
+from haiga.services.moderation import Classifiers, Judging, ModerationStage, Moderator, NoImages, Policies
+from haiga.services.moderation.audit import Audit as ModerationAudit
+from haiga.services.moderation.explaining import Explaining
 from haiga.services.responses import Responses
 from haiga.services.tools import Connector, Registry, ServerTools
 from haiga.services.usage import Ledger
@@ -40,6 +44,7 @@ from haiga.stores.connect import connect
 from haiga.stores.erasure import erase
 from haiga.stores.files import DatabaseFiles
 from haiga.stores.keys import DatabaseKeys
+from haiga.stores.policies import DatabasePolicies
 from haiga.stores.responses import DatabaseResponses
 from haiga.stores.usage import DatabaseUsage
 from haiga.stores.webhooks import DatabaseWebhooks
@@ -84,7 +89,14 @@ async def services(directory: Path) -> AsyncIterator[Services]:
         for name in embedders:
             await models.engine(name).start()
         tools = ServerTools(Registry(), Connector(Fetch()), models.take_tools)
-        inference = Inference(models, secret=b"the documents' own", stages=[tools], prompted=tools.prompted)
+        policies = Policies(store=DatabasePolicies(database))
+        classifiers = Classifiers([FakeClassifier({"vile": "hate"})])
+        moderator = Moderator(classifiers)
+        stage = ModerationStage(policies, moderator, NoImages(), ModerationAudit())
+        judging = Judging(classifiers, NoImages(), policies, moderator, Explaining(classifiers, moderator))
+        inference = Inference(
+            models, secret=b"the documents' own", stages=[stage, tools], prompted=tools.prompted, judging=judging
+        )
         access = Access(DatabaseKeys(database), open_when_empty=True)
         settings = WebSettings(new_id=lambda prefix: f"{prefix}_5f1d8c02a9b74e6388d0c1b2")
         responses = Responses(inference, DatabaseResponses(database))
@@ -103,6 +115,7 @@ async def services(directory: Path) -> AsyncIterator[Services]:
             batches=batches,
             webhooks=webhooks,
             files=files,
+            policies=policies,
             audit=Audit(DatabaseAudit(database)),
             erasure=Erasure(access, partial(erase, database), files.sweep, lambda name: None),
         )

@@ -14,7 +14,7 @@ from haiga.batching.sequence import Breakpoint, Request, bill
 from haiga.cli.http import build_server
 from haiga.config import TABLE, read_settings
 from haiga.core import errors
-from haiga.core.errors import Denied, HaigaError, Invalid, Limited
+from haiga.core.errors import Denied, Flagged, HaigaError, Invalid, Limited
 from haiga.core.messages import Tool
 from haiga.core.ports import Capabilities
 from haiga.models.fields import Fields
@@ -38,6 +38,7 @@ from haiga.wire.anthropic.tool_shapes import DefinedTool
 from haiga.wire.openai_chat.shapes import ChatBody
 from haiga.wire.openai_completions import CompletionBody
 from haiga.wire.openai_embeddings import EmbeddingBody
+from haiga.wire.openai_moderations.shapes import ModerationBody
 from haiga.wire.openai_responses.shapes import ResponseBody
 from haiga.wire.openrouter import errors as openrouter_errors
 from haiga.wire.openrouter.shapes import RouterBody
@@ -109,6 +110,7 @@ def test_a_section_about_a_route_is_about_one_there_is(name: str) -> None:
         (OPENAI, "POST /v1/chat/completions", ChatBody.model_fields),
         (OPENAI, "POST /v1/completions", CompletionBody.model_fields),
         (OPENAI, "POST /v1/embeddings", EmbeddingBody.model_fields),
+        (OPENAI, "POST /v1/moderations", ModerationBody.model_fields),
         (OPENAI, "POST /v1/responses", ResponseBody.model_fields),
         (
             OPENAI,
@@ -158,6 +160,8 @@ def told(name: str, how: str = "") -> list[list[str]]:
 def an_error(cls: type[HaigaError], unauthenticated: bool) -> HaigaError:
     if cls is Denied:
         return Denied("why", unauthenticated=unauthenticated)
+    if cls is Flagged:
+        return Flagged("why", reasons=(), excerpt="", model="echo")
     return Limited("why", retry_after=1) if cls is Limited else cls("why")
 
 

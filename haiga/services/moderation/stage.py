@@ -64,6 +64,8 @@ class ModerationStage:
         held = [policy for policy in policies if "input" in policy.sides]
         if not held:
             return request
+        if request.source is not None and request.source.refused is not None:
+            raise request.source.refused  # what was not read here cannot be judged here
         texts, watch = texts_of(request), _Watch()
         with watch.over(*texts):
             decisions = await self._moderator.decide_all(texts, held, "input")

@@ -3,8 +3,9 @@
 Rule: one walk finds the texts and puts back what became of them, so that none is judged and another one changed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from haiga.core.generation import TextRequest
 from haiga.core.messages import (
@@ -14,6 +15,7 @@ from haiga.core.messages import (
     Image,
     ImageSource,
     Message,
+    Opaque,
     SearchResult,
     Text,
     TextSource,
@@ -84,7 +86,20 @@ def _block(block: Block, visit: Visit) -> Block:
             return replace(block, content=content, title=visit(block.title))
         case Document():
             return _document(block, visit)
+        case Opaque():
+            return replace(block, extra=_json(block.extra, visit))
     return block
+
+
+def _json(value: Any, visit: Visit) -> Any:
+    match value:
+        case str():
+            return visit(value)
+        case list() | tuple():
+            return type(value)(_json(item, visit) for item in value)
+        case Mapping():
+            return {name: _json(item, visit) for name, item in value.items()}
+    return value
 
 
 def _document(block: Document, visit: Visit) -> Document:

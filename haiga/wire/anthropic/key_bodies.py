@@ -15,6 +15,7 @@ from haiga.core.errors import Invalid
 from haiga.core.limits import DOLLAR, Limits
 from haiga.wire.anthropic.base import Shape
 from haiga.wire.body import read_object, read_shape
+from haiga.wire.moderation_policies import NAME
 
 MOST = 10**9  # of anything a minute, and US dollars a month
 KINDS = {
@@ -40,7 +41,8 @@ class KeyLimits(Shape):
 
 
 class KeyFields(Shape):
-    """`models` are patterns of names, `tags` those that a model must have one of; empty or null is all."""
+    """`models` are patterns of names, `tags` those that a model must have one of; empty or null is all. `policy` names
+    the moderation policy that the key is held to, null for the server's."""
 
     role: Role | None = None
     families: list[Family] | None = None
@@ -48,6 +50,7 @@ class KeyFields(Shape):
     tags: Patterns | None = None
     expires_at: str | None = None
     limits: KeyLimits | None = None
+    policy: Annotated[str, Field(pattern=NAME)] | None = None
 
 
 class KeyBody(KeyFields):
@@ -90,7 +93,7 @@ def new_key(asked: KeyFields, now: float) -> dict[str, Any]:
     changed = changed_key(asked, ApiKey("", "", "", "", "", False, 0), now)
     lifetime = None if changed.expires_at is None else changed.expires_at - int(now)
     told = {"admin": changed.admin, "readonly": changed.readonly, "lifetime": lifetime}
-    return told | {"scope": changed.scope, "limits": changed.limits}
+    return told | {"scope": changed.scope, "limits": changed.limits, "policy": changed.policy}
 
 
 def changed_key(asked: KeyFields, key: ApiKey, now: float) -> ApiKey:
@@ -104,6 +107,7 @@ def changed_key(asked: KeyFields, key: ApiKey, now: float) -> ApiKey:
         scope=replace(key.scope, **lists),
         limits=_limits(asked.limits, key.limits) if "limits" in named else key.limits,
         expires_at=read_end(asked.expires_at, now) if "expires_at" in named else key.expires_at,
+        policy=asked.policy if "policy" in named else key.policy,
     )
 
 
@@ -114,7 +118,7 @@ def key_fields(key: ApiKey) -> dict[str, Any]:
     limits[BUDGET] = None if budget is None else budget / DOLLAR
     scope = key.scope
     lists = {"families": list(scope.families), "models": list(scope.models), "tags": list(scope.tags)}
-    return {"role": key.role, **lists, "limits": limits}
+    return {"role": key.role, **lists, "limits": limits, "policy": key.policy}
 
 
 def _limits(asked: KeyLimits | None, limits: Limits) -> Limits:
