@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from haiga.cli.attachments import read_file, read_image
 from haiga.cli.options import Cache, Context, Database, DataDir, KvMemory, Url, Weights, settings_from
 from haiga.cli.run import MaxTokens, System, Temperature
 from haiga.config import Settings
 from haiga.core.errors import HaigaError
+from haiga.core.messages import Block, Text
 
 if TYPE_CHECKING:
     from haiga.cli.talk import Partner, Turn, Wish
 
-HELP = "/reset starts over   /system TEXT sets the system prompt   /exit or Ctrl-D leaves   Ctrl-C stops an answer"
+HELP = (
+    "/reset starts over   /system TEXT sets the system prompt   /image PATH and /file PATH go with what you say next"
+    "   /exit or Ctrl-D leaves   Ctrl-C stops an answer"
+)
 PASTE_PAUSE = 0.03  # seconds; lines that come closer than this were pasted together
 
 
@@ -51,11 +56,13 @@ class _Conversation:
     partner: "Partner"
     wish: "Wish"
     turns: "list[Turn]" = field(default_factory=list)
+    attached: list[Block] = field(default_factory=list)
 
     async def say(self, text: str) -> None:
         """Ask, and write the answer as it comes; a stopped answer is kept as far as it came."""
         pieces: list[str] = []
-        turns: list[Turn] = [*self.turns, ("user", text)]
+        turns: list[Turn] = [*self.turns, ("user", (*self.attached, Text(text)))]
+        self.attached = []
         try:
             async with aclosing(self.partner.answer(turns, self.wish)) as answer:
                 async for piece in answer:
@@ -65,7 +72,7 @@ class _Conversation:
             typer.echo(" [stopped]", nl=False)
         typer.echo()
         if pieces:  # a question that got no answer is not held against the next one
-            self.turns = [*turns, ("assistant", "".join(pieces))]
+            self.turns = [*turns, ("assistant", (Text("".join(pieces)),))]
 
     def obey(self, command: str) -> None:
         """Carry out a line that begins with a slash."""
@@ -74,6 +81,8 @@ class _Conversation:
             self.turns = []
         elif word == "/system":
             self.wish = replace(self.wish, system=rest.strip() or None)
+        elif word in ("/image", "/file") and rest.strip():
+            self.attached.append((read_image if word == "/image" else read_file)(rest.strip()))
         else:
             typer.echo(HELP, err=True)
 
@@ -92,15 +101,15 @@ def _converse(runner: asyncio.Runner, settings: Settings, model: str | None, wis
 
 
 def _take(runner: asyncio.Runner, conversation: _Conversation, line: str) -> None:
-    if line.startswith("/") and "\n" not in line:
-        conversation.obey(line)
-    elif line.strip():
-        try:
+    try:
+        if line.startswith("/") and "\n" not in line:
+            conversation.obey(line)
+        elif line.strip():
             runner.run(conversation.say(line))
-        except HaigaError as error:
-            typer.echo(f"haiga: {error}", err=True)
-        except KeyboardInterrupt:  # before the answer had begun
-            typer.echo()
+    except HaigaError as error:
+        typer.echo(f"haiga: {error}", err=True)
+    except KeyboardInterrupt:  # before the answer had begun
+        typer.echo()
 
 
 def _read_turn() -> str | None:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from haiga.cli.attachments import read_file, read_image
 from haiga.cli.options import Cache, Context, Database, DataDir, KvMemory, Url, Weights, settings_from
 from haiga.config import Settings
 from haiga.core.errors import Invalid
+from haiga.core.messages import Block, Text
 
 if TYPE_CHECKING:
     from haiga.cli.talk import Wish
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 MaxTokens = Annotated[int, typer.Option(help="Longest answer, in tokens.", min=1)]
 Temperature = Annotated[float | None, typer.Option(help="0 for the likeliest answer.", min=0.0, max=2.0)]
 System = Annotated[str | None, typer.Option(help="The system prompt.")]
+Images = Annotated[list[str] | None, typer.Option("--image", help="A picture's path or address; repeatable.")]
+Files = Annotated[list[str] | None, typer.Option("--file", help="A PDF's or a text's path or address; repeatable.")]
 
 
 def run(
@@ -25,6 +29,8 @@ def run(
     max_tokens: MaxTokens = 1024,
     temperature: Temperature = None,
     system: System = None,
+    image: Images = None,
+    file: Files = None,
     url: Url = None,
     data_dir: DataDir = None,
     database: Database = None,
@@ -36,18 +42,20 @@ def run(
     """Answer one prompt."""
     settings = settings_from(context_)
     question = "\n\n".join(part for part in (prompt, _piped()) if part)
-    if not question.strip():
+    attached = (*map(read_image, image or ()), *map(read_file, file or ()))
+    if not question.strip() and not attached:
         raise Invalid("there is no prompt: give one, or pipe it in")
+    asked = (*attached, Text(question)) if question.strip() else attached
     from haiga.cli.talk import Wish
 
-    asyncio.run(_answer(settings, model, question, Wish(max_tokens, temperature, system)))
+    asyncio.run(_answer(settings, model, asked, Wish(max_tokens, temperature, system)))
 
 
-async def _answer(settings: Settings, model: str, question: str, wish: "Wish") -> None:
+async def _answer(settings: Settings, model: str, asked: tuple[Block, ...], wish: "Wish") -> None:
     from haiga.cli.talk import partner
 
     async with partner(settings, model) as other:
-        async for piece in other.answer([("user", question)], wish):
+        async for piece in other.answer([("user", asked)], wish):
             typer.echo(piece, nl=False)
     typer.echo()
 

@@ -17,11 +17,15 @@ from haiga.config import Settings
 from haiga.core.access import Caller
 from haiga.core.errors import Denied, Failed, HaigaError, NotFound
 from haiga.core.generation import SamplingRequest, TextDelta, TextRequest
-from haiga.core.messages import Message, Role, Text
+from haiga.core.messages import Block, Message, Role, Text
+from haiga.services.decoding.decoder import Decoder
+from haiga.services.fetch import Fetch, Hosts
 from haiga.services.inference import Inference
+from haiga.services.intake import Intake
 from haiga.services.models import Models
+from haiga.wire.upstream.messages_asked import write_block
 
-Turn = tuple[Role, str]
+Turn = tuple[Role, tuple[Block, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class _Remote:
             "model": self.model,
             "max_tokens": wish.max_tokens,
             "stream": True,
-            "messages": [{"role": role, "content": text} for role, text in turns],
+            "messages": [{"role": role, "content": [write_block(block) for block in said]} for role, said in turns],
         }
         body |= {"system": wish.system} if wish.system else {}
         body |= {"temperature": wish.temperature} if wish.temperature is not None else {}
@@ -122,7 +126,7 @@ class _Local:
     async def answer(self, turns: Sequence[Turn], wish: Wish) -> AsyncGenerator[str, None]:
         request = TextRequest(
             model=self.model,
-            messages=tuple(Message(role, (Text(text),)) for role, text in turns),
+            messages=tuple(Message(role, said) for role, said in turns),
             max_tokens=min(wish.max_tokens, self._inference.model(Caller(), self.model).max_output),
             system=(Text(wish.system),) if wish.system else (),
             sampling=SamplingRequest(temperature=wish.temperature),
@@ -136,6 +140,7 @@ class _Local:
 
 @asynccontextmanager
 async def _local(settings: Settings, model: str) -> AsyncIterator[Partner]:
+    from haiga.cli.answering import intake_limits
     from haiga.cli.engines import open_named
     from haiga.stores.connect import connect
     from haiga.stores.models import DatabaseModels
@@ -145,8 +150,12 @@ async def _local(settings: Settings, model: str) -> AsyncIterator[Partner]:
     models = Models({model: open_named(model, library, settings)})
     if sys.stderr.isatty():
         typer.echo(f"loading {model} …", err=True)
+    decoder, fetch = Decoder(), Fetch(Hosts(settings.allow_fetch), offline=settings.offline)
+    intake = Intake(decoder, fetch, lambda caller, name: inference.model(caller, name), intake_limits(settings))
+    inference = Inference(models, stages=[intake])
     try:
         async with models.use(model):
-            yield _Local(Inference(models), model)
+            yield _Local(inference, model)
     finally:
         await models.close()
+        await decoder.close()

@@ -6,8 +6,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,12 +19,14 @@ from typer.testing import CliRunner, Result
 from haiga.cli import app
 from haiga.core.access import Caller
 from haiga.core.errors import Denied
-from haiga.core.generation import BlockStarted, BlockStopped, TextDelta
-from haiga.core.messages import Text
-from haiga.engines.fake import FakeEngine
+from haiga.core.generation import BlockStarted, BlockStopped, Event, TextDelta, TextRequest
+from haiga.core.messages import Base64Source, Document, Image, Text, TextSource
+from haiga.core.ports import Capabilities, ModelCard
+from haiga.engines.fake import CARD, FakeEngine
 from haiga.services.inference import Inference
 from haiga.services.models import Models
 from haiga.web.app import Services, create_app
+from tests.papers import coded, pdf, plain
 
 ENDLESS = (BlockStarted(0, Text("")), *(TextDelta(0, f"word{n} ") for n in range(1000)), BlockStopped(0))
 
@@ -68,6 +72,24 @@ def one_line(result: Result, code: int = 1) -> str:
 @pytest.fixture
 def data(tmp_path: Path) -> str:
     return str(tmp_path / "data")
+
+
+class Recording(FakeEngine):
+    """Keeps what it was asked."""
+
+    def __init__(self, card: ModelCard) -> None:
+        super().__init__(card)
+        self.asked: list[TextRequest] = []
+
+    async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
+        self.asked.append(request)
+        async for event in super().generate(request):
+            yield event
+
+    def sources(self) -> list[object]:
+        """Of the pictures and documents that it was last asked about."""
+        blocks = self.asked[-1].messages[0].content
+        return [block.source for block in blocks if isinstance(block, Image | Document)]
 
 
 @pytest.mark.parametrize("command", ["serve", "chat", "run", "models", "keys"])
@@ -165,6 +187,36 @@ def test_run_tells_the_server_s_own_error() -> None:
         assert "haiga: invalid x-api-key" == one_line(haiga("run", "fake", "hi", "--url", url))
         assert "hi\n" == haiga("run", "fake", "hi", "--url", url, HAIGA_API_KEY="sk-right").stdout
         assert "haiga: model: nobody" == one_line(haiga("run", "nobody", "hi", HAIGA_URL=url, HAIGA_API_KEY="sk-right"))
+
+
+def test_pictures_and_files_go_along(tmp_path: Path) -> None:
+    picture, text, pages = tmp_path / "cat.png", tmp_path / "a.txt", tmp_path / "x.pdf"
+    picture.write_bytes(coded(plain()))
+    text.write_text("Käse")
+    pages.write_bytes(pdf("Grass"))
+    engine = Recording(replace(CARD, capabilities=Capabilities(images=True, documents=True)))
+    sources = [
+        Base64Source("image/png", b64encode(picture.read_bytes()).decode()),
+        Base64Source("application/pdf", b64encode(pages.read_bytes()).decode()),
+        TextSource("Käse"),
+    ]
+    with serving(engine) as url:
+        given = ("--image", str(picture), "--file", str(pages), "--file", str(text))
+        assert "what is this\n" == haiga("run", "fake", "what is this", *given, "--url", url).stdout
+        assert sources == engine.sources()
+        typed = f"/image {picture}\n/file {pages}\n/file {text}\nlook\nagain\n"
+        assert "look\nagain\n" == haiga("chat", "--url", url, stdin=typed).stdout
+        assert sources == engine.sources()
+        assert "no such.png: No such file" in haiga("chat", "--url", url, stdin="/image no such.png\nhi\n").stderr
+
+
+def test_files_that_cannot_go_along_are_named(tmp_path: Path) -> None:
+    junk, text = tmp_path / "junk", tmp_path / "a.txt"
+    junk.write_bytes(b"\xff\xfe\0")
+    text.write_text("words")
+    assert "neither a picture nor a PDF nor a text" in one_line(haiga("run", "fake", "hi", "--file", str(junk)))
+    assert "a.txt: is no picture (JPEG, PNG, GIF or WebP)" in one_line(haiga("run", "fake", "--image", str(text)))
+    assert "nowhere.png: No such file or directory" in one_line(haiga("run", "fake", "--image", "nowhere.png"))
 
 
 def test_a_server_that_is_not_there_is_named() -> None:

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 from haiga.core.errors import HaigaError, Invalid
+from haiga.core.media import IMAGE_TYPES, PAPER_TYPES, PDF, is_pdf, is_text, picture_kind
 from haiga.core.messages import Base64Source, Document, FileSource, Image, TextSource, UrlSource
 from haiga.core.pictures import Picture
 from haiga.services.decoding.decoder import DecodedPage, Decoder, PictureWish
 from haiga.services.fetch import Fetch
 from haiga.services.intake.kept import Kept
-from haiga.services.intake.kinds import IMAGE_TYPES, PAPER_TYPES, PDF, is_pdf, is_text, picture_kind
 from haiga.services.intake.limits import LOW, MANY, IntakeLimits
 from haiga.services.intake.sources import Content, Wanted, content_of
 
