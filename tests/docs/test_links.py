@@ -9,7 +9,7 @@ from tests.docs.commands import helps
 from tests.docs.pages import DOCUMENTS, ROOT, anchors, blocks, links, prose, read, spans
 
 API_ROOTS = ("v1", "api", "docs", "health", "ready", "metrics", "openapi.json")
-COMMANDS = ("reset", "system", "exit")
+COMMANDS = ("reset", "image", "file", "system", "exit")
 PLACEHOLDERS = ("path", "absolute")
 
 
