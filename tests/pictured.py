@@ -22,6 +22,9 @@ from transformers.models.llava.image_processing_pil_llava import LlavaImageProce
 from transformers.models.llava.processing_llava import LlavaProcessor
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.llava_next.processing_llava_next import LlavaNextProcessor
+from transformers.models.qwen2_5_vl.processing_qwen2_5_vl import Qwen2_5_VLProcessor
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from haiga.core.pictures import Picture
@@ -139,9 +142,73 @@ def _gemma_processor(tokenizer: Any, template: str) -> Any:
     return Gemma3Processor(images, tokenizer, chat_template=template, image_seq_length=4)
 
 
+def _qwen(tokens: dict[str, int]) -> dict[str, Any]:
+    return {
+        "image_token_id": tokens["<|image_pad|>"],
+        "video_token_id": tokens["<|video_pad|>"],
+        "vision_start_token_id": tokens["<|vision_start|>"],
+        "vision_end_token_id": tokens["<|vision_end|>"],
+    }
+
+
+def _qwen25(tokens: dict[str, int]) -> dict[str, Any]:
+    vision = {"depth": 3, "num_heads": 3, "patch_size": 7, "window_size": 28, "fullatt_block_indexes": [1]}
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]}
+    text = {"rope_parameters": rope}
+    sizes = {"hidden_size": 48, "intermediate_size": 80, "out_hidden_size": TINY["hidden_size"]}
+    return {**_qwen(tokens), "vision_config": {**vision, **sizes}, "text_config": text}
+
+
+def _qwen3(tokens: dict[str, int]) -> dict[str, Any]:
+    vision = {"depth": 3, "num_heads": 3, "patch_size": 7, "num_position_embeddings": 25}
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 2, 2], "mrope_interleaved": True}
+    sizes = {"hidden_size": 48, "intermediate_size": 80, "out_hidden_size": TINY["hidden_size"]}
+    text = {"rope_parameters": rope, "head_dim": 16}
+    return {
+        **_qwen(tokens),
+        "vision_config": {**vision, **sizes, "deepstack_visual_indexes": [0, 2]},
+        "text_config": text,
+    }
+
+
+def _qwen_images() -> Any:
+    size = {"shortest_edge": 28 * 28, "longest_edge": 98 * 98}
+    return Qwen2VLImageProcessorPil(size=size, patch_size=7, merge_size=2)
+
+
+class _WithoutVideos:
+    """Their processors want one of videos, which wants torchvision."""
+
+    def check_argument_for_proper_class(self, name: str, argument: Any) -> None:
+        pass
+
+    def save_pretrained(self, directory: Path) -> None:
+        self.image_processor.save_pretrained(directory)  # type: ignore[attr-defined]
+        self.tokenizer.save_pretrained(directory)  # type: ignore[attr-defined]
+        (directory / "chat_template.jinja").write_text(self.chat_template)  # type: ignore[attr-defined]
+
+
+class _Qwen25Processor(_WithoutVideos, Qwen2_5_VLProcessor):
+    pass
+
+
+class _Qwen3Processor(_WithoutVideos, Qwen3VLProcessor):
+    pass
+
+
+def _qwen25_processor(tokenizer: Any, template: str) -> Any:
+    return _Qwen25Processor(_qwen_images(), tokenizer, chat_template=template)
+
+
+def _qwen3_processor(tokenizer: Any, template: str) -> Any:
+    return _Qwen3Processor(_qwen_images(), tokenizer, chat_template=template)
+
+
 _ROWS = tuple(f"<row_{row + 1}_col_{column + 1}>" for row in range(6) for column in range(6))
 _IDEFICS = ("<image>", "<fake_token_around_image>", "<end_of_utterance>", "<global-img>", *_ROWS)
 _GEMMA = ("<start_of_image>", "<image_soft_token>", "<end_of_image>")
+_QWEN = ("<|image_pad|>", "<|vision_start|>", "<|vision_end|>", "<|video_pad|>")
+_QWEN_PICTURE = "<|vision_start|><|image_pad|><|vision_end|>"
 
 FAMILIES = {
     "idefics3": Family("idefics3", _IDEFICS, "<image>", _idefics, _idefics_processor),
@@ -149,6 +216,8 @@ FAMILIES = {
     "llava": Family("llava", ("<image>",), "<image>", _llava, _llava_processor),
     "llava, siglip, two layers": Family("llava", ("<image>",), "<image>", _llava_siglip, _llava_siglip_processor),
     "llava next": Family("llava_next", ("<image>",), "<image>", _llava_next, _llava_next_processor),
+    "qwen 2.5 vl": Family("qwen2_5_vl", _QWEN, _QWEN_PICTURE, _qwen25, _qwen25_processor),
+    "qwen 3 vl": Family("qwen3_vl", _QWEN, _QWEN_PICTURE, _qwen3, _qwen3_processor),
     "gemma 3": Family("gemma3", _GEMMA, "<start_of_image>", _gemma, _gemma_processor),
 }
 

@@ -27,7 +27,7 @@ class Decoder:
     horizon: how far the layers that are `local` see, whose keys and values are kept apart; None: there are no such.
     sees: how many times a picture's features enter: 0 for a decoder that reads text alone, 1 for one that takes them
     in place of embeddings, one more for each of the first layers whose states they are added to.
-    mutual: whether the tokens of a picture see each other.
+    turns: whether positions count in time, rows and columns. mutual: whether the tokens of a picture see each other.
     embed_scale, logit_scale: what embeddings and logits are multiplied by; logit_cap: how far logits may go (0: ever).
     """
 
@@ -41,6 +41,7 @@ class Decoder:
     logit_scale: float = 1.0
     logit_cap: float = 0.0
     sees: int = 0
+    turns: bool = False
     mutual: bool = False
 
 
@@ -51,7 +52,7 @@ def build_decoder(weights: Weights, decoder: Decoder, name: str) -> ov.Model:
     """The paged graph of a checkpoint. Raises Invalid for what does not fit, naming the tensor."""
     names, graph = (
         find_names(weights.checkpoint),
-        PagedGraph(weights, decoder.local, _features(decoder), decoder.mutual),
+        PagedGraph(weights, decoder.local, _features(decoder), decoder.turns, decoder.mutual),
     )
     x = _norm(graph, decoder, names, graph.sample(_layers(graph, decoder, names)))
     table, geometry = _head(weights.checkpoint, names, decoder), decoder.geometry

@@ -150,10 +150,18 @@ class Graph:
         return self._angles[id(rope)][1]
 
     def _turned(self, rope: Rope) -> tuple[Node, Node]:
-        positions = op.reshape(op.convert(self.positions, np.float32), constant([-1, 1, 1, 1], np.int64), False)
-        angle = op.multiply(positions, constant(rope.frequencies, np.float32))
+        angle = op.multiply(self._placed(rope), constant(rope.frequencies, np.float32))
         both = op.concat([angle, angle], -1)
         return self.scaled(op.cos(both), rope.scale), self.scaled(op.sin(both), rope.scale)
+
+    def _placed(self, rope: Rope) -> Node:
+        """The step's positions [T, 1, 1, 1], or one for each of the rope's frequencies [T, 1, 1, size / 2]."""
+        positions = op.convert(self.positions, np.float32)
+        if rope.axes is None or len(self.positions.output(0).get_partial_shape()) == 1:
+            return op.reshape(positions, constant([-1, 1, 1, 1], np.int64), False)
+        each = op.gather(positions, constant(rope.axes, np.int64), constant(0, np.int64))
+        turned = op.transpose(each, constant([1, 0], np.int64))
+        return op.reshape(turned, constant([-1, 1, 1, len(rope.axes)], np.int64), False)
 
     def rotate(self, x: Node, rope: Rope, size: int) -> Node:
         """Rotary embedding (arXiv 2104.09864), halves paired as transformers does: x [T, count, 1, size]. A rope for
@@ -226,8 +234,8 @@ class PagedGraph(Graph):
     to chunks, a sequence that crosses from one to the next stands there as two.
 
     features: (hidden, parts) of a decoder that sees: P of the step's tokens stand for parts of pictures, at
-    `feature_places` [P] in T, and `features` [P, parts * hidden] are theirs. mutual: tokens of one kind other than 0
-    that follow each other see each other: `token_type_ids` [T].
+    `feature_places` [P] in T, and `features` [P, parts * hidden] are theirs. turns: positions are [3, T], in time, rows
+    and columns. mutual: tokens of one kind other than 0 that follow each other see each other: `token_type_ids` [T].
     """
 
     def __init__(
@@ -235,6 +243,7 @@ class PagedGraph(Graph):
         weights: Weights,
         local: Sequence[bool] = (),
         features: tuple[int, int] | None = None,
+        turns: bool = False,
         mutual: bool = False,
     ) -> None:
         super().__init__(weights)
@@ -245,7 +254,7 @@ class PagedGraph(Graph):
             self._places = self._input("feature_places", [-1], ov.Type.i64)
             self._features = self.split(self._input("features", [-1, parts * hidden], ov.Type.f32), *[hidden] * parts)
         self.ids = self._input("input_ids", [-1], ov.Type.i64)
-        self.positions = self._input("position_ids", [-1], ov.Type.i64)
+        self.positions = self._input("position_ids", [3, -1] if turns else [-1], ov.Type.i64)
         self._tables = {"": self._make_tables("")}
         self._local = local
         if any(local):

@@ -25,14 +25,21 @@ from haiga.models.llama4 import read_llama4
 from haiga.models.mixture import read_mixture
 from haiga.models.olmo import read_olmo
 from haiga.models.phi import read_phi
+from haiga.models.vision.qwen3 import read_deep
 from haiga.models.weights import Weights
 
 States = Callable[[Graph, str, int], Node]
 
 
-def _seeing(read: Read, name: str) -> Read:
-    """The decoder of a model that sees: one of architecture `name`, with pictures among its tokens."""
-    return lambda config, _, context: replace(read(config, name, context), sees=1)
+def _seeing(read: Read, name: str, turns: bool = False) -> Read:
+    """The decoder of a model that sees: one of architecture `name`, with pictures among its tokens. turns: its
+    positions count in time, rows and columns."""
+    return lambda config, _, context: replace(read(config, name, context), sees=1, turns=turns)
+
+
+def _deep(read: Read, name: str) -> Read:
+    """As `_seeing`; the first layers take more of the pictures."""
+    return lambda config, _, context: replace(read(config, name, context), sees=1 + len(read_deep(config)), turns=True)
 
 
 def _text_side(models: Mapping[str, str]) -> Read:
@@ -76,6 +83,8 @@ DECODERS: dict[str, Read] = {
     "DeepseekV2ForCausalLM": read_deepseek,
     "Idefics3ForConditionalGeneration": _seeing(read_llama, "LlamaForCausalLM"),
     "SmolVLMForConditionalGeneration": _seeing(read_llama, "LlamaForCausalLM"),
+    "Qwen2_5_VLForConditionalGeneration": _seeing(read_llama, "Qwen2ForCausalLM", turns=True),
+    "Qwen3VLForConditionalGeneration": _deep(read_llama, "Qwen3ForCausalLM"),
     "LlavaForConditionalGeneration": _text_side(_LLAVA),
     "LlavaNextForConditionalGeneration": _text_side(_LLAVA),
 }

@@ -21,10 +21,12 @@ Frequencies = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Rope:
-    """frequencies: radians per position, [size / 2]; scale: what cosine and sine are multiplied by."""
+    """frequencies: radians per position, [size / 2]; scale: what cosine and sine are multiplied by. axes: what each
+    frequency counts where positions count in several things: time (0), rows (1) or columns (2), [size / 2]."""
 
     frequencies: NDArray[np.float32]
     scale: float = 1.0
+    axes: NDArray[np.int64] | None = None
 
     @property
     def turning(self) -> int:
@@ -79,13 +81,29 @@ def read_rope(
             frequencies, scale = _SCALINGS[kind](_Case(fields, size, theta, trained, original, context))
         except (ArithmeticError, ValueError):
             raise fields.refuse("rope_theta", f"({theta}) and the fields beside it give no frequencies") from None
-    return _finite(fields, Rope(frequencies.astype(np.float32), scale))
+    return _finite(fields, Rope(frequencies.astype(np.float32), scale, _axes(fields, size // 2)))
 
 
 def _finite(fields: Fields, rope: Rope) -> Rope:
     if not np.isfinite(rope.frequencies).all() or not math.isfinite(rope.scale):
         raise fields.refuse("rope_theta", "and the fields beside it give frequencies that are not finite")
     return rope
+
+
+def _axes(fields: Fields, count: int) -> NDArray[np.int64] | None:
+    """Which of time, rows and columns each of `count` frequencies counts (arXiv 2409.12191); mrope_section says how
+    many of each there are, in stretches or, interleaved, in turn. None for a rope of one axis."""
+    sections = fields.sequence("mrope_section", 3)
+    if sections is None:
+        return None
+    if not all(isinstance(each, int) and each >= 0 for each in sections) or sum(sections[:3]) != count:
+        raise fields.refuse("mrope_section", f"is {sections!r}, not three numbers that add up to {count}")
+    if not fields.flag("mrope_interleaved", False):
+        return np.repeat(np.arange(3), sections[:3])
+    axes = np.zeros(count, np.int64)
+    for axis in (1, 2):
+        axes[axis : sections[axis] * 3 : 3] = axis
+    return axes
 
 
 def plain_rope(config: Fields, size: int, theta: float, kind: str) -> Rope:
@@ -163,6 +181,7 @@ def _longrope(case: _Case) -> tuple[Frequencies, float]:
 
 _SCALINGS = {
     "default": _default,
+    "mrope": _default,  # as Qwen2.5-VL's files call it
     "linear": _linear,
     "dynamic": _dynamic,
     "llama3": _llama3,

@@ -13,6 +13,8 @@ from haiga.models.parts import SIGHT
 from haiga.models.vision.gemma import read_gemma
 from haiga.models.vision.idefics import read_idefics
 from haiga.models.vision.llava import read_llava, read_llava_next
+from haiga.models.vision.qwen2_5 import read_qwen2_5
+from haiga.models.vision.qwen3 import read_qwen3
 from haiga.models.vision.sight import Sight
 from haiga.models.weights import Checkpoint
 
@@ -20,6 +22,8 @@ SIGHTS: dict[str, Callable[[Fields, Fields], Sight]] = {
     "Gemma3ForConditionalGeneration": read_gemma,
     "Idefics3ForConditionalGeneration": read_idefics,
     "SmolVLMForConditionalGeneration": read_idefics,
+    "Qwen2_5_VLForConditionalGeneration": read_qwen2_5,
+    "Qwen3VLForConditionalGeneration": read_qwen3,
     "LlavaForConditionalGeneration": read_llava,
     "LlavaNextForConditionalGeneration": read_llava_next,
 }
