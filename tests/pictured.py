@@ -28,6 +28,7 @@ from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from haiga.core.pictures import Picture
+from tests import llama4_reference
 from tests.checkpoints import TINY
 
 LETTERS = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -204,11 +205,32 @@ def _qwen3_processor(tokenizer: Any, template: str) -> Any:
     return _Qwen3Processor(_qwen_images(), tokenizer, chat_template=template)
 
 
+def _llama4(tokens: dict[str, int]) -> dict[str, Any]:
+    vision = {"image_size": 28, "patch_size": 7, "pixel_shuffle_ratio": 0.5, "intermediate_size": 192}
+    widths = {"vision_output_dim": 40, "projector_input_dim": 40, "projector_output_dim": 40}
+    text = {"head_dim": 16, "num_local_experts": 4, "intermediate_size_mlp": 96, "attention_chunk_size": 64}
+    return {
+        "image_token_index": tokens["<|patch|>"],
+        "boi_token_index": tokens["<|image_start|>"],
+        "eoi_token_index": tokens["<|image_end|>"],
+        "vision_config": {**tower(), **vision, **widths},
+        "text_config": {**text, "num_hidden_layers": 4},
+    }
+
+
 _ROWS = tuple(f"<row_{row + 1}_col_{column + 1}>" for row in range(6) for column in range(6))
 _IDEFICS = ("<image>", "<fake_token_around_image>", "<end_of_utterance>", "<global-img>", *_ROWS)
 _GEMMA = ("<start_of_image>", "<image_soft_token>", "<end_of_image>")
 _QWEN = ("<|image_pad|>", "<|vision_start|>", "<|vision_end|>", "<|video_pad|>")
 _QWEN_PICTURE = "<|vision_start|><|image_pad|><|vision_end|>"
+_LLAMA4 = (
+    "<|image|>",
+    "<|patch|>",
+    "<|image_start|>",
+    "<|image_end|>",
+    "<|tile_x_separator|>",
+    "<|tile_y_separator|>",
+)
 
 FAMILIES = {
     "idefics3": Family("idefics3", _IDEFICS, "<image>", _idefics, _idefics_processor),
@@ -218,6 +240,7 @@ FAMILIES = {
     "llava next": Family("llava_next", ("<image>",), "<image>", _llava_next, _llava_next_processor),
     "qwen 2.5 vl": Family("qwen2_5_vl", _QWEN, _QWEN_PICTURE, _qwen25, _qwen25_processor),
     "qwen 3 vl": Family("qwen3_vl", _QWEN, _QWEN_PICTURE, _qwen3, _qwen3_processor),
+    "llama 4": Family("llama4", _LLAMA4, "<|image|>", _llama4, llama4_reference.Processor),
     "gemma 3": Family("gemma3", _GEMMA, "<start_of_image>", _gemma, _gemma_processor),
 }
 

@@ -79,7 +79,7 @@ DECODERS: dict[str, Read] = {
     "Olmo3ForCausalLM": read_olmo,
     "GptOssForCausalLM": read_gpt_oss,
     "Llama4ForCausalLM": read_llama4,
-    "Llama4ForConditionalGeneration": read_llama4,
+    "Llama4ForConditionalGeneration": _seeing(read_llama4, "Llama4ForConditionalGeneration"),
     "DeepseekV2ForCausalLM": read_deepseek,
     "Idefics3ForConditionalGeneration": _seeing(read_llama, "LlamaForCausalLM"),
     "SmolVLMForConditionalGeneration": _seeing(read_llama, "LlamaForCausalLM"),

@@ -12,6 +12,7 @@ from haiga.models.ir import is_ir
 from haiga.models.parts import SIGHT
 from haiga.models.vision.gemma import read_gemma
 from haiga.models.vision.idefics import read_idefics
+from haiga.models.vision.llama4 import read_llama4_sight
 from haiga.models.vision.llava import read_llava, read_llava_next
 from haiga.models.vision.qwen2_5 import read_qwen2_5
 from haiga.models.vision.qwen3 import read_qwen3
@@ -20,6 +21,7 @@ from haiga.models.weights import Checkpoint
 
 SIGHTS: dict[str, Callable[[Fields, Fields], Sight]] = {
     "Gemma3ForConditionalGeneration": read_gemma,
+    "Llama4ForConditionalGeneration": read_llama4_sight,
     "Idefics3ForConditionalGeneration": read_idefics,
     "SmolVLMForConditionalGeneration": read_idefics,
     "Qwen2_5_VLForConditionalGeneration": read_qwen2_5,
