@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event as Gate
@@ -15,6 +15,7 @@ from haiga.core.generation import Event, TextRequest
 from haiga.core.messages import text_of
 from haiga.core.ports import Engine, ModelCard
 from haiga.engines.fake import FakeEmbedder, FakeEngine
+from haiga.engines.fake_classifier import FakeClassifier
 from haiga.services.batches import Batches, Clerk, Worker
 from haiga.services.decoding.decoder import Decoder
 from haiga.services.fetch import Fetch, Hosts
@@ -23,6 +24,8 @@ from haiga.services.files.service import QUOTA
 from haiga.services.inference import Inference
 from haiga.services.intake import Intake, IntakeLimits
 from haiga.services.models import Models
+from haiga.services.moderation import Classifiers, Judging, Moderator, NoImages, Policies
+from haiga.services.moderation.explaining import Explaining
 from haiga.services.responses import Responses
 from haiga.services.results import ResultCache
 from haiga.stores.batches import DatabaseBatches
@@ -59,6 +62,13 @@ class Counting(FakeEngine):
         return [text_of(request.messages[-1].content) for request in self.asked]
 
 
+def judging(named: Mapping[str, str]) -> Judging:
+    """Judges by the words that are named for a category."""
+    classifiers, policies = Classifiers([FakeClassifier(named)]), Policies()
+    moderator = Moderator(classifiers)
+    return Judging(classifiers, NoImages(), policies, moderator, Explaining(classifiers, moderator))
+
+
 @contextmanager
 def serving_batches(
     file: Path,
@@ -92,7 +102,7 @@ def serving_batches(
                 return await taking.resolved(caller, resolved) if intake else resolved
 
             stages = [sources, taking, cache] if intake else [sources]
-            inference = Inference(models, stages=stages, prompted=prompted)
+            inference = Inference(models, stages=stages, prompted=prompted, judging=judging({"vile": "hate"}))
             store, responses = DatabaseBatches(database), Responses(inference, DatabaseResponses(database))
             forms = {ENDPOINT: MessageLines(), **openai_lines(web.new_id)}
             worker = Worker(inference, store, forms, web.new_id, lease=1, clock=clock)

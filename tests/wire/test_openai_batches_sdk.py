@@ -220,11 +220,28 @@ def test_no_more_problems_are_told_than_anyone_reads(served: Served) -> None:
     assert batch.errors and 100 == len(batch.errors.data or ())
 
 
+def test_lines_of_moderations_are_judged(served: Served) -> None:
+    moderations = "/v1/moderations"
+    lines = [
+        {"custom_id": name, "method": "POST", "url": moderations, "body": {"input": text}}
+        for name, text in (("one", "a vile thing"), ("two", ["fine", "vile"]), ("none", []))
+    ]
+    batch = served.end(served.make(*lines, endpoint=moderations).id)
+    assert ("completed", [3, 2, 1]) == (batch.status, counts(batch))
+    bodies = {name: each["response"]["body"] for name, each in served.told(batch.output_file_id).items()}
+    assert {"one": [True], "two": [False, True]} == {
+        name: [result["flagged"] for result in body["results"]] for name, body in bodies.items()
+    }
+    (failed,) = served.told(batch.error_file_id).values()
+    assert (400, "input") == (failed["response"]["status_code"], failed["response"]["body"]["error"]["param"])
+    assert batch.usage and 5 == batch.usage.input_tokens
+
+
 def test_a_batch_that_cannot_be_is_refused(served: Served) -> None:
     file = served.client.files.create(file=b"x", purpose="batch")
     asked: Any = {"input_file_id": file.id, "endpoint": CHAT, "completion_window": "24h"}
     wrong: dict[str, Any] = {
-        "endpoint": {"endpoint": "/v1/moderations"},
+        "endpoint": {"endpoint": "/v1/videos"},
         "completion_window": {"completion_window": "1h"},
         "metadata.k": {"metadata": {"k": "v" * 513}},
         "output_expires_after.seconds": {"output_expires_after": {"anchor": "created_at", "seconds": 1}},

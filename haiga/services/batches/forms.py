@@ -8,12 +8,13 @@ from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.errors import HaigaError
 from haiga.core.generation import Reply, TextRequest, Usage, together
 from haiga.core.jobs import Line
+from haiga.core.moderation import Moderation, ModerationRequest
 from haiga.core.ports import ModelCard
 from haiga.services.choices import asked_by, interleave, replies
 from haiga.services.inference import Inference
 
-Work: TypeAlias = Sequence[TextRequest] | EmbeddingRequest
-Made: TypeAlias = Sequence[Reply] | Embeddings
+Work: TypeAlias = Sequence[TextRequest] | EmbeddingRequest | ModerationRequest
+Made: TypeAlias = Sequence[Reply] | Embeddings | Moderation
 
 
 class Asked(Protocol):
@@ -57,6 +58,9 @@ async def make(inference: Inference, caller: Caller, work: Work, each: int) -> t
     if isinstance(work, EmbeddingRequest):
         vectors = await inference.embed(caller, work)
         return vectors, Usage(input=vectors.tokens)
+    if isinstance(work, ModerationRequest):
+        judged = await inference.judge(caller, work)
+        return judged, Usage(input=judged.tokens)
     callers = asked_by(caller, work, each)
     events = [inference.generate(by, request) for by, request in zip(callers, work, strict=True)]
     made = await replies(interleave(events, each))

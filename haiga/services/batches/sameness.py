@@ -1,5 +1,6 @@
 """When two requests are the same, and which ones share a prefix. docs/batches.md says it in words."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
@@ -7,6 +8,7 @@ from haiga.core.embedding import EmbeddingRequest
 from haiga.core.generation import TextRequest
 from haiga.core.jobs import Dedupe
 from haiga.core.messages import Block, BlocksSource, Document, Image, ToolResult, UrlSource
+from haiga.core.moderation import ModerationRequest
 from haiga.core.ports import ModelCard
 from haiga.services.batches.forms import Work
 
@@ -21,6 +23,8 @@ def digest_of(work: Work, card: ModelCard, form: str, workspace: str, dedupe: De
     """
     if dedupe == "off" or (dedupe == "deterministic" and not _is_deterministic(work)):
         return None
+    if isinstance(work, ModerationRequest):
+        return None  # what is flagged is a matter of the key, and a judgement is cheap
     if not isinstance(work, EmbeddingRequest) and any(request.toolsets for request in work):
         return None  # a tool may do something, and is to do it for everyone who asks
     meant = _meant(work, card.name, workspace)
@@ -28,11 +32,11 @@ def digest_of(work: Work, card: ModelCard, form: str, workspace: str, dedupe: De
 
 
 def _is_deterministic(work: Work) -> bool:
-    """Vectors are the same every time."""
-    return isinstance(work, EmbeddingRequest) or all(is_deterministic(request) for request in work)
+    """Vectors and judgements are the same every time."""
+    return isinstance(work, EmbeddingRequest | ModerationRequest) or all(is_deterministic(request) for request in work)
 
 
-def _meant(work: Work, model: str, workspace: str) -> object:
+def _meant(work: Sequence[TextRequest] | EmbeddingRequest, model: str, workspace: str) -> object:
     if isinstance(work, EmbeddingRequest):
         return replace(work, model=model, workspace=workspace, user=None)
     meant = {"model": model, "workspace": workspace, "priority": "batch", "user": None}
@@ -79,6 +83,8 @@ def order_of(work: Work, model: str) -> str:
 
 
 def _prompt(work: Work) -> object:
+    if isinstance(work, ModerationRequest):
+        return work.items
     if isinstance(work, EmbeddingRequest):
         return work.inputs
     request = work[0]

@@ -18,6 +18,7 @@ from haiga.core.errors import Busy, Cancelled, Dead, Failed, HaigaError, Limited
 from haiga.core.generation import Usage
 from haiga.core.hours import Hours
 from haiga.core.jobs import SUSPECT, TRIES, Line, Outcome, Prepared
+from haiga.core.moderation import ModerationRequest
 from haiga.core.ports import BatchStore
 from haiga.core.results import Reuse
 from haiga.services.batches.forms import Form, Work, make
@@ -241,7 +242,7 @@ class Worker:
 
 
 def _at_low_priority(work: Work) -> Work:
-    if isinstance(work, EmbeddingRequest):
+    if isinstance(work, EmbeddingRequest | ModerationRequest):
         return work
     return [replace(request, priority="batch") for request in work]
 

@@ -15,6 +15,7 @@ from haiga.core.embedding import Embeddings
 from haiga.core.errors import HaigaError, Invalid
 from haiga.core.generation import Reply, TextRequest
 from haiga.core.jobs import Batch, Counts, Line, Page, Result
+from haiga.core.moderation import Moderation
 from haiga.core.ports import ModelCard
 from haiga.wire.anthropic.base import Shape
 from haiga.wire.anthropic.errors import envelope
@@ -94,10 +95,10 @@ class MessageLine:
         return error
 
     def succeeded(
-        self, made: Sequence[Reply] | Embeddings, *, model: str, created: int, new_id: Callable[[str], str]
+        self, made: Sequence[Reply] | Embeddings | Moderation, *, model: str, created: int, new_id: Callable[[str], str]
     ) -> bytes:
         """The message that came of it."""
-        assert not isinstance(made, Embeddings)
+        assert not isinstance(made, Embeddings | Moderation)
         message = orjson.loads(write_message(made[0], id=new_id("msg"), model=model))
         message["usage"]["service_tier"] = "batch"
         return orjson.dumps({"type": "succeeded", "message": message})

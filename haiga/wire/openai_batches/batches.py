@@ -15,8 +15,10 @@ from haiga.wire.openai_files.files import LONGEST_LIFE, ExpiresAfter
 
 PREFIX = "batch"
 PURPOSE = "batch"
-Endpoint: TypeAlias = Literal["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"]
-OtherEndpoint: TypeAlias = Literal["/v1/moderations", "/v1/images/generations", "/v1/images/edits", "/v1/videos"]
+Endpoint: TypeAlias = Literal[
+    "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/moderations", "/v1/responses"
+]
+OtherEndpoint: TypeAlias = Literal["/v1/images/generations", "/v1/images/edits", "/v1/videos"]
 ENDPOINTS: tuple[str, ...] = get_args(Endpoint)
 MetadataParam: TypeAlias = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)

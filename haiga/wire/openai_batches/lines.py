@@ -14,6 +14,7 @@ from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.errors import HaigaError, Unsupported
 from haiga.core.generation import Reply, TextRequest, replay
 from haiga.core.jobs import Line
+from haiga.core.moderation import Moderation, ModerationRequest
 from haiga.core.ports import ModelCard
 from haiga.wire import openai_errors
 from haiga.wire.body import read_object
@@ -21,11 +22,13 @@ from haiga.wire.openai_chat.read import ChatRequest, read_chat
 from haiga.wire.openai_chat.write import write_chat
 from haiga.wire.openai_completions import CompletionRequest, read_completion, usage_of, write_completion
 from haiga.wire.openai_embeddings import Encoding, read_embedding, write_embeddings
+from haiga.wire.openai_moderations.read import read_moderation
+from haiga.wire.openai_moderations.write import write_moderation
 from haiga.wire.openai_responses.read import Prompt, ResponseRequest, read_response
 from haiga.wire.openai_responses.stream import ResponseWriter
 from haiga.wire.openai_responses.write import head
 
-Made: TypeAlias = Sequence[Reply] | Embeddings
+Made: TypeAlias = Sequence[Reply] | Embeddings | Moderation
 NewId: TypeAlias = Callable[[str], str]
 # Fields that make sense only while somebody waits, or comes back.
 NOT_HERE = ("stream", "background", "previous_response_id", "conversation")
@@ -34,10 +37,10 @@ NOT_HERE = ("stream", "background", "previous_response_id", "conversation")
 class OpenAILines:
     """Lines to one endpoint; `read` makes of a line's body what the endpoint is asked."""
 
-    def __init__(self, read: "Callable[[bytes], AskedChat | AskedCompletion | AskedResponse | AskedVectors]") -> None:
+    def __init__(self, read: "Callable[[bytes], AskedAny]") -> None:
         self._read = read
 
-    def read(self, line: Line) -> "AskedChat | AskedCompletion | AskedResponse | AskedVectors":
+    def read(self, line: Line) -> "AskedAny":
         """Raises Invalid and Unsupported."""
         body = read_object(line.params)
         for name in NOT_HERE:
@@ -60,7 +63,7 @@ def _answer_id(new_id: NewId, prefix: str) -> str:
 
 
 def _replies(made: Made) -> Sequence[Reply]:
-    assert not isinstance(made, Embeddings)
+    assert not isinstance(made, Embeddings | Moderation)
     return made
 
 
@@ -201,6 +204,38 @@ class AskedVectors:
         return _result(200, write_embeddings(made, self.encoding, model), new_id("req"))
 
 
+@dataclass(frozen=True, slots=True)
+class AskedJudgement:
+    """Texts and images to be judged."""
+
+    request: ModerationRequest
+
+    @property
+    def model(self) -> str:
+        return self.request.model
+
+    @property
+    def each(self) -> int:
+        return 1
+
+    @property
+    def written(self) -> str:
+        return ""
+
+    def work(self, card: ModelCard) -> ModerationRequest:
+        """The request as it is."""
+        return self.request
+
+    def placed(self, error: HaigaError) -> HaigaError:
+        return error
+
+    def succeeded(self, made: Made, *, model: str, created: int, new_id: NewId) -> bytes:
+        """The judgements as a result."""
+        assert isinstance(made, Moderation)
+        id = _answer_id(new_id, "modr")
+        return _result(200, write_moderation(made, self.request.items, id=id, model=model), new_id("req"))
+
+
 def _response(body: bytes, new_id: NewId) -> AskedResponse:
     asked = read_response(body, new_id)
     if asked.body.truncation == "auto":
@@ -211,11 +246,15 @@ def _response(body: bytes, new_id: NewId) -> AskedResponse:
     return AskedResponse(asked)
 
 
+AskedAny: TypeAlias = AskedChat | AskedCompletion | AskedResponse | AskedVectors | AskedJudgement
+
+
 def openai_lines(new_id: NewId) -> Mapping[str, OpenAILines]:
     """The forms of lines, by endpoint."""
     return {
         "/v1/chat/completions": OpenAILines(lambda body: AskedChat(read_chat(body))),
         "/v1/completions": OpenAILines(lambda body: AskedCompletion(read_completion(body))),
         "/v1/embeddings": OpenAILines(lambda body: AskedVectors(*read_embedding(body))),
+        "/v1/moderations": OpenAILines(lambda body: AskedJudgement(read_moderation(body))),
         "/v1/responses": OpenAILines(lambda body: _response(body, new_id)),
     }
