@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from haiga.cli.acting import operator
 from haiga.cli.options import Database, DataDir, ModerationClassifier, PoliciesFile, settings_from
 from haiga.cli.table import show_table
 from haiga.config import Settings
@@ -134,7 +135,7 @@ def put_policy(
 
     async def put(kept: "Policies") -> str:
         fields = {name: field for name, field in value.items() if name not in ("name", "version")}
-        return (await kept.put(read_policy(policy, fields))).policy.label
+        return (await kept.put(read_policy(policy, fields), operator())).policy.label
 
     typer.echo(_with_policies(settings_from(context), put), err=True)
 
@@ -144,7 +145,7 @@ def remove_policy(
     context: typer.Context, policy: PolicyName, data_dir: DataDir = None, database: Database = None
 ) -> None:
     """Have no policy of this name any more; its versions can still be shown."""
-    _with_policies(settings_from(context), lambda kept: kept.remove(policy))
+    _with_policies(settings_from(context), lambda kept: kept.remove(policy, operator()))
     typer.echo(f"removed {policy}", err=True)
 
 

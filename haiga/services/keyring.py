@@ -184,7 +184,7 @@ class Keyring:
 
 def _told(key: ApiKey) -> dict[str, Any]:
     """What the audit log says of a key."""
-    told = {name: getattr(key, name) for name in ("name", "workspace", "role", "expires_at", "paused")}
+    told = {name: getattr(key, name) for name in ("name", "workspace", "role", "expires_at", "paused", "policy")}
     scope = {name: list(values) for name, values in asdict(key.scope).items() if values}
     return told | {"scope": scope, "limits": _limits(key.limits)}
 

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from haiga.services.moderation import Policies as Kept
-from haiga.web.credentials import authenticate_admin
+from haiga.web.credentials import actor_of, authenticate_admin
 from haiga.web.services import Services
 from haiga.wire import moderation_policies as wire
 
@@ -17,8 +17,9 @@ class Policies:
 
     async def create(self, request: Request) -> Response:
         """Make a policy, or the next version of one; requests from now on are held to it."""
-        await authenticate_admin(self._services.access, request)
-        return _json(wire.write_policy(await self._kept.put(wire.read_body(await request.body()))))
+        caller = await authenticate_admin(self._services.access, request)
+        policy = wire.read_body(await request.body())
+        return _json(wire.write_policy(await self._kept.put(policy, actor_of(caller, request))))
 
     async def list(self, request: Request) -> Response:
         """Every policy as it is now: those made here, those of the server's file, those built in."""
@@ -37,8 +38,8 @@ class Policies:
 
     async def delete(self, request: Request, name: str) -> Response:
         """Have no policy of this name any more. Keys that are held to it are refused until they are held to another."""
-        await authenticate_admin(self._services.access, request)
-        await self._kept.remove(name)
+        caller = await authenticate_admin(self._services.access, request)
+        await self._kept.remove(name, actor_of(caller, request))
         return _json(wire.write_deleted(name))
 
 

@@ -94,8 +94,9 @@ class ModelStore(Protocol):
 class PolicyStore(Protocol):
     """Where moderation policies are kept, every version of them."""
 
-    async def add(self, policy: Policy, at: int) -> KeptPolicy:
-        """Keep a policy as the next version of its name, numbered from 1, made at unix second `at`."""
+    async def add(self, policy: Policy, at: int, deed: Deed | None = None) -> KeptPolicy:
+        """Keep a policy as the next version of its name, numbered from 1, made at unix second `at`. The audit log has
+        the deed with the version."""
 
     async def current(self) -> list[KeptPolicy]:
         """The last version of each name that is not removed, by name."""
@@ -103,7 +104,7 @@ class PolicyStore(Protocol):
     async def versions(self, name: str) -> list[KeptPolicy]:
         """Every version of a name, newest first, also of one that is removed."""
 
-    async def remove(self, name: str) -> bool:
+    async def remove(self, name: str, deed: Deed | None = None) -> bool:
         """Have no policy of that name any more; its versions can still be read. False when there is none."""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from haiga.core.access import Caller
+from haiga.core.audit import Actor, Deed
 from haiga.core.errors import Denied, Invalid, NotFound
 from haiga.core.policies import BUILT_IN, KeptPolicy, Policy
 from haiga.core.ports import PolicyStore
@@ -85,21 +86,24 @@ class Policies:
             return [KeptPolicy(self._fixed[name], fixed=True)]
         return await self._store.versions(name) if self._store else []
 
-    async def put(self, policy: Policy) -> KeptPolicy:
+    async def put(self, policy: Policy, actor: Actor) -> KeptPolicy:
         """Keep a policy as the next version of its name. Raises Invalid for one that cannot work, and for a name that
         is fixed."""
         if policy.name in self._fixed or self._store is None:
             raise Invalid("a policy of this name is built in, or of the server's file", field="name")
         check_terms(policy)
-        kept = await self._store.add(replace(policy, version=""), int(self._clock()))
+        now = int(self._clock())
+        deed = Deed("moderation_policy.created", policy.name, actor, now)
+        kept = await self._store.add(replace(policy, version=""), now, deed)
         self._read_at = float("-inf")
         return kept
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, name: str, actor: Actor) -> None:
         """Raises NotFound, and Invalid for one that is fixed."""
         if name in self._fixed:
             raise Invalid("this policy is built in, or of the server's file", field="name")
-        if self._store is None or not await self._store.remove(name):
+        deed = Deed("moderation_policy.deleted", name, actor, int(self._clock()))
+        if self._store is None or not await self._store.remove(name, deed):
             raise NotFound(f"there is no moderation policy {name[:64]}")
         self._read_at = float("-inf")
 
