@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from haiga.cli.metering import Metering, metering
 from haiga.cli.moderating import moderating
 from haiga.cli.tools import read_tools
+from haiga.cli.tracing import Traces, traces
 from haiga.config import Settings
 from haiga.core.access import Caller
 from haiga.core.generation import TextRequest
@@ -47,6 +48,7 @@ class Answering:
     cache: ResultCache
     decoder: Decoder
     policies: Policies
+    traces: Traces | None
 
 
 def answering(settings: Settings, access: Access, models: Models, database: AsyncEngine) -> Answering:
@@ -80,11 +82,13 @@ def answering(settings: Settings, access: Access, models: Models, database: Asyn
     )
     moderated = moderating(settings, database, models, metered, Inference(models, key, [metered.recorder]))
     stages: list[Stage] = [*metered.stages, sources, intake, moderated.stage, cache, tools]
-    inference = Inference(models, key, stages, metered.stages, prompted, moderated.judging)
+    sent = traces(settings)
+    traced = () if sent is None else (sent.stage(),)
+    inference = Inference(models, key, [*stages, *traced], [*metered.stages, *traced], prompted, moderated.judging)
     forms: dict[str, Form] = {ENDPOINT: MessageLines(), **openai_lines(random_id)}
     lines, hours = DatabaseBatches(database, int(settings.keep_batches)), Hours(settings.batch_window)
     worker = Worker(inference, lines, forms, random_id, holder=access.holder, hours=hours)
-    return Answering(key, fetch, metered, inference, files, worker, cache, decoder, moderated.policies)
+    return Answering(key, fetch, metered, inference, files, worker, cache, decoder, moderated.policies, sent)
 
 
 def intake_limits(settings: Settings) -> IntakeLimits:

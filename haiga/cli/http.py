@@ -91,6 +91,7 @@ def build_server(
             access, partial(erase, database), files.sweep, partial(tier.erase, settings.cold), metered.ledger.flush
         ),
         refused=refusals.add,
+        tracer=parts.traces.tracer if parts.traces else None,
         policies=parts.policies,
     )
     app = create_app(services)
@@ -101,6 +102,7 @@ def build_server(
     background += [parts.worker] if settings.worker else []
     last: list[Background] = [metered.ledger, refusals, parts.decoder]
     last += [metered.meters] if metered.meters else []
+    last += [parts.traces] if parts.traces else []
     server = Server(config, models, kept, background, last, settings.drain, terminal)
     if read is not None:
         changes = {

@@ -54,6 +54,8 @@ from haiga.cli.options import (
     ResultCacheSize,
     Tags,
     ToolsPath,
+    Trace,
+    TraceContent,
     Weights,
     read_again,
     settings_from,
@@ -114,6 +116,8 @@ def serve(
     moderation_timeout: ModerationTimeout = None,
     log_format: LogFormat = None,
     log_level: LogLevel = None,
+    trace: Trace = None,
+    trace_content: TraceContent = False,
 ) -> None:
     """Serve the models over HTTP until stopped."""
     settings = settings_from(context_)

@@ -41,6 +41,8 @@ from haiga.cli.options import (
     ResultCacheSize,
     Tags,
     ToolsPath,
+    Trace,
+    TraceContent,
     Weights,
     read_again,
     settings_from,
@@ -88,6 +90,8 @@ def worker(
     moderation_timeout: ModerationTimeout = None,
     log_format: LogFormat = None,
     log_level: LogLevel = None,
+    trace: Trace = None,
+    trace_content: TraceContent = False,
 ) -> None:
     """Run the lines of batches until stopped, beside servers and other workers."""
     settings = settings_from(context_)

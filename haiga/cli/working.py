@@ -51,6 +51,8 @@ async def run_worker(settings: Settings, read: Read) -> None:
             await ended.wait()
             await parts.worker.close()
             await parts.metered.ledger.close()
+            if parts.traces:
+                await parts.traces.close()
             await parts.decoder.close()
 
 

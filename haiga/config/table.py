@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from haiga.config.intake import INTAKE
+from haiga.config.keeping import KEEPING
 from haiga.config.moderation import MODERATION
 from haiga.config.parsing import (
     one_of,
@@ -26,6 +27,7 @@ from haiga.config.parsing import (
     parse_windows,
 )
 from haiga.config.setting import Setting
+from haiga.config.watching import WATCHING
 from haiga.core.hours import Window
 
 
@@ -78,6 +80,8 @@ class Settings:
     keep_files: float | None
     log_format: str
     log_level: str
+    trace: str | None
+    trace_content: bool
     worker: bool
     dedupe: str
     moderation: str | None
@@ -328,62 +332,8 @@ TABLE: Mapping[str, Setting] = {
         "File of prices (TOML): what each model costs, in US dollars per million tokens.",
         metavar="FILE",
     ),
-    "keep_usage": Setting(
-        "--keep-usage",
-        parse_seconds,
-        None,
-        "HAIGA_KEEP_USAGE",
-        "How long it is kept what each request used; by default for ever.",
-        metavar="TIME",
-    ),
-    "keep_audit": Setting(
-        "--keep-audit",
-        parse_seconds,
-        None,
-        "HAIGA_KEEP_AUDIT",
-        "How long the audit log is kept; by default for ever.",
-        metavar="TIME",
-    ),
-    "keep_responses": Setting(
-        "--keep-responses",
-        parse_seconds,
-        "30d",
-        "HAIGA_KEEP_RESPONSES",
-        "How long responses and chat completions are kept; conversations, from their last change.",
-        metavar="TIME",
-    ),
-    "keep_batches": Setting(
-        "--keep-batches",
-        parse_seconds,
-        "29d",
-        "HAIGA_KEEP_BATCHES",
-        "How long the requests and results of a batch are kept from when it was made.",
-        metavar="TIME",
-    ),
-    "keep_files": Setting(
-        "--keep-files",
-        parse_seconds,
-        None,
-        "HAIGA_KEEP_FILES",
-        "How long a file is kept at most; by default until it is deleted or its own time is over.",
-        metavar="TIME",
-    ),
-    "log_format": Setting(
-        "--log-format",
-        one_of("text", "json"),
-        "text",
-        "HAIGA_LOG_FORMAT",
-        "How the log on standard error is written: for people, or one JSON object a line.",
-        metavar="text|json",
-    ),
-    "log_level": Setting(
-        "--log-level",
-        one_of("debug", "info", "warning", "error"),
-        "info",
-        "HAIGA_LOG_LEVEL",
-        "What the log tells at least; `info` has a line for each request.",
-        metavar="debug|info|warning|error",
-    ),
+    **KEEPING,
+    **WATCHING,
     "worker": Setting(
         "--no-worker",
         parse_switch,

@@ -1,6 +1,5 @@
 """The ASGI application: a factory over services given to it."""
 
-from collections.abc import Callable
 from functools import cache, partial
 from importlib.metadata import version
 
@@ -13,10 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from haiga.core.errors import Invalid, NotFound
-from haiga.services.requests import Asked
 from haiga.web.credentials import CACHE, MODERATION
 from haiga.web.families import error_response
-from haiga.web.limits import Stands
 from haiga.web.middleware import BodyLimit, ErrorAnswers, LocalOnly, OneHost, RequestIds
 from haiga.web.openapi import describe
 from haiga.web.routes import BATCHES, FILES, PARTS, router
@@ -35,7 +32,7 @@ def create_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_middleware(services.settings, services.stands, services.refused),
+        middleware=_middleware(services),
         exception_handlers={HTTPException: _no_route, RequestValidationError: _bad_parameter},
     )
     app.include_router(router(services))
@@ -43,8 +40,9 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
-def _middleware(settings: WebSettings, stands: Stands, refused: Callable[[Asked], None]) -> list[Middleware]:
+def _middleware(services: Services) -> list[Middleware]:
     """Outermost first."""
+    settings = services.settings
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
@@ -55,13 +53,22 @@ def _middleware(settings: WebSettings, stands: Stands, refused: Callable[[Asked]
     local = Middleware(LocalOnly, hosts=settings.allowed_hosts, origins=settings.cors_origins)
     larger = {BATCHES: settings.batch_limit, FILES: settings.file_limit, PARTS: settings.part_limit}
     return [
-        Middleware(RequestIds, new_id=settings.new_id, stands=stands, refused=refused),
+        Middleware(RequestIds, new_id=settings.new_id, stands=services.stands, refused=services.refused),
+        *_traced(services),
         *([cors] if settings.cors_origins else []),
         Middleware(ErrorAnswers),
         Middleware(OneHost),
         *([local] if settings.open else []),
         Middleware(BodyLimit, limit=settings.body_limit, larger=larger),
     ]
+
+
+def _traced(services: Services) -> list[Middleware]:
+    if services.tracer is None:
+        return []
+    from haiga.web.tracing import TracedRequests
+
+    return [Middleware(TracedRequests, tracer=services.tracer)]
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from haiga.core.access import Caller
 from haiga.core.jobs import Dedupe
@@ -22,6 +22,9 @@ from haiga.services.requests import Asked
 from haiga.services.responses import Responses
 from haiga.services.usage import Ledger
 from haiga.services.webhooks import Webhooks
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 
 class Access(Protocol):
@@ -63,7 +66,8 @@ class Services:
     """`prices` are by the model's name; one that is not there costs nothing. Without `responses` the Responses and
     Conversations APIs are not there, without `chats` no chat completion is kept, without `batches`, `files` and
     `webhooks` and `policies` there are none. `stands` tells where a caller stands with its limits; `ledger`, `keyring`,
-    `audit` and `erasure` are what administrators see; `refused` is told of requests that were answered 401 or 403."""
+    `audit` and `erasure` are what administrators see; `refused` is told of requests that were answered 401 or 403,
+    `tracer` makes their spans."""
 
     access: Access
     inference: Inference
@@ -81,4 +85,5 @@ class Services:
     audit: Audit | None = None
     erasure: Erasure | None = None
     refused: Callable[[Asked], None] = lambda asked: None
+    tracer: "Tracer | None" = None
     policies: Policies | None = None

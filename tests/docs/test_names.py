@@ -266,7 +266,8 @@ def test_the_layers_drawn_are_the_layers_held() -> None:
 
 
 def test_every_dependency_is_explained() -> None:
-    served = [*project()["project"]["dependencies"], *project()["project"]["optional-dependencies"]["postgres"]]
+    extras = project()["project"]["optional-dependencies"]
+    served = [*project()["project"]["dependencies"], *extras["postgres"], *extras["otel"]]
     listed = {re.split(r"[\[=]", package)[0] for package in served}
     rows = table(sections("docs/decisions.md")["Dependencies"], "package")
     assert listed == {name for row in rows for name in row[0].split(", ")}
