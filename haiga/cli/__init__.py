@@ -17,6 +17,7 @@ from haiga.cli.models import models
 from haiga.cli.moderation import moderation
 from haiga.cli.run import run
 from haiga.cli.serve import serve
+from haiga.cli.upstream import upstream
 from haiga.cli.usage import usage
 from haiga.cli.worker import worker
 from haiga.cli.workspaces import workspaces
@@ -50,6 +51,7 @@ app.command()(run)
 app.add_typer(batch, name="batch")
 app.add_typer(models, name="models")
 app.add_typer(moderation, name="moderation")
+app.add_typer(upstream, name="upstream")
 app.command()(usage)
 app.add_typer(config, name="config")
 app.add_typer(keys, name="keys")

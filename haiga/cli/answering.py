@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.cli.metering import Metering, metering
 from haiga.cli.moderating import moderating
+from haiga.cli.routes import check_routes, read_routes
 from haiga.cli.tools import read_tools
 from haiga.cli.tracing import Traces, traces
 from haiga.config import Settings
@@ -81,10 +82,13 @@ def answering(settings: Settings, access: Access, models: Models, database: Asyn
         release=version("haiga") + ("" if settings.tools is None else settings.tools.read_text()),
     )
     moderated = moderating(settings, database, models, metered, Inference(models, key, [metered.recorder]))
+    routes = read_routes(settings.routes)
+    check_routes(settings.routes, routes, models.card)
     stages: list[Stage] = [*metered.stages, sources, intake, moderated.stage, cache, tools]
     sent = traces(settings)
     traced = () if sent is None else (sent.stage(),)
-    inference = Inference(models, key, [*stages, *traced], [*metered.stages, *traced], prompted, moderated.judging)
+    stages += traced
+    inference = Inference(models, key, stages, [*metered.stages, *traced], prompted, moderated.judging, routes)
     forms: dict[str, Form] = {ENDPOINT: MessageLines(), **openai_lines(random_id)}
     lines, hours = DatabaseBatches(database, int(settings.keep_batches)), Hours(settings.batch_window)
     worker = Worker(inference, lines, forms, random_id, holder=access.holder, hours=hours)

@@ -17,7 +17,7 @@ config = typer.Typer(no_args_is_help=True, help="The settings and the file of th
 
 @config.command()
 def check(path: Annotated[Path, typer.Argument(metavar="FILE", help="A TOML file of settings.")]) -> None:
-    """Check a configuration file, and the files of prices and tools that it names. Starts nothing."""
+    """Check a configuration file, and the files of prices, routes and tools that it names. Starts nothing."""
     said = Said(file=read_file(path), path=path)
     problems = [problem for name in said.file if (problem := _problem(said, name))]
     for problem in problems:
@@ -51,9 +51,11 @@ def _problem(said: Said, name: str) -> HaigaError | None:
 
 def _check_files(settings: Settings) -> None:
     """Raises Invalid for what `haiga serve` would not start with."""
+    from haiga.cli.routes import read_routes
     from haiga.cli.tools import read_tools
     from haiga.services.prices import read_prices
 
     read_tools(settings.tools, settings.offline)
+    read_routes(settings.routes)
     if settings.prices:
         read_prices(settings.prices)

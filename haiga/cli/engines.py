@@ -9,12 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from haiga.cli.upstream import key_of
 from haiga.config import Settings
 from haiga.core.errors import HaigaError, Invalid, NotFound, Unsupported
 from haiga.core.library import AddedModel
+from haiga.core.upstreams import Upstream
 from haiga.engines.native.embedder import NativeEmbedder
 from haiga.engines.native.engine import NativeEngine
 from haiga.engines.native.opening import Found, NativeOptions, open_engine, open_model, pack
+from haiga.engines.upstream import Upstreams
 from haiga.services.library import Progress, local_model
 from haiga.services.models import Models
 from haiga.starter import text_path
@@ -30,18 +33,23 @@ STARTER_CREATED = 1795305600  # 2026-11-22, the day this starter was trained
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What runs the models, by name in the order they were named, the aliases, and the models made of both."""
+    """What runs the models, by name in the order they were named, those that run elsewhere, the aliases, and the models
+    made of all."""
 
     engines: dict[str, NativeEngine | NativeEmbedder]
+    away: Upstreams
     aliases: tuple[tuple[str, str], ...]
     models: Models
 
 
 @asynccontextmanager
-async def offer(settings: Settings, library: Sequence[AddedModel], warn: Callable[[str], None]) -> AsyncIterator[Offer]:
-    """Starter, then --model, then the library; all unloaded when the block ends.
+async def offer(
+    settings: Settings, library: Sequence[AddedModel], upstreams: Sequence[Upstream], warn: Callable[[str], None]
+) -> AsyncIterator[Offer]:
+    """Starter, then --model, then the library; all unloaded when the block ends. Upstreams come last.
 
-    A model of the library that cannot be opened is left out with a warning; anything the settings name must stand.
+    A model of the library that cannot be opened, or an upstream without its key, is left out with a warning; anything
+    the settings name must stand.
     Raises Invalid.
     """
     engines: dict[str, NativeEngine | NativeEmbedder] = {}
@@ -53,22 +61,38 @@ async def offer(settings: Settings, library: Sequence[AddedModel], warn: Callabl
         engines[name] = open_directory(name, Path(path), settings.weights, settings)
     for added in library:
         _open_added(engines, added, settings, warn)
-    if not engines:
+    away = _elsewhere(settings, upstreams, warn)
+    if not engines and not away.names:
         raise Invalid("there is no model: add one with `haiga models add`, or drop --no-starter")
-    _check_aliases(settings, engines)
-    models = _models(engines, settings)
+    _check_aliases(settings, engines, away)
+    models = _models(engines, settings, away)
     try:
-        yield Offer(engines, settings.aliases, models)
+        yield Offer(engines, away, settings.aliases, models)
     finally:
         await models.close()
 
 
-def _models(engines: dict[str, NativeEngine | NativeEmbedder], settings: Settings) -> Models:
+def _elsewhere(settings: Settings, upstreams: Sequence[Upstream], warn: Callable[[str], None]) -> Upstreams:
+    """Those whose key is there."""
+    keys: dict[str, str] = {}
+    there: list[Upstream] = []
+    for each in upstreams:
+        try:
+            if key := key_of(each):
+                keys[each.name] = key
+        except Invalid as problem:
+            warn(f"{problem}; it is left out")
+            continue
+        there.append(each)
+    return Upstreams(there, keys, offline=settings.offline, tags=partial(tags_of, settings))
+
+
+def _models(engines: dict[str, NativeEngine | NativeEmbedder], settings: Settings, away: Upstreams) -> Models:
     """The models, with what makes the embeddings of those that write text."""
     writers = {name: engine for name, engine in engines.items() if isinstance(engine, NativeEngine)}
     embedders = {name: engine for name, engine in engines.items() if isinstance(engine, NativeEmbedder)}
     embedders |= {name: engine.embedder for name, engine in writers.items() if engine.embedder is not None}
-    return Models(writers, settings.aliases, settings.memory_budget, embedders)
+    return Models(writers, settings.aliases, settings.memory_budget, embedders, away)
 
 
 def open_named(name: str, library: Sequence[AddedModel], settings: Settings) -> NativeEngine:
@@ -157,9 +181,9 @@ def _open_added(
         warn(f"the model {added.name} of the library is left out: {error}")
 
 
-def _check_aliases(settings: Settings, engines: dict[str, NativeEngine | NativeEmbedder]) -> None:
+def _check_aliases(settings: Settings, engines: dict[str, NativeEngine | NativeEmbedder], away: Upstreams) -> None:
     for pattern, name in settings.aliases:
-        if name not in engines:
+        if name not in engines and away.engine(name) is None:
             raise Invalid(f"{pattern}={name}: there is no model {name}", field="--alias")
 
 

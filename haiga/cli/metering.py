@@ -41,7 +41,7 @@ class Metering:
 def metering(settings: Settings, database: AsyncEngine, models: Models, inference: Callable[[], Inference]) -> Metering:
     """`inference` gives what the stages stand in, once it is there. Raises Invalid for a file of prices that is
     wrong."""
-    prices = read_prices(settings.prices) if settings.prices else Prices({})
+    prices = read_prices(settings.prices, models.told_price) if settings.prices else Prices({}, models.told_price)
     ledger = Ledger(DatabaseUsage(database), settings.keep_usage)
 
     def named(caller: Caller, name: str) -> tuple[str, Price]:

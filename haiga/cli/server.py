@@ -31,6 +31,7 @@ from haiga.stores.connect import connect
 from haiga.stores.keys import DatabaseKeys
 from haiga.stores.models import DatabaseModels
 from haiga.stores.secret import share_secret
+from haiga.stores.upstreams import DatabaseUpstreams
 
 if TYPE_CHECKING:
     from haiga.cli.http import Server
@@ -49,7 +50,8 @@ async def run_server(settings: Settings, read: Read) -> None:
         await share_secret(database, settings.signing_key)
         library = await DatabaseModels(database).all()
         with listening(settings.host, settings.port) as listener:
-            async with offer(settings, library, _warn) as offered:
+            upstreams = await DatabaseUpstreams(database).all()
+            async with offer(settings, library, upstreams, _warn) as offered:
                 door = await access.is_open()
                 url = address(settings.host, listener.getsockname()[1])
                 build = partial(_build, settings, access, offered.models, database, door, read, terminal)
@@ -86,7 +88,7 @@ def _build(
 
 
 async def _load_first(offered: Offer, announced: str) -> None:
-    async with offered.models.loaded(next(iter(offered.engines))):
+    async with offered.models.loaded(next(iter(offered.engines), None)):
         _settle()
         typer.echo(announced)
 
@@ -135,14 +137,18 @@ def address(host: str, port: int) -> str:
 
 def announcement(url: str, offered: Offer, door: bool) -> str:
     """What is printed once the first model can answer."""
-    width = max(map(len, offered.engines))
+    width = max(map(len, offered.engines), default=0)
     lines = [f"haiga {version('haiga')} at {url}"]
     for name, engine in offered.engines.items():
         lines.append(f"  {name:{width}}  {_described(engine)}")
     lines += [f"  {pattern} -> {name}" for pattern, name in offered.aliases]
+    if offered.away.names:
+        lines.append(f"  and the models of {', '.join(offered.away.names)}")
     if door:
         lines.append("no API key is configured: any credential is accepted, from this machine only")
-    return "\n".join((*lines, "try:", f"  {curl(url, offered.models.cards()[0], door)}"))
+    cards = offered.models.cards()
+    tried = ["try:", f"  {curl(url, cards[0], door)}"] if cards else []
+    return "\n".join((*lines, *tried))
 
 
 def _described(engine: NativeEngine | NativeEmbedder) -> str:

@@ -19,6 +19,7 @@ from haiga.stores.connect import connect
 from haiga.stores.keys import DatabaseKeys
 from haiga.stores.models import DatabaseModels
 from haiga.stores.secret import share_secret
+from haiga.stores.upstreams import DatabaseUpstreams
 
 
 async def run_worker(settings: Settings, read: Read) -> None:
@@ -33,7 +34,8 @@ async def run_worker(settings: Settings, read: Read) -> None:
     async with connect(settings.records) as database:
         await share_secret(database, settings.signing_key)
         library = await DatabaseModels(database).all()
-        async with offer(settings, library, _warn) as offered:
+        upstreams = await DatabaseUpstreams(database).all()
+        async with offer(settings, library, upstreams, _warn) as offered:
             parts = answering(settings, Access(DatabaseKeys(database)), offered.models, database)
             parts.metered.ledger.start()
             parts.worker.start()

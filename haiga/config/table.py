@@ -58,6 +58,7 @@ class Settings:
     allow_host: tuple[str, ...]
     allow_fetch: tuple[str, ...]
     tools: Path | None
+    routes: Path | None
     batch_window: tuple[Window, ...]
     result_cache: bool
     result_cache_size: int
@@ -263,6 +264,14 @@ TABLE: Mapping[str, Setting] = {
         None,
         "HAIGA_TOOLS",
         "A TOML or JSON file of tools that the server itself runs for models.",
+        metavar="FILE",
+    ),
+    "routes": Setting(
+        "--routes",
+        parse_directory,
+        None,
+        "HAIGA_ROUTES",
+        "A TOML file of routes: names behind which several models stand, here or at upstreams.",
         metavar="FILE",
     ),
     "batch_window": Setting(

@@ -94,8 +94,15 @@ class Limited(HaigaError):
     """Over a limit of the caller's own; after `retry_after` seconds the same request passes. `of` is what there was
     too much of."""
 
-    def __init__(self, message: str, *, retry_after: float, of: Literal["requests", "tokens"] = "requests") -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float,
+        of: Literal["requests", "tokens"] = "requests",
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
         self.retry_after = retry_after
         self.of = of
 

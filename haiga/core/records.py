@@ -98,7 +98,8 @@ class Record:
 
     `created_at` is unix seconds, `latency` and `duration` are seconds to the first piece of the answer and to its end.
     `outcome` is "succeeded" or the name of what went wrong, `discount` what caching saved, in billionths of a dollar.
-    `requests` is 0 for another answer to a prompt that was counted with the first.
+    `requests` is 0 for another answer to a prompt that was counted with the first. `provider` is the upstream that
+    answered, None for this server, and `provider_id` the id that it gave the request.
     """
 
     created_at: int
@@ -124,6 +125,8 @@ class Record:
     session: str | None = None
     referer: str | None = None
     agent: str | None = None
+    provider: str | None = None
+    provider_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,8 @@ class Generation:
     session: str | None = None
     referer: str | None = None
     agent: str | None = None
+    provider: str | None = None
+    provider_id: str | None = None
 
 
 def generation(records: Sequence[Record]) -> Generation | None:
@@ -201,4 +206,6 @@ def generation(records: Sequence[Record]) -> Generation | None:
         session=last.session,
         referer=last.referer,
         agent=last.agent,
+        provider=last.provider,
+        provider_id=last.provider_id,
     )

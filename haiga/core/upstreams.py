@@ -4,12 +4,19 @@ Rule: no secret is in it: `key_env` names the environment variable that holds th
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from haiga.core.ports import Capabilities
+from haiga.core.records import Price
 
 Kind: TypeAlias = Literal["anthropic", "openai", "openrouter"]
+URLS: Mapping[Kind, str] = {
+    "anthropic": "https://api.anthropic.com",
+    "openai": "https://api.openai.com/v1",
+    "openrouter": "https://openrouter.ai/api/v1",
+}
 EVERYTHING = Capabilities(images=True, documents=True, tools=True, thinking=True, structured_output=True)
 
 
@@ -24,6 +31,7 @@ class KnownModel:
     context: int = 0
     max_output: int = 0
     capabilities: Capabilities = EVERYTHING
+    price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)

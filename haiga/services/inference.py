@@ -24,9 +24,11 @@ from haiga.core.messages import (
 )
 from haiga.core.moderation import Moderation, ModerationRequest
 from haiga.core.ports import Ask, AskVectors, Capabilities, EmbeddingStage, ModelCard, Stage
+from haiga.core.routes import Route
 from haiga.services.compaction import answer, resumed
 from haiga.services.models import Models
 from haiga.services.packing import edited
+from haiga.services.routing import Router
 from haiga.services.thoughts import Signer, Thoughts
 
 if TYPE_CHECKING:
@@ -46,7 +48,8 @@ class Inference:
     signed with `secret`. Without one, signatures hold as long as this object lives. A request passes the `stages` in
     their order before it reaches a model, and its events pass them back; texts to be embedded pass `embedding`.
     `prompted` adds to a request that is only counted what a stage would add to its prompt. `judging` is asked for
-    judgements; None where nobody judges."""
+    judgements; None where nobody judges. `routes` are names behind which several models stand; they are resolved before
+    any stage."""
 
     def __init__(
         self,
@@ -56,13 +59,15 @@ class Inference:
         embedding: Sequence[EmbeddingStage] = (),
         prompted: Callable[[Caller, TextRequest], Awaitable[TextRequest]] | None = None,
         judging: "Judging | None" = None,
+        routes: Sequence[Route] = (),
     ) -> None:
         self._models = models
         self._judging = judging
         self._thoughts = Thoughts(Signer(secret or secrets.token_bytes(32)))
         self._prompted = prompted
+        self._router = Router(routes, self._card)
         self._ask: Ask = self._answer
-        for stage in reversed(stages):
+        for stage in (*reversed(stages), self._router):
             self._ask = partial(_through, stage, self._ask)
         self._ask_vectors: AskVectors = self._embed
         for each in reversed(embedding):
@@ -74,19 +79,26 @@ class Inference:
         return self._models.ready
 
     def models(self, caller: Caller) -> list[ModelCard]:
-        """The models that the caller may ask."""
-        return [card for card in self._models.cards() if _refusal(caller, card) is None]
+        """The models that the caller may ask, routes first."""
+        routes = self._router.cards(caller)
+        named = {card.name for card in routes}
+        own = (card for card in self._models.cards() if card.name not in named)
+        return [*routes, *(card for card in own if _refusal(caller, card) is None)]
 
     def model(self, caller: Caller, name: str) -> ModelCard:
         """The card of the model that answers to `name`. Raises NotFound, and Denied when the caller may not ask it."""
         if self._judging is not None and (card := self._judging.card(name)):
             return card  # any key may have texts judged
+        return self._router.card(caller, name) or self._card(caller, name)
+
+    def _card(self, caller: Caller, name: str) -> ModelCard:
         return _allowed(caller, self._models.card(name))
 
     def passes(self, form: Form, name: str) -> bool:
-        """Whether a request in this form to the model that answers to `name` may be handed on as it is written."""
+        """Whether a request in this form to a model that answers to `name` may be handed on as it is written."""
+        route = self._router.route(name)
         try:
-            return form in self._models.card(name).forms
+            return any(form in self._models.card(each).forms for each in (route.models if route else [name]))
         except HaigaError:
             return False
 
@@ -97,7 +109,9 @@ class Inference:
         return self.passes("chat", name)
 
     async def count(self, caller: Caller, request: TextRequest) -> int:
-        """The prompt's tokens, exactly as `generate` would be billed; no weights are loaded for it."""
+        """The prompt's tokens, exactly as `generate` would be billed; no weights are loaded for it. A route counts as
+        the model that it would ask first."""
+        request = replace(request, model=self._router.first(caller, request))
         engine = self._models.engine(request.model)
         if self._prompted is not None:
             request = await self._prompted(caller, request)
@@ -141,7 +155,7 @@ class Inference:
         return await self._judging.judge(caller, replace(request, model=self.model(caller, request.model).name))
 
     async def _embed(self, caller: Caller, request: EmbeddingRequest) -> Embeddings:
-        card = self.model(caller, request.model)
+        card = self._card(caller, request.model)
         embeds = card.capabilities.embeddings
         if embeds and request.dimensions is not None and request.dimensions > card.dimensions:
             raise Invalid(

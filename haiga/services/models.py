@@ -13,6 +13,7 @@ from typing import Literal
 from haiga.core.errors import Busy, Failed, Invalid, NotFound, Unsupported
 from haiga.core.load import Load
 from haiga.core.ports import Elsewhere, Embedder, Engine, ModelCard
+from haiga.core.records import Price
 
 PATIENCE = 30.0  # seconds that a request waits for memory before it is told to come back
 
@@ -106,6 +107,13 @@ class Models:
         """How busy each model is that is loaded and writes text."""
         return {name: self._engines[name].load for name, seat in self._writing.items() if seat.state == "ready"}
 
+    def told_price(self, name: str) -> Price | None:
+        """What whoever runs a model elsewhere says that it costs."""
+        try:
+            return self.card(name).price
+        except NotFound:
+            return None
+
     def take_tools(self, name: str) -> bool:
         """Whether the model that answers to `name` can be given tools. Raises NotFound."""
         return self.card(name).capabilities.tools
@@ -145,8 +153,13 @@ class Models:
             yield self._embedders[resolved]
 
     @asynccontextmanager
-    async def loaded(self, name: str) -> AsyncIterator[None]:
-        """Have a model loaded, whatever it does, until the block ends. Raises as `use`."""
+    async def loaded(self, name: str | None) -> AsyncIterator[None]:
+        """Have a model loaded, whatever it does, until the block ends; None where all of them run elsewhere. Raises as
+        `use`."""
+        if name is None:
+            self.ready = True
+            yield
+            return
         resolved = self.resolve(name)
         async with self._held(self._writing.get(resolved) or self._embedding[resolved]):
             yield

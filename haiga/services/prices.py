@@ -10,7 +10,7 @@ cache_write_1h = 1.60
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -31,10 +31,11 @@ KINDS = {
 
 
 class Prices(Mapping[str, Price]):
-    """Prices by a model's name."""
+    """Prices by a model's name. `told` is what others say that a model of theirs costs."""
 
-    def __init__(self, patterns: Mapping[str, Price]) -> None:
+    def __init__(self, patterns: Mapping[str, Price], told: Callable[[str], Price | None] = lambda name: None) -> None:
         self._patterns = dict(patterns)
+        self._told = told
 
     def become(self, others: "Prices") -> bool:
         """Hold other prices from now on; False when they are the same."""
@@ -43,12 +44,14 @@ class Prices(Mapping[str, Price]):
         return changed
 
     def __getitem__(self, name: str) -> Price:
-        """The price under this very name, else under the first pattern that fits."""
+        """The price under this very name, else under the first pattern that fits, else what is told."""
         if name in self._patterns:
             return self._patterns[name]
         for pattern, price in self._patterns.items():
             if fnmatchcase(name, pattern):
                 return price
+        if (said := self._told(name)) is not None:
+            return said
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -58,11 +61,11 @@ class Prices(Mapping[str, Price]):
         return len(self._patterns)
 
 
-def read_prices(path: Path) -> Prices:
-    """Raises Invalid naming the file and what in it is wrong."""
+def read_prices(path: Path, told: Callable[[str], Price | None] = lambda name: None) -> Prices:
+    """The prices of a file, and `told` for what it does not name. Raises Invalid naming the file and what is wrong."""
     try:
         said = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-        return Prices(dict(_prices(said)))
+        return Prices(dict(_prices(said)), told)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
         raise Invalid(f"{path}: {problem}") from None
     except ValueError as problem:

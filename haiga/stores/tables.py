@@ -126,8 +126,19 @@ USAGE = Table(
     Column("session", Text),
     Column("referer", Text),
     Column("agent", Text),
+    Column("provider", Text),
+    Column("provider_id", Text),
     Index("ix_usage_key", "key", "created_at"),
     Index("ix_usage_workspace", "workspace", "created_at"),
+)
+
+# Other servers whose models are offered here; the body is the whole value as JSON.
+UPSTREAMS = Table(
+    "upstreams",
+    METADATA,
+    Column("name", String(255), primary_key=True),
+    Column("added_at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
 )
 
 RESPONSES = Table(

@@ -36,6 +36,7 @@ from haiga.core.ports.stores import (
     PolicyStore,
     ResponseStore,
     ResultStore,
+    UpstreamStore,
     UsageStore,
     WebhookStore,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "Runner",
     "Stage",
     "TextClassifier",
+    "UpstreamStore",
     "UsageStore",
     "WebhookStore",
 ]

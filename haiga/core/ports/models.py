@@ -14,6 +14,7 @@ from haiga.core.load import Load
 from haiga.core.messages import ImageSource
 from haiga.core.moderation import Moderation, ModerationRequest, Scores, Span
 from haiga.core.pictures import Seen
+from haiga.core.records import Price
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,7 +113,7 @@ class ModelCard:
     is how many numbers its embeddings have. `precision` names how weights and cache are kept: the same request may be
     answered otherwise under another one. `tags` are the operator's, such as where it runs: keys can be held to them.
     `provider` is who runs it elsewhere, by the name it has here; empty for this server. `forms` are those in which a
-    request is handed on, and its answer back, as it was written."""
+    request is handed on, and its answer back, as it was written; `price` is what they say that it costs."""
 
     name: str
     display_name: str
@@ -125,6 +126,7 @@ class ModelCard:
     tags: tuple[str, ...] = ()
     provider: str = ""
     forms: tuple[Form, ...] = ()
+    price: Price | None = None
 
 
 class Engine(Protocol):

@@ -20,7 +20,7 @@ from haiga.core.responses import History, Item, KeptConversation, KeptResponse
 from haiga.core.webhooks import Delivery, WebhookEndpoint, WebhookEvent
 
 if TYPE_CHECKING:
-    pass
+    from haiga.core.upstreams import Upstream
 
 
 class Meters(Protocol):
@@ -106,6 +106,19 @@ class PolicyStore(Protocol):
 
     async def remove(self, name: str, deed: Deed | None = None) -> bool:
         """Have no policy of that name any more; its versions can still be read. False when there is none."""
+
+
+class UpstreamStore(Protocol):
+    """Where the list of upstreams is kept. Deeds as in KeyStore."""
+
+    async def put(self, upstream: "Upstream", deed: Deed | None = None) -> None:
+        """Keep an upstream; one of the same name is replaced."""
+
+    async def all(self) -> "list[Upstream]":
+        """Every upstream, oldest first."""
+
+    async def remove(self, name: str, deed: Deed | None = None) -> bool:
+        """Forget an upstream; False when there is none of that name."""
 
 
 class ResponseStore(Protocol):

@@ -19,7 +19,7 @@ from haiga.core.ports import ModelCard
 from haiga.core.upstreams import KnownModel, Upstream
 from haiga.engines.upstream.breaker import Breakers
 from haiga.engines.upstream.estimate import estimate
-from haiga.engines.upstream.line import Line, Post, pieces
+from haiga.engines.upstream.line import VERSION, Line, Post, pieces
 from haiga.text.known_tools import known
 from haiga.wire.upstream import chat_told, messages_told
 from haiga.wire.upstream.chat_asked import chat_body
@@ -35,7 +35,6 @@ FORMS: dict[str, tuple[Form, ...]] = {
 }
 CONTEXT, OUTPUT = 1_000_000, 128_000  # tokens, where an upstream does not tell
 MODEST = 8192  # tokens of an answer that is not bounded, where a bound has to be named and the model's is not known
-VERSION = "2023-06-01"
 REQUEST_ID = ("request-id", "x-request-id", "x-generation-id")
 TROUBLE = (Failed, Busy)  # errors that are the upstream's own
 
@@ -57,17 +56,18 @@ class Counts:
 
 
 class UpstreamEngine:
-    """The model called `name` here and `theirs` there."""
+    """The model of the `card`, called `theirs` there. `most` is how many tokens it is asked for where a request leaves
+    that open and its API does not."""
 
     def __init__(
-        self, name: str, theirs: str, line: Line, breakers: Breakers, counts: Counts, told: KnownModel | None
+        self, card: ModelCard, theirs: str, line: Line, breakers: Breakers, counts: Counts, most: int = MODEST
     ) -> None:
         self._theirs = theirs
         self._line = line
         self._breakers = breakers
         self._counts = counts
-        self._known = told or KnownModel(theirs)
-        self._card = card(name, line.upstream, self._known)
+        self._card = card
+        self._most = most
 
     @property
     def card(self) -> ModelCard:
@@ -135,9 +135,8 @@ class UpstreamEngine:
     def _post(self, request: TextRequest, form: Form) -> Post:
         kind = self._line.upstream.kind
         if form == "messages":
-            most = self._known.max_output or MODEST
             path = "/v1/messages" if kind == "anthropic" else "/messages"
-            return Post(path, messages_body(request, self._theirs, most=most), _versioned(request))
+            return Post(path, messages_body(request, self._theirs, most=self._most), _versioned(request))
         plain = replace(request, tools=tuple(map(known, request.tools)))
         return Post("/chat/completions", chat_body(plain, self._theirs, router=kind == "openrouter"), {})
 
@@ -194,12 +193,12 @@ def card(name: str, upstream: Upstream, told: KnownModel) -> ModelCard:
         told.capabilities,
         provider=upstream.name,
         forms=FORMS[upstream.kind],
+        price=told.price,
     )
 
 
 def _versioned(request: TextRequest) -> dict[str, str]:
-    """The version and the betas under which the request was written; the older version, which takes what other
-    families ask for, for one that was not written in this form."""
+    """The version and the betas under which the request was written, where it was written in this form."""
     source = request.source
     written = source.headers if source and source.form == "messages" else {}
     return {"anthropic-version": VERSION, **written}

@@ -7,7 +7,7 @@ came. Every wait ends, every size is bounded, and what fails is a core error tha
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -15,6 +15,7 @@ from haiga.core.errors import Busy, Dead, Failed
 from haiga.core.upstreams import Upstream
 from haiga.wire.upstream.errors import TIMEOUT, read_error
 
+VERSION = "2023-06-01"  # the version that takes what other families ask for
 CONNECT = 10.0  # seconds until a connection stands
 QUEUE = 30.0  # seconds that a request waits for its turn, where they are bounded
 KEPT = 256  # idle connections
@@ -27,8 +28,9 @@ class Post:
     """What is sent. `path` is below the upstream's address."""
 
     path: str
-    body: bytes
-    headers: Mapping[str, str]
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    method: str = "POST"
 
 
 class Line:
@@ -52,7 +54,9 @@ class Line:
         try:
             with self._told():
                 client = self._client()
-                request = client.build_request("POST", post.path, content=post.body, headers=self._headers(post))
+                request = client.build_request(
+                    post.method, post.path, content=post.body or None, headers=self._headers(post)
+                )
                 response = await client.send(request, stream=True)
                 try:
                     if response.status_code != 200:
@@ -71,11 +75,8 @@ class Line:
 
     async def get(self, path: str) -> bytes:
         """What is at a path: lists of models. Raises core errors."""
-        with self._told():
-            response = await self._client().get(path, headers=self._headers(Post(path, b"", {})))
-        if response.status_code != 200:
-            raise read_error(response.status_code, response.headers, response.content, self.upstream.name)
-        return response.content
+        async with self.sent(Post(path, method="GET")) as response:
+            return await self.whole(response)
 
     async def close(self) -> None:
         self._closed = True
@@ -106,12 +107,12 @@ class Line:
         return self._made
 
     def _headers(self, post: Post) -> dict[str, str]:
-        own = {"content-type": "application/json", **post.headers}
-        if self._key is None:
-            return own
+        own = {"content-type": "application/json"} if post.body else {}
         if self.upstream.kind == "anthropic":
-            return own | {"x-api-key": self._key}
-        return own | {"authorization": f"Bearer {self._key}"}
+            own |= {"anthropic-version": VERSION, **({"x-api-key": self._key} if self._key else {})}
+        elif self._key:
+            own["authorization"] = f"Bearer {self._key}"
+        return {**own, **post.headers}
 
     @contextmanager
     def _told(self) -> Iterator[None]:

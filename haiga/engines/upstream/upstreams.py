@@ -7,6 +7,7 @@ import asyncio
 import ipaddress
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from haiga.core.errors import Unsupported
@@ -15,12 +16,12 @@ from haiga.core.load import Load
 from haiga.core.ports import Engine, ModelCard
 from haiga.core.upstreams import KnownModel, Upstream
 from haiga.engines.upstream.breaker import Breakers
-from haiga.engines.upstream.engine import Counts, UpstreamEngine, card
+from haiga.engines.upstream.engine import MODEST, Counts, UpstreamEngine, card
 from haiga.engines.upstream.line import Line
 
 
 class Upstreams:
-    """`keys` are by an upstream's name. `clock` gives seconds, for breakers."""
+    """`keys` are by an upstream's name, `tags` gives those of a model. `clock` gives seconds, for breakers."""
 
     def __init__(
         self,
@@ -28,6 +29,7 @@ class Upstreams:
         keys: Mapping[str, str] | None = None,
         *,
         offline: bool = False,
+        tags: Callable[[str], tuple[str, ...]] = lambda name: (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         keys = keys or {}
@@ -36,6 +38,12 @@ class Upstreams:
         self._counts = {upstream.name: Counts() for upstream in upstreams}
         self._known = {upstream.name: {told.name: told for told in upstream.known} for upstream in upstreams}
         self._offline = offline
+        self._tags = tags
+
+    @property
+    def names(self) -> list[str]:
+        """What the upstreams are called, in their order."""
+        return [line.upstream.name for line in self._lines]
 
     def engine(self, name: str) -> Engine | None:
         """Who answers to the name; one that refuses, where this server is offline."""
@@ -43,10 +51,11 @@ class Upstreams:
             upstream = line.upstream
             if theirs := upstream.theirs(name):
                 told = self._known[upstream.name].get(theirs)
+                own = self._card(name, upstream, told or KnownModel(theirs))
                 if self._offline and not is_here(upstream.url):
-                    return Unreached(name, upstream, told or KnownModel(theirs))
+                    return Unreached(own)
                 made = (self._breakers[upstream.name], self._counts[upstream.name])
-                return UpstreamEngine(name, theirs, line, *made, told)
+                return UpstreamEngine(own, theirs, line, *made, (told and told.max_output) or MODEST)
         return None
 
     def cards(self) -> list[ModelCard]:
@@ -57,8 +66,11 @@ class Upstreams:
             if self._offline and not is_here(upstream.url):
                 continue
             for name, told in _offered(upstream, self._known[upstream.name]):
-                found.setdefault(name, card(name, upstream, told))
+                found.setdefault(name, self._card(name, upstream, told))
         return list(found.values())
+
+    def _card(self, name: str, upstream: Upstream, told: KnownModel) -> ModelCard:
+        return replace(card(name, upstream, told), tags=self._tags(name))
 
     async def close(self) -> None:
         await asyncio.gather(*(line.close() for line in self._lines))
@@ -72,9 +84,8 @@ def _offered(upstream: Upstream, known: Mapping[str, KnownModel]) -> list[tuple[
 class Unreached:
     """A model of an upstream that an offline server does not ask."""
 
-    def __init__(self, name: str, upstream: Upstream, told: KnownModel) -> None:
-        self._upstream = upstream
-        self.card = card(name, upstream, told)
+    def __init__(self, card: ModelCard) -> None:
+        self.card = card
         self.memory = self.busy = 0
         self.load = Load()
 
@@ -92,7 +103,7 @@ class Unreached:
         yield
 
     def _refusal(self) -> Unsupported:
-        where = f"model {self.card.name} is run by the upstream {self._upstream.name}"
+        where = f"model {self.card.name} is run by the upstream {self.card.provider}"
         return Unsupported(f"{where}, and this server is offline", field="model", code="upstream_offline")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from haiga.core.access import Caller
 from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.errors import HaigaError
-from haiga.core.generation import Event, Finished, Progress, Quoted, Started, StopReason, TextRequest, Usage
+from haiga.core.generation import Event, Finished, Progress, Quoted, Served, Started, StopReason, TextRequest, Usage
 from haiga.core.limits import DOLLAR
 from haiga.core.moderation import Moderation, ModerationRequest
 from haiga.core.ports import Ask, AskScores, AskVectors
@@ -32,6 +32,7 @@ class _Seen:
     stop: StopReason | None = None
     outcome: str = CLOSED
     pieces: int = 0
+    by: Served | None = None
 
 
 class Recorder:
@@ -59,7 +60,7 @@ class Recorder:
                         seen.usage, seen.stop, seen.outcome = event.used, event.stop, SUCCEEDED
                         self._record(caller, request.model, seen, request.priority == "batch", request.user)
                     elif type(event) is Started:
-                        seen.usage = event.usage
+                        seen.usage, seen.by = event.usage, event.by
                     elif type(event) not in SILENT:
                         seen.first_at = seen.first_at or self._clock()
                         seen.pieces += 1
@@ -102,7 +103,8 @@ class Recorder:
         origin, now = caller.origin, self._clock()
         usage = seen.usage.answer_only if origin.again else seen.usage
         tier: Tier = "batch" if batch else "standard"
-        model, price = self._resolved(caller, asked)
+        by = seen.by
+        model, price = self._resolved(caller, by.model if by else asked)
         self._add(
             Record(
                 created_at=int(seen.began),
@@ -128,6 +130,8 @@ class Recorder:
                 session=_short(origin.session),
                 referer=_short(origin.referer),
                 agent=_short(origin.agent),
+                provider=(by.provider or None) if by else None,
+                provider_id=_short(by.request_id) if by else None,
             )
         )
 

@@ -41,10 +41,10 @@ def write_generation(generation: Generation) -> bytes:
 def _told(generation: Generation) -> dict[str, Any]:
     return {
         "id": generation.id,
-        "upstream_id": generation.id,
+        "upstream_id": generation.provider_id or generation.id,
         "request_id": generation.request_id,
         "model": generation.model,
-        "provider_name": PROVIDER,
+        "provider_name": generation.provider or PROVIDER,
         "created_at": datetime.fromtimestamp(generation.created_at, UTC).isoformat(),
         "streamed": generation.streamed,
         "cancelled": generation.cancelled,

@@ -20,6 +20,7 @@ SOON = 1.0
 CONTEXT = "context_length_exceeded"
 MODERATED = "content_filter"
 TIMEOUT = "upstream_timeout"
+LIMIT = "upstream_limit"
 TOO_LONG = re.compile(
     r"prompt is too long|context.{0,20}(length|window|limit)|maximum context|too many (input )?tokens"
     r"|exceed.{0,20}context",
@@ -67,7 +68,7 @@ def _error(
     if status == 404:
         return NotFound(f"{provider}: {message}")
     if status == 429 and "insufficient_quota" not in codes:
-        return Limited(f"{provider}: {message}", retry_after=retry_after(headers) or SOON)
+        return Limited(f"{provider}: {message}", retry_after=retry_after(headers) or SOON, code=LIMIT)
     if status in (503, 529):
         return Busy(f"{provider}: {message}", retry_after=retry_after(headers) or SOON)
     if status in (408, 504):

@@ -1,11 +1,12 @@
 """This server in front of others: one of each kind on loopback, and clients to all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import httpx
 
+from haiga.core.routes import Route
 from haiga.core.upstreams import Kind, Upstream
 from haiga.engines.fake import FakeEngine
 from haiga.engines.upstream import Upstreams
@@ -19,8 +20,8 @@ FAR = {"anthropic": ("claude-*", "claude-*"), "openai": ("gpt-*", "gpt-*"), "ope
 VERSION = {"anthropic-version": "2023-06-01"}
 
 
-def upstream(kind: Kind, url: str, **changes: object) -> Upstream:
-    return replace(Upstream(kind, kind, url, "FAR_KEY", (FAR[kind],)), **changes)  # type: ignore[arg-type]
+def upstream(kind: Kind, at: str, **changes: object) -> Upstream:
+    return replace(Upstream(kind, kind, at, "FAR_KEY", (FAR[kind],)), **changes)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,12 @@ class Fronted:
 
 
 @contextmanager
-def fronted(kind: Kind, script: Script, **changes: object) -> Iterator[Fronted]:
+def fronted(
+    kind: Kind, script: Script, routes: Sequence[Route] = (), offline: bool = False, **changes: object
+) -> Iterator[Fronted]:
     with far_server(script) as far:
-        away = Upstreams([upstream(kind, far.url, **changes)], {kind: "sk-far"})
-        inference = Inference(Models({"fake": FakeEngine()}, elsewhere=away))
+        away = Upstreams([upstream(kind, far.url, **changes)], {kind: "sk-far"}, offline=offline)
+        inference = Inference(Models({"fake": FakeEngine()}, elsewhere=away), routes=routes)
         services = Services(OneKey(), inference, WebSettings())
         with serving(services, away.close) as url, httpx.Client(base_url=url, timeout=30) as near:
             yield Fronted(near, far)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from haiga.core.errors import Cancelled, Failed, HaigaError
-from haiga.core.generation import Choice, Finished, Progress, Quoted, Reply, Routed, Started
+from haiga.core.generation import Choice, Finished, Reply, Routed
 from haiga.services.choices import replies
+from haiga.services.routing.begun import says_something
 
 Answers: TypeAlias = AsyncGenerator[Choice | Finished, None]
 Ask: TypeAlias = Callable[[str, bool], Awaitable[tuple[Routed, Answers]]]
@@ -78,4 +79,4 @@ async def _try(name: str, ask: Ask, *, last: bool) -> _Begun:
 
 
 def _says_something(item: Choice | Finished) -> bool:
-    return not (isinstance(item, Choice) and isinstance(item.event, Started | Progress | Quoted))
+    return isinstance(item, Finished) or says_something(item.event)
