@@ -67,12 +67,13 @@ FAILURES: Mapping[str, tuple[Answer | None, int, str, Reason | None]] = {
     ),
     "cut before a word": (stream(*EVENTS[:3], cut=True), 500, "api_error", "error"),
 }
-PATIENT = {"timeout": 0.3}
+IMPATIENT = {"timeout": 0.3}
 
 
 def through(name: str, route: Route | None = None, **changes: Any) -> Any:
     answer = FAILURES[name][0]
-    return fronted("anthropic", lambda asked: answer, [route] if route else [], **(PATIENT | changes))
+    patience = IMPATIENT if name == "silence" else {}
+    return fronted("anthropic", lambda asked: answer, [route] if route else [], **(patience | changes))
 
 
 def route(*reasons: Reason) -> Route:
