@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from haiga.core.errors import Busy, Dead, Invalid
 from haiga.core.generation import Finished, Folder, Reply, SamplingRequest, Started, TextRequest, Usage
 from haiga.core.messages import CacheMark, Message, Text, text_of
-from haiga.engines.native import process
+from haiga.engines import supervised
 from haiga.engines.native.engine import NativeEngine
 from haiga.engines.native.opening import Found, NativeOptions, open_engine
 from tests.served import make_model
@@ -198,8 +198,8 @@ def _state(pid: int) -> str:
 
 
 async def test_a_process_that_hangs_is_replaced(engine: NativeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "SILENCE", 7.0)
-    monkeypatch.setattr(process, "GRACE", 0.1)
+    monkeypatch.setattr(supervised, "SILENCE", 7.0)
+    monkeypatch.setattr(supervised, "GRACE", 0.1)
     await answer(engine, ask("before"))  # the next wait for a report is the short one
     os.kill(pid_of(engine), signal.SIGSTOP)
     with pytest.raises(Dead):

@@ -25,9 +25,10 @@ from haiga.batching.sequence import Breakpoint, Request
 from haiga.core.errors import Failed, HaigaError, Unsupported
 from haiga.core.generation import Usage
 from haiga.core.pictures import Seen
+from haiga.engines import frames
+from haiga.engines.link import Link, resident_bytes
 from haiga.engines.native import protocol
 from haiga.engines.native.constraint import GrammarConstraint, ThoughtConstraint
-from haiga.engines.native.link import Link, resident_bytes
 from haiga.engines.native.protocol import Logprob, Plant, Ready, Submission, Update
 from haiga.engines.native.runner import OpenVINORunner
 from haiga.engines.native.seeing import Eye, Lane
@@ -48,7 +49,7 @@ def main() -> None:
     try:
         runner, tower = _load(plant), _load_tower(plant)
     except HaigaError as error:
-        link.send(protocol.refused(error))
+        link.send(frames.refused(error))
         return
     tier = _open_tier(plant, runner)
     pool, local = (BlockPool(count, runner.block_size) for count in (runner.blocks, runner.local_blocks))

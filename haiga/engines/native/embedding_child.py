@@ -17,8 +17,9 @@ import orjson
 
 from haiga.batching.lengths import choose, padded
 from haiga.core.errors import Failed, HaigaError
+from haiga.engines import frames
+from haiga.engines.link import Link, resident_bytes
 from haiga.engines.native import protocol
-from haiga.engines.native.link import Link, resident_bytes
 from haiga.engines.native.protocol import EmbeddingPlant, Ready, Text, Update
 from haiga.models.load import Settings, load_embedder
 from haiga.models.plugin import explain
@@ -33,7 +34,7 @@ def main() -> None:
     try:
         texts = Texts(plant)
     except HaigaError as error:
-        link.send(protocol.refused(error))
+        link.send(frames.refused(error))
         return
     link.send(protocol.ready(Ready(0, 0, resident_bytes())))
     desk = Desk(plant.budget)

@@ -12,14 +12,14 @@ import orjson
 
 from haiga.core.errors import Unsupported
 from haiga.core.ports import Capabilities, ModelCard
+from haiga.engines.link import LEAVE
 from haiga.engines.native.embedder import NativeEmbedder, SentenceModel
 from haiga.engines.native.engine import Model, NativeEngine
-from haiga.engines.native.link import LEAVE
 from haiga.engines.native.pools import plan_pools, pool_bytes, waiting_room
-from haiga.engines.native.process import child_command
 from haiga.engines.native.protocol import BUDGET, EmbeddingPlant, Plant
 from haiga.engines.native.speech import Speech
 from haiga.engines.native.texts import load_template, load_tokenizer
+from haiga.engines.supervised import child_command
 from haiga.models.description import Description, describe
 from haiga.models.load import BLOCK, CacheType, Settings, count_weights, prepare
 from haiga.models.pooling import is_sentence_model, read_limit, read_pooling

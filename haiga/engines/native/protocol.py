@@ -2,29 +2,21 @@
 
 Rule: token ids, numbers, names and grammars cross; templates, stop strings and what was said stay on the server's
 side.
-A frame is a 4-byte big-endian length and that many bytes of JSON. The server sends commands, each an object with
-`do`; the engine sends reports, each an object with `is`. A command that says `bytes` is followed by that many: the
-pixels of its pictures, one after another, each picture's once.
+Behind a submission come the pixels of its pictures, one after another, each picture's once.
 """
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from struct import Struct
 from typing import Any
 
-import orjson
-
-from haiga.core import errors
-from haiga.core.errors import Failed, HaigaError
+from haiga.core.errors import HaigaError
 from haiga.core.generation import Priority, Sampling, StopReason, Usage
 from haiga.core.pictures import Picture, Placed
+from haiga.engines.frames import frame, read_error, write_error
 from haiga.models.load import CacheType
 from haiga.models.pooling import Mode
 from haiga.models.weights import Packing
-
-HEADER = Struct(">I")
-
 
 BUDGET = 512  # tokens of a step
 
@@ -159,19 +151,13 @@ class Ready:
     memory: int
 
 
-def frame(value: Mapping[str, Any]) -> bytes:
-    """One frame; integer keys become strings."""
-    body = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
-    return HEADER.pack(len(body)) + body
-
-
 def submit(submission: Submission | Text) -> bytes:
     if isinstance(submission, Text):
         return frame({"do": "embed", "id": submission.id, "tokens": submission.tokens})
     placed = submission.pictures
     pixels = b"".join({each.picture.digest: each.picture.rgb for each in placed}.values())
     fields = {**asdict(replace(submission, pictures=())), "pictures": [_write_placed(each) for each in placed]}
-    return frame({"do": "submit", **fields, "bytes": len(pixels)}) + pixels
+    return frame({"do": "submit", **fields}, pixels)
 
 
 def abort(id: int) -> bytes:
@@ -184,15 +170,6 @@ def clear_cache() -> bytes:
 
 def ready(report: Ready) -> bytes:
     return frame({"is": "ready", **asdict(report)})
-
-
-def alive() -> bytes:
-    return frame({"is": "alive"})
-
-
-def refused(error: HaigaError) -> bytes:
-    """The model cannot be loaded, for a reason that starting again will not change."""
-    return frame({"is": "refused", "error": _write_error(error)})
 
 
 def step(updates: Sequence[Update], stats: Mapping[str, Any]) -> bytes:
@@ -286,22 +263,8 @@ def _write_update(update: Update) -> dict[str, Any]:
         "usage": asdict(update.usage),
         "prefilled": update.prefilled,
         "stop": update.stop,
-        "error": _write_error(update.error) if update.error else None,
+        "error": write_error(update.error) if update.error else None,
         "scores": [(score.own, score.best) for score in update.scores],
         "waited": update.waited,
         "ran": update.ran,
     }
-
-
-def _write_error(error: HaigaError) -> dict[str, Any]:
-    return {"class": type(error).__name__, "message": error.message, "field": error.field}
-
-
-def read_error(fields: Mapping[str, Any]) -> HaigaError:
-    """The error of that class; one that needs more than a message and a field becomes Failed."""
-    kind = getattr(errors, fields["class"])
-    if kind in (errors.Invalid, errors.TooLarge, errors.Unsupported, errors.Dead, errors.Cancelled, errors.Busy):
-        error: HaigaError = kind(fields["message"])
-        error.field = fields["field"]
-        return error
-    return Failed(fields["message"], field=fields["field"])

@@ -12,9 +12,10 @@ from haiga.batching.blocks import BlockPool
 from haiga.batching.loop import Loop, Output
 from haiga.batching.scheduler import Scheduler
 from haiga.core.generation import Sampling
+from haiga.engines.frames import HEADER
+from haiga.engines.link import Link
 from haiga.engines.native import protocol
 from haiga.engines.native.child import Desk
-from haiga.engines.native.link import Link
 from haiga.engines.native.protocol import Plant, Submission, Thought
 from tests.served import write_tokenizer
 from tests.unit.batching.hashing_runner import HashingRunner
@@ -37,7 +38,7 @@ def test_who_needs_no_grammar_compiled_does_not_wait_for_those_of_others(tmp_pat
 
     def submit(id: int, **more: Any) -> None:
         asked = Submission(id, [7, 8, 9], Sampling(temperature=0), 2, [4], "interactive", "s", **more)
-        desk.obey(orjson.loads(protocol.submit(asked)[protocol.HEADER.size :]))
+        desk.obey(orjson.loads(protocol.submit(asked)[HEADER.size :]))
 
     def finished() -> str:
         return next(output.id for told in iter(outputs.get, None) for output in told if output.stop)

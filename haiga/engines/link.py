@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from haiga.engines.native import protocol
+from haiga.engines import frames
 
 HEARTBEAT = 5.0  # seconds
 LEAVE = 12.0  # seconds that a process which has something to save may go on without its server
@@ -72,13 +72,13 @@ class Link:
 
     def _beat(self) -> None:
         while True:
-            self.send(protocol.alive())
+            self.send(frames.alive())
             time.sleep(HEARTBEAT)
 
     def _listen(self, obey: Callable[[Mapping[str, Any], bytes], None]) -> None:
         with self._connection.makefile("rb") as stream:
-            while len(header := stream.read(protocol.HEADER.size)) == protocol.HEADER.size:
-                (length,) = protocol.HEADER.unpack(header)
+            while len(header := stream.read(frames.HEADER.size)) == frames.HEADER.size:
+                (length,) = frames.HEADER.unpack(header)
                 command = orjson.loads(stream.read(length))
                 obey(command, stream.read(command.get("bytes", 0)))
         self._part()
