@@ -7,7 +7,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import batches, experts, grammar, intake, kernels, limits, metering, process, sampling, shapes, streams
+from bench import (
+    batches,
+    experts,
+    grammar,
+    intake,
+    kernels,
+    limits,
+    metering,
+    moderation,
+    process,
+    sampling,
+    shapes,
+    streams,
+)
 
 CONSOLE = Console(width=110)
 
@@ -114,6 +127,20 @@ def batch_intake(options: argparse.Namespace) -> None:
     CONSOLE.print(f"a list of batches takes {listing * 1000:.0f} ms")
 
 
+def moderated(options: argparse.Namespace) -> None:
+    judged, figures = moderation.run(options.rounds)
+    table = Table("figure", "value", title=f"Moderation, texts of {judged.words} words")
+    table.add_row("one text alone", f"{judged.alone * 1000:.1f} ms")
+    table.add_row("texts a second, together", f"{judged.rate:.0f}")
+    CONSOLE.print(table)
+    columns = ("first words without", "with", "later by", "tokens/s without", "with", "with / without")
+    table = Table("a stream by", *columns, title="Output moderation")
+    for f in figures:
+        firsts = [f"{value * 1000:.0f} ms" for value in (*f.first, f.later)]
+        table.add_row(f.engine, *firsts, *(f"{value:.1f}" for value in f.rate), f"{f.throughput:.3f}")
+    CONSOLE.print(table)
+
+
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "engine": engine,
     "process": whole_process,
@@ -125,6 +152,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "limits": shared_limits,
     "batches": batched,
     "intake": batch_intake,
+    "moderation": moderated,
 }
 
 

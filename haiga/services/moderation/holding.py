@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 FULL = 200
-RAMP = (24, 60, 120)  # weights of the first pieces
+RAMP = (16, 48, 120)  # weights of the first pieces
 KEEP = 64  # weight that is kept back behind a cut where something may reach over it
 SENTENCE = re.compile(r"[.!?…]+[\"')\]”’»]*\s|[。！？]|\n")
 SPACE = re.compile(r"\s")

@@ -14,6 +14,7 @@ from haiga.core.generation import (
     PARTIAL,
     BlockStarted,
     BlockStopped,
+    CitationDelta,
     Event,
     Finished,
     InputDelta,
@@ -72,6 +73,9 @@ class Screen:
             case SignatureDelta() if self._text is not None:
                 self._text.signature = event
                 return []
+            case CitationDelta() if self._text is not None:
+                self._text.cite(event)
+                return []
             case InputDelta() if self._whole:
                 self._pieces += 1
                 self._whole.append(event)
@@ -113,7 +117,7 @@ class Screen:
                 text, cut, [replace(s, start=s.start - len(context), end=s.end - len(context)) for s in spans]
             )
         text.holding.release(cut)
-        return self._show(text, cut.judged[: cut.free], text.logprobs(cut.free))
+        return self._shown_to(text, cut.judged[: cut.free])
 
     def _masked(self, text: "_Text", cut: Cut, spans: list[Span]) -> list[Event]:
         """A part that is taken out is taken out whole, even where the rest of it is held."""
@@ -123,8 +127,19 @@ class Screen:
         within = [span for span in spans if span.end <= end]
         text.holding.release(cut, end)
         text.logprobs(end)
+        cited = text.cited(end)
         text.touched = text.touched or bool(within)
-        return self._show(text, masked(cut.judged[:end], within), ())
+        return [*self._show(text, masked(cut.judged[:end], within), ()), *cited]
+
+    def _shown_to(self, text: "_Text", said: str) -> list[Event]:
+        """The text with its citations where they stand."""
+        released: list[Event] = []
+        at = 0
+        for end in [*text.citations(len(said)), len(said)]:
+            released += self._show(text, said[at:end], text.logprobs(end - at))
+            released += text.cited(end - at)
+            at = end
+        return released
 
     def _show(self, text: "_Text", said: str, logprobs: tuple[TokenLogprob, ...]) -> list[Event]:
         if not said:
@@ -148,7 +163,7 @@ class Screen:
             return released
         # a signature is of what was thought: it does not fit what is left of that
         signed: list[Event] = [text.signature] if text.signature and not text.touched else []
-        released += [*self._open(text), *signed, event]
+        released += [*self._open(text), *text.cited(None), *signed, event]
         self._text, self._shown = None, None
         return released
 
@@ -204,10 +219,28 @@ class _Text:
         self.signature: SignatureDelta | None = None
         self.touched = False
         self._pieces: list[tuple[int, tuple[TokenLogprob, ...]]] = []
+        self._citations: list[tuple[int, CitationDelta]] = []  # with how many held characters come before each
+        self._held = 0
+
+    def cite(self, event: CitationDelta) -> None:
+        self._citations.append((self._held, event))
+
+    def citations(self, size: int) -> list[int]:
+        """Where those stand that are within the next `size` characters."""
+        return sorted({at for at, _ in self._citations if at < size})
+
+    def cited(self, size: int | None) -> list[CitationDelta]:
+        """Those within the next `size` characters, which are held no longer; None for all."""
+        due = [event for at, event in self._citations if size is None or at <= size]
+        if size is not None:
+            self._citations = [(at - size, event) for at, event in self._citations if at > size]
+            self._held -= size
+        return due
 
     def add(self, event: TextDelta | ThinkingDelta) -> None:
         said = event.text if isinstance(event, TextDelta) else event.thinking
         self.holding.add(said)
+        self._held += len(said)
         self._pieces.append((len(said), event.logprobs if isinstance(event, TextDelta) else ()))
 
     def logprobs(self, size: int) -> tuple[TokenLogprob, ...]:

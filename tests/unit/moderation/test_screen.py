@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from haiga.core.generation import (
     BlockStarted,
     BlockStopped,
+    CitationDelta,
     Event,
     Finished,
     InputDelta,
@@ -130,7 +131,7 @@ def test_the_first_words_are_not_late() -> None:
     released = screened(
         BLOCK, [Started(Usage()), BlockStarted(0, Text("")), TextDelta(0, "These are the first of many words")]
     )
-    assert "These are the first of " == text_of(released)
+    assert "These are the " == text_of(released)
 
 
 def test_a_doubt_in_the_middle_of_a_sentence_waits_for_its_end() -> None:
@@ -236,3 +237,17 @@ def lengths(events: Sequence[Event]) -> Any:
 
 def test_other_scripts_count_for_more() -> None:
     assert max(lengths(screened(BLOCK, answer(["字" * 400])))) <= FULL // 4
+
+
+def test_citations_stay_behind_the_words_that_they_are_of() -> None:
+    def cited(*pieces: str) -> list[Event]:
+        middle: list[Event] = [
+            CitationDelta(0, {"cited_text": piece}) if piece.startswith("<") else TextDelta(0, piece)
+            for piece in pieces
+        ]
+        return [Started(Usage()), BlockStarted(0, Text("")), *middle, BlockStopped(0), Finished("end_turn", Usage())]
+
+    released = screened(BLOCK, cited("Grass ", "is green.", "<1>", " Snow is white.", "<2>", "<3>"))
+    told = [e.text if isinstance(e, TextDelta) else e.citation["cited_text"] for e in released[2:-2]]  # type: ignore[union-attr]
+    assert "Grass is green.<1> Snow is white.<2><3>" == "".join(told)
+    assert "BlockStarted" == type(released[1]).__name__
