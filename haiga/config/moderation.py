@@ -62,7 +62,7 @@ MODERATION: Mapping[str, Setting] = {
         parse_seconds,
         "5s",
         "HAIGA_MODERATION_TIMEOUT",
-        "How long a text may take to be judged.",
+        "How long a text may take to be judged; a long one has a second more for each 10,000 characters.",
         metavar="TIME",
     ),
 }

@@ -176,6 +176,15 @@ class Refused:
         return f"{what} was stopped by the moderation policy {', '.join(self.policies)}: {', '.join(self.reasons)}."
 
 
+def refusal(side: Side, decision: Decision, excerpt: str = "") -> Refused:
+    """What is said of a decision that refuses: by which policies, for what."""
+    hits = decision.of("block") or decision.of("mask")
+    policies, reasons = (
+        tuple(dict.fromkeys(each)) for each in zip(*((hit.policy, hit.name) for hit in hits), strict=True)
+    )
+    return Refused(side, policies, reasons, excerpt)
+
+
 @dataclass(slots=True)
 class Moderated:
     """What one HTTP request, or one line of a batch, says of moderation and is told of it: the policy that it `named`
@@ -196,5 +205,10 @@ class Moderated:
         if names := dict.fromkeys(hit.name for hit in self.decision.hits if hit.action != "allow"):
             parts.append(f"reasons={','.join(names)}")
         if self.decision.unjudged:
-            parts.append(f"unjudged={self.decision.unjudged}")
+            parts.append(f"unjudged={_plain(self.decision.unjudged)}")
         return "; ".join(parts)
+
+
+def _plain(text: str) -> str:
+    """What a header can carry."""
+    return "".join(char if " " <= char <= "~" and char != ";" else "?" for char in text)

@@ -29,7 +29,7 @@ from haiga.services.moderation.rules import RuleJudge
 TRIES = 2  # at a rewrite
 LONGEST = 4000  # characters that are rewritten
 MOST_CATEGORIES = 3  # that are explained, those that weigh most
-TOKENS = 1200
+TOKENS = 64  # of an answer, and half as many again as the text has characters
 RISKS: tuple[Risk, ...] = ("none", "low", "medium", "high")
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -100,7 +100,7 @@ class Explaining:
         said = ASKED.format(categories=", ".join((*judged.over, *judged.also)))
         for attempt in range(TRIES):
             try:
-                answer = await self._rules.ask(model, (said, text), SCHEMA, TOKENS, seed=attempt)
+                answer = await self._rules.ask(model, (said, text), SCHEMA, TOKENS + len(text) // 2, seed=attempt)
             except HaigaError as error:
                 problem = error.message
                 continue

@@ -26,6 +26,8 @@ from haiga.services.moderation.explaining import Explaining
 from haiga.services.moderation.moderator import Moderator
 from haiga.services.moderation.policies import Policies
 
+TOGETHER = 256  # items that are judged side by side
+
 
 class Judging:
     """Judges with `classifiers` and `images`, flags by the thresholds of `policies`; a request passes the `stages`
@@ -62,7 +64,11 @@ class Judging:
 
     async def _judge(self, caller: Caller, request: ModerationRequest) -> Moderation:
         policies = await self._policies.of(caller)
-        items = [await self._item(caller, request, item) for item in request.items]
+        classifier, items = self._classifiers.find(request.model), []
+        for start in range(0, len(request.items), TOGETHER):
+            some = request.items[start : start + TOGETHER]
+            await classifier.judge([text for item in some for text in item.texts])  # side by side; it is remembered
+            items += [await self._item(caller, request, item) for item in some]
         return Moderation(
             tuple(items), sum(item.scores.words for item in items), tuple(policy.label for policy in policies)
         )

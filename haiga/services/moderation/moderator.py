@@ -16,10 +16,11 @@ from haiga.core.policies import Decision, Failure, Hit, Policy, Side, over_bound
 from haiga.services.moderation.classifiers import Classifiers, Remembering
 from haiga.services.moderation.masking import masked, merged
 from haiga.services.moderation.rules import RuleJudge
-from haiga.services.moderation.terms import TermFinder
+from haiga.services.moderation.terms import TermFinder, find_terms
 
 AGAIN = 5.0  # seconds until it is worth asking again whoever could not judge
-WORTH_A_THREAD = 20_000  # characters
+WORTH_A_THREAD = 4_000  # characters
+READING = 10_000  # characters for which a second more is allowed
 log = logging.getLogger(__name__)
 
 
@@ -56,7 +57,7 @@ class Moderator:
         decisions = [Decision(labels, found) for found in hits]
         named = bool(classifier)
         try:
-            async with asyncio.timeout(min((policy.timeout or self._timeout for policy in held), default=None)):
+            async with asyncio.timeout(self._patience(texts, held)):
                 if named or any(policy.categories for policy in held):
                     decisions = await self._classified(texts, held, decisions, classifier)
                 if self._rules is not None and any(policy.rules for policy in held):
@@ -65,15 +66,19 @@ class Moderator:
                         for text, decision in zip(texts, decisions, strict=True)
                     ]
         except HaigaError as error:
-            if named:
+            if named:  # whoever asks for a judgement is not told of none
                 raise
             return self._unjudged(decisions, held, error.message)
         except TimeoutError:
-            return self._unjudged(decisions, held, "it took too long")
+            why = "it took too long"
         except Exception:
             log.exception("unexpected error of a moderation classifier")
-            return self._unjudged(decisions, held, "the classifier failed")
-        return decisions
+            why = "the classifier failed"
+        else:
+            return decisions
+        if named:
+            raise Busy(f"the texts could not be judged: {why}", retry_after=AGAIN)
+        return self._unjudged(decisions, held, why)
 
     def unknown_image(self, policies: Sequence[Policy]) -> Decision:
         """What the policies make of an image that nobody can judge."""
@@ -106,9 +111,10 @@ class Moderator:
         """The policies' terms in the text; a long text is not to hold up others."""
         if not any(policy.terms for policy in policies):
             return ()
+        terms = self._terms.of(policies)
         if len(text) < WORTH_A_THREAD:
-            return tuple(self._terms.find(text, policies))
-        return await asyncio.to_thread(lambda: tuple(self._terms.find(text, policies)))
+            return find_terms(text, terms)
+        return await asyncio.to_thread(find_terms, text, terms)
 
     async def _classified(
         self, texts: Sequence[str], policies: Sequence[Policy], decisions: Sequence[Decision], name: str
@@ -124,6 +130,11 @@ class Moderator:
             )
             for decision, scores in zip(decisions, judged, strict=True)
         ]
+
+    def _patience(self, texts: Sequence[str], policies: Sequence[Policy]) -> float | None:
+        """Seconds that the texts may take together; None where no policy bounds it."""
+        least = min((policy.timeout or self._timeout for policy in policies), default=None)
+        return None if least is None else least + sum(map(len, texts)) / READING
 
     def _unjudged(self, decisions: Sequence[Decision], policies: Sequence[Policy], why: str) -> list[Decision]:
         """Raises Busy unless every policy lets pass what cannot be judged."""

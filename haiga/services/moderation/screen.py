@@ -28,7 +28,7 @@ from haiga.core.generation import (
 )
 from haiga.core.messages import Block, Opaque, ServerToolResult, ServerToolUse, Text, Thinking, ToolUse
 from haiga.core.moderation import Span
-from haiga.core.policies import Decision, Refused
+from haiga.core.policies import Decision, Refused, refusal
 from haiga.services.moderation.holding import Cut, Holding
 from haiga.services.moderation.masking import masked
 
@@ -203,8 +203,7 @@ class Screen:
         return value
 
     def _refuse(self, decision: Decision) -> list[Event]:
-        reasons = tuple(dict.fromkeys(hit.name for hit in decision.hits if hit.action in ("block", "mask")))
-        self.refused = Refused("output", decision.policies, reasons)
+        self.refused = refusal("output", decision)
         usage = replace(self._usage, output=self._pieces)
         closing: list[Event] = [] if self._shown is None else [BlockStopped(self._shown)]
         return [*closing, Finished("refusal", usage, refused=self.refused)]

@@ -14,7 +14,7 @@ from haiga.core.access import Caller
 from haiga.core.errors import Flagged
 from haiga.core.generation import Event, Finished, Started, TextRequest, Usage
 from haiga.core.messages import text_of
-from haiga.core.policies import Decision, Policy, Refused, Side, together
+from haiga.core.policies import Decision, Policy, Refused, Side, refusal, together
 from haiga.core.ports import Ask, ImageClassifier
 from haiga.services.moderation.audit import Audit
 from haiga.services.moderation.masking import masked
@@ -77,8 +77,7 @@ class ModerationStage:
         if whole.action == "block":
             flagged = next((i for i, decision in enumerate(decisions) if decision.action == "block"), len(texts))
             excerpt = texts[flagged][:EXCERPT] if flagged < len(texts) else ""
-            reasons = tuple(dict.fromkeys(hit.name for hit in whole.of("block")))
-            return Refused("input", whole.policies, reasons, excerpt)
+            return refusal("input", whole, excerpt)
         if whole.action != "mask":
             return request
         return await self._masked(request, texts, decisions)
