@@ -1,0 +1,199 @@
+"""Pictures with questions and answers: what colour, what shape, how many, what word, which emoji.
+
+Rule: a scene is made of what its side of the split allows, `held` or not; whoever draws says from which random source.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from random import Random
+
+from PIL import Image, ImageDraw, ImageFont
+
+from trainers.starter_vision.material import ALPHABET, Material
+from trainers.starter_vision.painting import COLOURS, SHAPES, background, distance, noisy, place_shape, shade
+from trainers.starter_vision.split import between, parted, pick
+
+NUMBERS = ("no", "one", "two", "three", "four", "five")
+PAIRS = tuple(product(COLOURS, SHAPES))
+TASKS = ("colour", "shape", "count", "word", "emoji")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """`key` is what an answer must say to be right."""
+
+    task: str
+    picture: Image.Image
+    question: str
+    answer: str
+    key: str
+
+
+def draw(task: str, rng: Random, material: Material, held: bool) -> Scene:
+    """A scene for one of TASKS."""
+    if task == "word":
+        return read_word(rng, material, held)
+    if task == "emoji":
+        return name_emoji(rng, material, held)
+    return MAKERS[task](rng, held)
+
+
+def canvas(rng: Random) -> tuple[int, int]:
+    """Width and height, square or nearly so."""
+    side = rng.randint(110, 240)
+    return side, round(side * rng.uniform(0.75, 1.33)) if rng.random() < 0.4 else side
+
+
+def one_shape(rng: Random, held: bool) -> tuple[Image.Image, str, str]:
+    """A picture with one shape, the name of its colour, and the shape's."""
+    name, shape = pick(rng, PAIRS, held)
+    size = canvas(rng)
+    colour = shade(rng, COLOURS[name])
+    picture = background(rng, size, held, colour)
+    side = min(size) * between(rng, 0.2, 0.8, held)
+    room = side * 0.5
+    at = rng.uniform(room, size[0] - room), rng.uniform(room, size[1] - room)
+    place_shape(picture, shape, colour, at, side, turned(rng, shape, held))
+    return noisy(rng, picture, held), name, shape
+
+
+def turned(rng: Random, shape: str, held: bool) -> float:
+    """Degrees by which a shape is turned; not so far that a square would be a diamond."""
+    most = 12 if shape in ("square", "diamond", "cross") else 25
+    return between(rng, -most, most, held)
+
+
+def tell_colour(rng: Random, held: bool) -> Scene:
+    picture, colour, shape = one_shape(rng, held)
+    asked = rng.choice(
+        (
+            f"What colour is the {shape}?",
+            "What colour is it?",
+            f"Which colour does the {shape} have?",
+            "What color is it?",
+        )
+    )
+    said = f"The {shape} is {colour}." if shape in asked else f"It is {colour}."
+    return Scene("colour", picture, asked, said, colour)
+
+
+def tell_shape(rng: Random, held: bool) -> Scene:
+    picture, colour, shape = one_shape(rng, held)
+    asked = rng.choice(
+        ("What shape is it?", "What is in the picture?", "What do you see?", f"What is the {colour} shape?")
+    )
+    article = "an" if colour[0] in "aeiou" else "a"
+    return Scene("shape", picture, asked, f"It is {article} {colour} {shape}.", shape)
+
+
+def count_shapes(rng: Random, held: bool) -> Scene:
+    """One to five alike; in some pictures another shape among them, which is not counted."""
+    name, shape = pick(rng, PAIRS, held)
+    number, size = rng.randint(1, 5), canvas(rng)
+    odd = rng.choice([each for each in SHAPES if each != shape]) if rng.random() < 0.3 else None
+    other = rng.choice([each for each in COLOURS if distance(COLOURS[each], COLOURS[name]) > 120])
+    colours = shade(rng, COLOURS[name]), shade(rng, COLOURS[other])
+    picture = background(rng, size, held, *colours[: 1 + (odd is not None)])
+    side = min(size) * between(rng, 0.13, 0.28, held)
+    places = _places(rng, size, side, number + (odd is not None))
+    for at in places[:number]:
+        place_shape(picture, shape, colours[0], at, side, turned(rng, shape, held))
+    if odd is not None:
+        place_shape(picture, odd, colours[1], places[-1], side, 0)
+    asked = rng.choice(
+        (f"How many {plural(shape)} are there?", f"Count the {plural(shape)}.", f"How many {plural(shape)} do you see?")
+    )
+    said = f"There is one {shape}." if number == 1 else f"There are {NUMBERS[number]} {plural(shape)}."
+    return Scene("count", noisy(rng, picture, held), asked, said, NUMBERS[number])
+
+
+def plural(shape: str) -> str:
+    return f"{shape}es" if shape == "cross" else f"{shape}s"
+
+
+def _places(rng: Random, size: tuple[int, int], side: float, count: int) -> list[tuple[float, float]]:
+    """Middles of so many shapes that do not touch."""
+    room = side * 0.6
+    while True:
+        places: list[tuple[float, float]] = []
+        for _ in range(60):
+            at = rng.uniform(room, size[0] - room), rng.uniform(room, size[1] - room)
+            if all(math.dist(at, other) > side * 1.25 for other in places):
+                places.append(at)
+            if len(places) == count:
+                return places
+        side *= 0.95
+
+
+def read_word(rng: Random, material: Material, held: bool) -> Scene:
+    """A word of four letters; in training also letters that are none, so that letters are read and not guessed."""
+    word = pick(rng, material.words, held)
+    if not held and rng.random() < 0.4:
+        word = "".join(rng.choice(ALPHABET.lower()) for _ in range(4))
+    family = pick(rng, sorted(material.fonts), held, share=0.25)
+    file = rng.choice(material.fonts[family])
+    size = canvas(rng)
+    shown = rng.choice((word, word.upper(), word.capitalize()))
+    ink = shade(rng, rng.choice(list(COLOURS.values())))
+    picture = background(rng, size, held, ink)
+    wide = size[0] * between(rng, 0.45, 0.92, held)
+    font = ImageFont.truetype(file, 100)
+    left, top, right, bottom = font.getbbox(shown)
+    font = ImageFont.truetype(file, max(8, int(100 * min(wide / (right - left), 0.8 * size[1] / (bottom - top)))))
+    left, top, right, bottom = font.getbbox(shown)
+    x = rng.uniform(0, max(0, size[0] - (right - left))) - left
+    y = rng.uniform(0, max(0, size[1] - (bottom - top))) - top
+    layer = Image.new("L", size, 0)
+    ImageDraw.Draw(layer).text((x, y), shown, 255, font)
+    layer = layer.rotate(between(rng, -7, 7, held), Image.Resampling.BICUBIC)
+    picture.paste(Image.new("RGB", size, ink), (0, 0), layer)
+    asked = rng.choice(("What does it say?", "What word is this?", "Read the word.", "What is written here?"))
+    return Scene("word", noisy(rng, picture, held), asked, f"{spelt(word)}: {word}", word)
+
+
+def spelt(word: str) -> str:
+    """The letters one by one, which is how a word that was never seen is found."""
+    return "-".join(word.upper())
+
+
+def name_emoji(rng: Random, material: Material, held: bool) -> Scene:
+    name = rng.choice(sorted(material.emoji))
+    size = canvas(rng)
+    picture = background(rng, size, held)
+    side = round(min(size) * between(rng, 0.45, 1.0, held))
+    emoji = material.emoji[name].resize((side, side), Image.Resampling.LANCZOS)
+    if rng.random() < 0.5:
+        emoji = emoji.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    emoji = emoji.rotate(between(rng, -35, 35, held), Image.Resampling.BICUBIC, expand=False)
+    at = rng.randint(0, size[0] - side), rng.randint(0, size[1] - side)
+    picture.paste(emoji, at, emoji)
+    asked = rng.choice(("What emoji is this?", "Which emoji do you see?", "What is in the picture?", "What is this?"))
+    return Scene("emoji", noisy(rng, picture, held), asked, f"It is the emoji for {name}.", name)
+
+
+MAKERS: dict[str, Callable[[Random, bool], Scene]] = {
+    "colour": tell_colour,
+    "shape": tell_shape,
+    "count": count_shapes,
+}
+
+
+def spelling_lesson(rng: Random, material: Material) -> tuple[tuple[str, str], tuple[str, str]]:
+    """A dialogue without a picture, by which letters become words, the held-out ones too."""
+    word = rng.choice((*parted(material.words, True), *parted(material.words, False)))
+    return ("user", f"What does {spelt(word)} spell?"), ("assistant", f"{spelt(word)}: {word}")
+
+
+def is_right(scene: Scene, said: str) -> bool:
+    """Whether an answer says what is to be seen, and nothing else of its kind."""
+    words = said.lower().replace(":", " ").replace(".", " ").replace(",", " ").split()
+    kinds = {"colour": tuple(COLOURS), "shape": SHAPES, "count": NUMBERS}
+    if scene.task in kinds:
+        singular = [word.removesuffix("es") if word == "crosses" else word.removesuffix("s") for word in words]
+        named = {word for word in (*words, *singular) if word in kinds[scene.task]}
+        return named == {scene.key}
+    if scene.task == "word":
+        return bool(words) and words[-1] == scene.key
+    return " ".join(words).endswith(f"for {scene.key}")
