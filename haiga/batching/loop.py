@@ -164,6 +164,10 @@ class Loop:
         """Blocks have arrived from outside the pool."""
         self._commands.put(_nothing)
 
+    def call(self, work: Callable[[], None]) -> None:
+        """Have something done between two steps, on the loop's thread, before what is asked for later."""
+        self._commands.put(work)
+
     def shutdown(self, drain: bool = True) -> None:
         """Take no more requests (they end with Busy), finish those under way or, without `drain`, end them with
         Cancelled; then `run` returns. A second call can cut a drain short."""

@@ -31,19 +31,22 @@ Rules, in the order in which they are applied by `plan`:
     whose own tokens are to be scored is run few tokens at a time: a place's logits are as wide as the vocabulary.
 10. Blocks may lie outside the pool as well (cold.py). They count as cached; a sequence that takes such over is admitted
     with a place for each, and does not run until they are read back. Where one is lost, it is sent back to wait.
+11. No more than `slots` adapters run at once. Others pass by a sequence of one more, but for `patience` plans at most.
 """
 
 from bisect import insort
 from collections.abc import Iterator
 from collections.abc import Sequence as Items
-from itertools import islice, takewhile
+from itertools import islice
 from operator import attrgetter
 
 from haiga.batching.blocks import BlockPool
 from haiga.batching.cold import Fetch, Index, Stored
+from haiga.batching.known import find
 from haiga.batching.local import LocalBlocks
 from haiga.batching.reuse import Found, hold_and_take, to_fetch
-from haiga.batching.sequence import Request, Sequence, bill
+from haiga.batching.sequence import Request, Sequence, bill, check
+from haiga.batching.slots import has_slot, in_its_slot
 from haiga.batching.step import Advance, Plan, answers, share
 from haiga.core.errors import Invalid
 from haiga.core.ports import Horizon, Row
@@ -60,7 +63,7 @@ class Scheduler:
     budget: tokens per step. rows: sequences running at once, at most `budget`. context: tokens of prompt and output
     together; what the pool can hold limits it too. patience: plans that the oldest batch sequence may be left out of.
     horizon, local: how far local layers see, and the pool of their blocks, where there are such. cold: where blocks
-    may be besides.
+    may be besides. slots: adapters that run at once.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Scheduler:
         horizon: Horizon | None = None,
         local: BlockPool | None = None,
         cold: Index | None = None,
+        slots: int = 8,
     ) -> None:
         if not 1 <= rows <= budget:
             raise Invalid(f"rows must be between 1 and the token budget of {budget}, not {rows}", field="rows")
@@ -84,6 +88,7 @@ class Scheduler:
         self._cold = cold
         self._fetches: list[Fetch] = []
         self.patience = patience
+        self.slots = slots
         self.preemptions = 0
         self._arrivals = 0
         self._promoted: Sequence | None = None
@@ -93,22 +98,17 @@ class Scheduler:
 
     @property
     def running(self) -> int:
-        return sum(map(len, self._running.values()))
+        return len(self._running[True]) + len(self._running[False])
 
     @property
     def waiting(self) -> int:
-        return sum(map(len, self._waiting.values()))
+        return len(self._waiting[True]) + len(self._waiting[False])
 
     def add(self, request: Request) -> None:
         """Queue a request. Raises Invalid when it is empty, could never fit, or its id is taken."""
         if request.id in self._sequences:
             raise Invalid(f"a request with the id {request.id} is already under way", field="id")
-        if not request.prompt:
-            raise Invalid("the prompt has no tokens", field="messages")
-        room = self.context - min(request.max_tokens, 1)
-        if len(request.prompt) > room:
-            message = f"prompt is too long: {len(request.prompt)} tokens > {room} maximum"
-            raise Invalid(message, code="context_length_exceeded")
+        check(request, self.context)
         self._arrivals += 1
         urgent = request.priority == "interactive"
         sequence = Sequence(request, self._arrivals, self.context, self.pool.block_size, urgent)
@@ -156,7 +156,9 @@ class Scheduler:
         chunks = list(self._chunks())
         self._age({sequence.arrival for sequence, *_ in chunks})
         fetches = tuple(fetch for fetch in self._fetches if not fetch.dropped)
-        return Plan(tuple(self._row(*chunk) for chunk in chunks), tuple(each for each, *_ in chunks), fetches)
+        return Plan(
+            tuple(each.row(count, draft) for each, count, draft in chunks), tuple(each for each, *_ in chunks), fetches
+        )
 
     def _grow(self, urgent: bool, now: float) -> None:
         """Give running sequences the blocks that their known tokens need, oldest first."""
@@ -208,8 +210,12 @@ class Scheduler:
         more than can run at once are looked at."""
         under_way = self._under_way(urgent)
         for sequence in self._waiting[urgent][: self.rows]:
-            found = self._find(sequence)
+            found = find(sequence, self.pool, self.local, self._cold)
             if found.first < sequence.reusable and sequence.address(found.first) in under_way:
+                continue
+            if not self._has_slot(sequence):
+                if sequence.held_back > self.patience:
+                    return False
                 continue
             if not self._make_way(sequence, found):
                 return False
@@ -219,15 +225,14 @@ class Scheduler:
             under_way.update(self._computing(sequence))
         return True
 
-    def _find(self, sequence: Sequence) -> Found:
-        addresses = sequence.addresses(len(sequence.tokens) // self.pool.block_size)
-        there = sum(1 for _ in takewhile(self._there, addresses))
-        reused = self.local.match(sequence, min(there, sequence.reusable))
-        blocks = [self.pool.get(wanted) for wanted in sequence.addresses(reused)]
-        return Found(blocks, self.local.in_sight(sequence, reused), there if reused == sequence.reusable else reused)
-
-    def _there(self, wanted: bytes) -> bool:
-        return self.pool.get(wanted) is not None or (self._cold is not None and self._cold.has(wanted, False))
+    def _has_slot(self, sequence: Sequence) -> bool:
+        """Whether its adapter may run: rule 11."""
+        while not (fits := has_slot(sequence, self._running, self.slots)):
+            if (victim := in_its_slot(sequence, self._running)) is None:
+                sequence.held_back += 1
+                break
+            self._send_back(victim)
+        return fits
 
     def _under_way(self, urgent: bool) -> set[bytes]:
         """The addresses that running sequences of this priority or a higher one are computing, or reading back."""
@@ -317,14 +322,6 @@ class Scheduler:
         if urgent and not beside:
             return self.budget
         return max(1, self.budget // (_SHARE_BESIDE if not urgent and self._running[True] else _SHARE))
-
-    def _row(self, sequence: Sequence, count: int, draft: tuple[int, ...]) -> Row:
-        end = sequence.computed + count
-        tokens = [*sequence.tokens[sequence.computed : end], *draft]
-        reached, sampled = self.pool.blocks_for(end + len(draft)), sequence.wanted(end) + len(draft)
-        local = sequence.local[: reached - sequence.skipped]
-        pictures = sequence.request.pictures
-        return Row(tokens, sequence.computed, sequence.blocks[:reached], sampled, local, sequence.skipped, pictures)
 
     def _age(self, served: set[int]) -> None:
         """Rule 2: count the plans that left the oldest batch sequence out; promote it when they are too many."""

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, replace
 from haiga.batching.blocks import address, root
 from haiga.batching.cold import Fetch
 from haiga.batching.speculation import Drafter
+from haiga.core.errors import Invalid
 from haiga.core.generation import Priority, StopReason, Usage
 from haiga.core.pictures import Seen
+from haiga.core.ports import Adapter, Row
 
 ONE_HOUR = 3600.0
 
@@ -33,7 +35,7 @@ class Request:
     prompt: token ids, at least one. max_tokens: 0 only fills the cache. end: ids that end the answer. salt: what must
     not share KV blocks differs here (workspace, adapter); owner: who can have them deleted. pictures: in the order of
     their places. prediction: token ids that the answer is expected to follow. scored: the log probabilities of the
-    prompt's own tokens are wanted.
+    prompt's own tokens are wanted. adapter: what changes the model for it.
     """
 
     id: str
@@ -47,6 +49,17 @@ class Request:
     pictures: tuple[Seen, ...] = ()
     prediction: tuple[int, ...] = ()
     scored: bool = False
+    adapter: Adapter | None = None
+
+
+def check(request: Request, context: int) -> None:
+    """Raises Invalid for a request that is empty, or that could never fit into `context` tokens."""
+    if not request.prompt:
+        raise Invalid("the prompt has no tokens", field="messages")
+    room = context - min(request.max_tokens, 1)
+    if len(request.prompt) > room:
+        message = f"prompt is too long: {len(request.prompt)} tokens > {room} maximum"
+        raise Invalid(message, code="context_length_exceeded")
 
 
 @dataclass(slots=True, eq=False)
@@ -72,6 +85,7 @@ class Sequence:
     stop: StopReason | None = None
     prefilled: int = 0
     passed_over: int = 0
+    held_back: int = 0
     scored: int = 0
     accepted: int = 0
     rejected: int = 0
@@ -140,6 +154,15 @@ class Sequence:
                 if first < end < first + length:
                     return first - self.computed if first > self.computed else first + length - self.computed
         return count
+
+    def row(self, count: int, draft: Items[int]) -> Row:
+        """Its share of a step: its next `count` tokens, and a draft behind the last one."""
+        end = self.computed + count
+        tokens = [*self.tokens[self.computed : end], *draft]
+        reached, sampled = -(-(end + len(draft)) // self.block_size), self.wanted(end) + len(draft)
+        local, request = self.local[: reached - self.skipped], self.request
+        table = self.blocks[:reached]
+        return Row(tokens, self.computed, table, sampled, local, self.skipped, request.pictures, request.adapter)
 
     def draft(self, most: int) -> tuple[int, ...]:
         """Tokens to be tried behind the last one, as many as the answer and its blocks have room for."""

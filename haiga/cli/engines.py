@@ -9,15 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from haiga.cli.adapters import Engines, names_adapter, open_adapters, open_over
 from haiga.cli.upstream import key_of
 from haiga.config import Settings
 from haiga.core.errors import HaigaError, Invalid, NotFound, Unsupported
 from haiga.core.library import AddedModel
 from haiga.core.upstreams import Upstream
+from haiga.engines.native.adapted import AdaptedEngine
 from haiga.engines.native.embedder import NativeEmbedder
 from haiga.engines.native.engine import NativeEngine
 from haiga.engines.native.opening import Found, NativeOptions, open_engine, open_model, pack
 from haiga.engines.upstream import Upstreams
+from haiga.services.adapters import Adapters
 from haiga.services.library import Progress, local_model
 from haiga.services.models import Models
 from haiga.starter import text_path
@@ -33,13 +36,14 @@ STARTER_CREATED = 1795305600  # 2026-11-22, the day this starter was trained
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What runs the models, by name in the order they were named, those that run elsewhere, the aliases, and the models
-    made of all."""
+    """What runs the models, by name in the order they were named, those that run elsewhere, the aliases, the models
+    made of all, and the adapters over them."""
 
-    engines: dict[str, NativeEngine | NativeEmbedder]
+    engines: dict[str, NativeEngine | NativeEmbedder | AdaptedEngine]
     away: Upstreams
     aliases: tuple[tuple[str, str], ...]
     models: Models
+    adapters: Adapters
 
 
 @asynccontextmanager
@@ -58,16 +62,20 @@ async def offer(
     for name, path in settings.models:
         if name in engines:
             raise Invalid(f"there are two models named {name}", field="--model")
-        engines[name] = open_directory(name, Path(path), settings.weights, settings)
+        if not names_adapter(path):
+            engines[name] = open_directory(name, Path(path), settings.weights, settings)
     for added in library:
-        _open_added(engines, added, settings, warn)
+        if added.base is None:
+            _open_added(engines, added, settings, warn)
     away = _elsewhere(settings, upstreams, warn)
     if not engines and not away.names:
         raise Invalid("there is no model: add one with `haiga models add`, or drop --no-starter")
-    _check_aliases(settings, engines, away)
-    models = _models(engines, settings, away)
+    everything = {**engines, **open_adapters(engines, settings, library, warn)}
+    _check_aliases(settings, everything, away)
+    models = _models(everything, settings, away)
+    adapters = Adapters(models, partial(open_over, engines, library))
     try:
-        yield Offer(engines, away, settings.aliases, models)
+        yield Offer(everything, away, settings.aliases, models, adapters)
     finally:
         await models.close()
 
@@ -87,15 +95,16 @@ def _elsewhere(settings: Settings, upstreams: Sequence[Upstream], warn: Callable
     return Upstreams(there, keys, offline=settings.offline, tags=partial(tags_of, settings))
 
 
-def _models(engines: dict[str, NativeEngine | NativeEmbedder], settings: Settings, away: Upstreams) -> Models:
+def _models(engines: Engines, settings: Settings, away: Upstreams) -> Models:
     """The models, with what makes the embeddings of those that write text."""
-    writers = {name: engine for name, engine in engines.items() if isinstance(engine, NativeEngine)}
+    writers = {name: engine for name, engine in engines.items() if isinstance(engine, NativeEngine | AdaptedEngine)}
     embedders = {name: engine for name, engine in engines.items() if isinstance(engine, NativeEmbedder)}
-    embedders |= {name: engine.embedder for name, engine in writers.items() if engine.embedder is not None}
+    native = {name: engine.embedder for name, engine in engines.items() if isinstance(engine, NativeEngine)}
+    embedders |= {name: embedder for name, embedder in native.items() if embedder is not None}
     return Models(writers, settings.aliases, settings.memory_budget, embedders, away)
 
 
-def open_named(name: str, library: Sequence[AddedModel], settings: Settings) -> NativeEngine:
+def open_named(name: str, library: Sequence[AddedModel], settings: Settings) -> NativeEngine | AdaptedEngine:
     """The engine for one model: of the library, the starter, or in the directory called `name`. Raises NotFound, and
     Unsupported for a model that writes no text."""
     engine = _named(name, library, settings)
@@ -104,8 +113,12 @@ def open_named(name: str, library: Sequence[AddedModel], settings: Settings) -> 
     return engine
 
 
-def _named(name: str, library: Sequence[AddedModel], settings: Settings) -> NativeEngine | NativeEmbedder:
+def _named(
+    name: str, library: Sequence[AddedModel], settings: Settings
+) -> NativeEngine | NativeEmbedder | AdaptedEngine:
     for added in library:
+        if added.name == name and added.base is not None:
+            return open_over({added.base: _named(added.base, library, settings)}, library, name, added.path, added.base)
         if added.name == name:
             return open_directory(name, Path(added.path), added.weights, settings)
     if name == STARTER:
@@ -181,7 +194,7 @@ def _open_added(
         warn(f"the model {added.name} of the library is left out: {error}")
 
 
-def _check_aliases(settings: Settings, engines: dict[str, NativeEngine | NativeEmbedder], away: Upstreams) -> None:
+def _check_aliases(settings: Settings, engines: Engines, away: Upstreams) -> None:
     for pattern, name in settings.aliases:
         if name not in engines and away.engine(name) is None:
             raise Invalid(f"{pattern}={name}: there is no model {name}", field="--alias")
@@ -203,6 +216,7 @@ def _options(settings: Settings, weights: str | None, tags: tuple[str, ...] = ()
         tags=tags,
         kv_disk=settings.kv_disk,
         kv_dir=settings.cold,
+        slots=settings.adapter_slots,
     )
 
 

@@ -23,6 +23,7 @@ from haiga.config import Settings
 from haiga.core.jobs import Dedupe
 from haiga.engines.native import tier
 from haiga.services.access import Access
+from haiga.services.adapters import Adapters
 from haiga.services.audit import Audit, Refusals
 from haiga.services.batches import Batches, Clerk
 from haiga.services.erasure import Erasure
@@ -48,6 +49,7 @@ def build_server(
     models: Models,
     database: AsyncEngine,
     door: bool,
+    adapters: Adapters | None = None,
     read: Read | None = None,
     terminal: Terminal | None = None,
 ) -> "Server":
@@ -90,6 +92,7 @@ def build_server(
         erasure=Erasure(
             access, partial(erase, database), files.sweep, partial(tier.erase, settings.cold), metered.ledger.flush
         ),
+        adapters=adapters,
         refused=refusals.add,
         tracer=parts.traces.tracer if parts.traces else None,
         policies=parts.policies,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -29,20 +30,23 @@ def add(
     source: Annotated[
         str,
         typer.Argument(
-            help="A directory (safetensors or OpenVINO IR), a GGUF file, or org/name[@revision] of the hub."
+            help="A directory (safetensors, OpenVINO IR, LoRA adapter), a GGUF file, or org/name[@revision] of the hub."
         ),
     ],
     name: Annotated[str | None, typer.Option(help="Its name here; by default the source's last part.")] = None,
+    base: Annotated[
+        str | None, typer.Option(help="The model that an adapter is for; by default the one it names itself.")
+    ] = None,
     weights: Weights = None,
     offline: Offline = False,
     data_dir: DataDir = None,
     database: Database = None,
 ) -> None:
-    """Add a model: download it if need be, check it, and pack and compile it once."""
+    """Add a model or a LoRA adapter: download it if need be, check it, and pack and compile it once."""
     settings = settings_from(context)
     chosen = name or Path(source.partition("@")[0]).expanduser().resolve().name.removesuffix(".gguf")
     with _progress() as progress:
-        added = _with_library(settings, lambda library: library.add(chosen, source, settings.weights, progress))
+        added = _with_library(settings, lambda library: library.add(chosen, source, settings.weights, progress, base))
     typer.echo(f"added {added.name} ({added.path}); a server started from now on serves it", err=True)
 
 
@@ -107,11 +111,24 @@ async def _library(settings: Settings) -> "AsyncIterator[Library]":
 
         forget_packed(path, settings)
 
+    async def fit(path: Path, name: str, base: Path | None) -> None:
+        from haiga.cli.adapters import check_adapter
+
+        await asyncio.to_thread(check_adapter, path, base)
+
     # without HF_TOKEN, whoever has logged in to the hub with its own tools stays logged in
     hub = None if settings.offline else Hub(settings.hub, settings.hub_token or get_token())
     async with connect(settings.records) as database:
         store, downloads = DatabaseModels(database), settings.data_dir / "models"
-        yield Library(store, downloads, hub, prepare, forget, reserved=("starter",), actor=operator())
+        named = ("starter",)
+        yield Library(store, downloads, hub, prepare, forget, named, operator(), trained_on, fit)
+
+
+def trained_on(path: Path) -> str | None:
+    """What the adapter at a path says that it was trained on, None for a model."""
+    from haiga.models.adapters import is_adapter, read_base
+
+    return (read_base(path) or "") if is_adapter(path) else None
 
 
 @contextmanager
@@ -148,6 +165,9 @@ def _portrait(model: AddedModel, settings: Settings) -> "Iterator[tuple[str, str
 
     if not Path(model.path).exists():
         return
+    if model.base is not None:
+        yield from _adapter(model)
+        return
     found = portray_model(Path(model.path), model.weights, settings)
     yield "family", found.family
     if found.parts:
@@ -163,6 +183,18 @@ def _portrait(model: AddedModel, settings: Settings) -> "Iterator[tuple[str, str
     if found.local_kv_bytes:
         yield "cache, local layers", f"{found.local_kv_bytes:,} bytes a token, of the last ones alone"
     yield "context", f"{found.context:,} tokens of {found.trained:,}"
+
+
+def _adapter(model: AddedModel) -> "Iterator[tuple[str, str]]":
+    from haiga.models.adapters import read_lora
+    from haiga.models.adapters.config import WEIGHTS
+    from haiga.models.weights.checkpoint import read_header
+
+    lora, tensors = read_lora(Path(model.path)), read_header(Path(model.path) / WEIGHTS).values()
+    yield "family", f"LoRA adapter of {model.base}"
+    yield "parameters", _count(sum(prod(tensor.shape) for tensor in tensors))
+    yield "rank", f"{lora.rank}"
+    yield "layers", f"{len(tensors) // 2}"
 
 
 def _count(parameters: int) -> str:

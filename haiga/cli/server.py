@@ -23,10 +23,10 @@ from haiga.cli.tool_log import show_calls
 from haiga.config import Settings
 from haiga.core.errors import Failed, Invalid
 from haiga.core.ports import ModelCard
+from haiga.engines.native.adapted import AdaptedEngine
 from haiga.engines.native.embedder import NativeEmbedder
 from haiga.engines.native.engine import NativeEngine
 from haiga.services.access import Access
-from haiga.services.models import Models
 from haiga.stores.connect import connect
 from haiga.stores.keys import DatabaseKeys
 from haiga.stores.models import DatabaseModels
@@ -54,7 +54,7 @@ async def run_server(settings: Settings, read: Read) -> None:
             async with offer(settings, library, upstreams, _warn) as offered:
                 door = await access.is_open()
                 url = address(settings.host, listener.getsockname()[1])
-                build = partial(_build, settings, access, offered.models, database, door, read, terminal)
+                build = partial(_build, settings, access, offered, database, door, read, terminal)
                 await _serve(build, listener, _load_first(offered, announcement(url, offered, door)))
 
 
@@ -76,7 +76,7 @@ async def _serve(build: "Callable[[], Server]", listener: socket.socket, load: C
 def _build(
     settings: Settings,
     access: Access,
-    models: Models,
+    offered: Offer,
     database: AsyncEngine,
     door: bool,
     read: Read,
@@ -84,7 +84,7 @@ def _build(
 ) -> "Server":
     from haiga.cli.http import build_server
 
-    return build_server(settings, access, models, database, door, read, terminal)
+    return build_server(settings, access, offered.models, database, door, offered.adapters, read, terminal)
 
 
 async def _load_first(offered: Offer, announced: str) -> None:
@@ -151,8 +151,10 @@ def announcement(url: str, offered: Offer, door: bool) -> str:
     return "\n".join((*lines, *tried))
 
 
-def _described(engine: NativeEngine | NativeEmbedder) -> str:
+def _described(engine: NativeEngine | NativeEmbedder | AdaptedEngine) -> str:
     context = f"{engine.card.context:,} tokens"
+    if isinstance(engine, AdaptedEngine):
+        return f"adapter of {engine.card.parent}"
     if isinstance(engine, NativeEngine):
         return f"context {context}, KV pool {engine.pool:,} tokens"
     return f"embeddings of {engine.card.dimensions:,} numbers, texts of up to {context}"

@@ -18,6 +18,7 @@ from haiga.core.access import Caller
 from haiga.core.errors import Denied, Failed, HaigaError, NotFound
 from haiga.core.generation import SamplingRequest, TextDelta, TextRequest
 from haiga.core.messages import Block, Message, Role, Text
+from haiga.engines.native.adapted import AdaptedEngine
 from haiga.services.decoding.decoder import Decoder
 from haiga.services.fetch import Fetch, Hosts
 from haiga.services.inference import Inference
@@ -147,7 +148,9 @@ async def _local(settings: Settings, model: str) -> AsyncIterator[Partner]:
 
     async with connect(settings.records) as database:
         library = await DatabaseModels(database).all()
-    models = Models({model: open_named(model, library, settings)})
+    engine = open_named(model, library, settings)
+    base = {engine.card.parent: engine.base} if isinstance(engine, AdaptedEngine) else {}
+    models = Models({**base, model: engine})
     if sys.stderr.isatty():
         typer.echo(f"loading {model} …", err=True)
     decoder, fetch = Decoder(), Fetch(Hosts(settings.allow_fetch), offline=settings.offline)

@@ -3,6 +3,8 @@
 import typer
 
 from haiga.cli.options import (
+    AdapterPaths,
+    AdapterSlots,
     Aliases,
     AllowFetch,
     BatchWindow,
@@ -56,6 +58,8 @@ def worker(
     data_dir: DataDir = None,
     database: Database = None,
     models: ModelPaths = None,
+    adapters: AdapterPaths = None,
+    adapter_slots: AdapterSlots = None,
     aliases: Aliases = None,
     tags: Tags = None,
     context: Context = None,

@@ -35,7 +35,7 @@ from haiga.core.hours import Window
 class Settings:
     """What `haiga serve` and the commands beside it can be told. Memory is bytes, `context` tokens, `drain` seconds.
 
-    `models` are (name, source), `aliases` (pattern, name), `tags` (pattern, tag).
+    `models` are (name, source), `adapters` (name, base:source), `aliases` (pattern, name), `tags` (pattern, tag).
     """
 
     host: str
@@ -43,6 +43,8 @@ class Settings:
     data_dir: Path
     database: str | None
     models: tuple[tuple[str, str], ...]
+    adapters: tuple[tuple[str, str], ...]
+    adapter_slots: int
     aliases: tuple[tuple[str, str], ...]
     tags: tuple[tuple[str, str], ...]
     context: int | None
@@ -149,6 +151,22 @@ TABLE: Mapping[str, Setting] = {
         "HAIGA_MODEL",
         "Serve the model at this path under this name, beside those added with `haiga models add`; repeatable.",
         metavar="NAME=PATH",
+    ),
+    "adapters": Setting(
+        "--adapter",
+        parse_pairs,
+        "",
+        "HAIGA_ADAPTER",
+        "Serve the LoRA adapter in this directory, over the model BASE, under this name; repeatable.",
+        metavar="NAME=BASE:PATH",
+    ),
+    "adapter_slots": Setting(
+        "--adapter-slots",
+        parse_count,
+        "8",
+        "HAIGA_ADAPTER_SLOTS",
+        "How many adapters of one model run at once; requests for more of them wait.",
+        metavar="COUNT",
     ),
     "aliases": Setting(
         "--alias",

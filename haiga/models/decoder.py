@@ -10,6 +10,7 @@ import openvino as ov
 
 from haiga.core.errors import Invalid
 from haiga.core.ports import Horizon
+from haiga.models.adapters.products import NONE, Adapted
 from haiga.models.fields import Fields
 from haiga.models.geometry import Geometry
 from haiga.models.graph import Graph, Node, Norm, PagedGraph
@@ -48,12 +49,11 @@ class Decoder:
 Read = Callable[[Fields, str, int], Decoder]
 
 
-def build_decoder(weights: Weights, decoder: Decoder, name: str) -> ov.Model:
-    """The paged graph of a checkpoint. Raises Invalid for what does not fit, naming the tensor."""
-    names, graph = (
-        find_names(weights.checkpoint),
-        PagedGraph(weights, decoder.local, _features(decoder), decoder.turns, decoder.mutual),
-    )
+def build_decoder(weights: Weights, decoder: Decoder, name: str, adapted: Adapted = NONE) -> ov.Model:
+    """The paged graph of a checkpoint, with room for adapters. Raises Invalid for what does not fit, naming the
+    tensor."""
+    names = find_names(weights.checkpoint)
+    graph = PagedGraph(weights, decoder.local, _features(decoder), decoder.turns, decoder.mutual, adapted)
     x = _norm(graph, decoder, names, graph.sample(_layers(graph, decoder, names)))
     table, geometry = _head(weights.checkpoint, names, decoder), decoder.geometry
     logits = graph.scaled(graph.head(x, table, geometry.hidden, geometry.vocabulary), decoder.logit_scale)

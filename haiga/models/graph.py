@@ -15,6 +15,7 @@ import openvino.opset15 as op
 from numpy.typing import ArrayLike
 from openvino.op import _PagedAttentionExtension as PagedAttention
 
+from haiga.models.adapters.products import NONE, Adapted, Products
 from haiga.models.geometry import Heads
 from haiga.models.rope import Rope
 from haiga.models.weights import Stored, Weights
@@ -68,6 +69,7 @@ class Graph:
 
     ids: Node
     positions: Node
+    _products: Products | None = None  # of adapters, where there are such
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
@@ -81,7 +83,8 @@ class Graph:
     def linear(self, x: Node, name: str, inner: int, outer: int, bias: bool = False) -> Node:
         """x [.., inner] times `name`.weight transposed, plus `name`.bias: [.., outer]."""
         product = op.matmul(x, matrix(self.weights.matrix(name + ".weight", outer, inner)), False, True)
-        return op.add(product, self.vector(name + ".bias", outer)) if bias else product
+        y = op.add(product, self.vector(name + ".bias", outer)) if bias else product
+        return self._products.add(y, x, name, inner, outer) if self._products else y
 
     def router(self, x: Node, name: str, hidden: int, experts: int, bias: bool = False) -> Node:
         """As `linear`, in f32 whatever the packing: it decides between experts, and is small."""
@@ -245,8 +248,11 @@ class PagedGraph(Graph):
         features: tuple[int, int] | None = None,
         turns: bool = False,
         mutual: bool = False,
+        adapted: Adapted = NONE,
     ) -> None:
         super().__init__(weights)
+        if adapted.layers:
+            self._products = Products(self._input, adapted)
         self._kinds = self._input("token_type_ids", [-1], ov.Type.i32) if mutual else None
         self._features: list[Node] = []
         if features is not None:

@@ -17,6 +17,7 @@ import openvino as ov
 
 from haiga.core.errors import Invalid
 from haiga.core.ports import Horizon
+from haiga.models.adapters.products import NONE, Adapted
 from haiga.models.dense import DenseGraph
 from haiga.models.ir import ir_file, is_ir, read_ir
 from haiga.models.plugin import BLOCK, CacheType, compile_model
@@ -55,12 +56,14 @@ _FORMAT = "1"  # raise it when packing changes, so that old cached files are not
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How a model is loaded. weights: packing of the matrices; cache: precision of keys and values;
-    threads: 0 for every core; context: tokens the rope is computed for, 0 for the model's own."""
+    threads: 0 for every core; context: tokens the rope is computed for, 0 for the model's own; adapted: what adapters
+    may change."""
 
     weights: Packing = "int4"
     cache: CacheType = "u8"
     threads: int = 0
     context: int = 0
+    adapted: Adapted = NONE
 
     def __post_init__(self) -> None:
         for name, value, known in (("weights", self.weights, PACKINGS), ("cache", self.cache, get_args(CacheType))):
@@ -86,7 +89,7 @@ def load(directory: Path, settings: Settings, cache_dir: Path | None = None) -> 
     if is_ir(directory):
         return Loaded(compile_model(read_ir(directory), None, settings.cache, settings.threads), None)
     with _weights(directory, settings, cache_dir) as weights:
-        model = build(weights, settings.context)
+        model = build(weights, settings.context, settings.adapted)
     horizon = read_decoder(weights.checkpoint.config, settings.context).horizon
     return Loaded(compile_model(model, weights, settings.cache, settings.threads), weights, horizon)
 

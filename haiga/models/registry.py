@@ -10,6 +10,7 @@ from dataclasses import replace
 import openvino as ov
 
 from haiga.core.errors import Invalid
+from haiga.models.adapters.products import NONE, Adapted
 from haiga.models.bert import bert_states, first_place
 from haiga.models.cohere import read_cohere
 from haiga.models.decoder import Decoder, Read, build_decoder, decoder_states
@@ -125,9 +126,10 @@ def read_decoder(config: Fields, context: int) -> Decoder:
     return DECODERS[architecture](config, architecture, context)
 
 
-def build(weights: Weights, context: int) -> ov.Model:
+def build(weights: Weights, context: int, adapted: Adapted = NONE) -> ov.Model:
     """The checkpoint's paged graph."""
-    return build_decoder(weights, read_decoder(weights.checkpoint.config, context), weights.checkpoint.directory.name)
+    checkpoint = weights.checkpoint
+    return build_decoder(weights, read_decoder(checkpoint.config, context), checkpoint.directory.name, adapted)
 
 
 def unused_places(config: Fields, architecture: str) -> int:

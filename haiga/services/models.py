@@ -41,8 +41,9 @@ class Models:
 
     `aliases` maps patterns ("claude-*") to names, first match wins, a real name beats any pattern. `budget` bounds
     the memory of loaded engines in bytes; None leaves it to the machine. `embedders` make the embeddings of the models
-    of their names; one is loaded and unloaded by itself, as an engine is. `elsewhere` are models that are not here, and
-    so are neither loaded nor in the budget; names and aliases of this server come before theirs.
+    of their names; one is loaded and unloaded by itself, as an engine is. A model whose card has a `parent` is loaded
+    and unloaded with that one; such models come and go. `elsewhere` are models that are not here, and so are neither
+    loaded nor in the budget; names and aliases of this server come before theirs.
     """
 
     def __init__(
@@ -54,9 +55,11 @@ class Models:
         elsewhere: Elsewhere | None = None,
     ) -> None:
         self._engines, self._embedders = dict(engines), dict(embedders or {})
-        self._writing = {name: _Seat(engine) for name, engine in self._engines.items()}
+        self._writing = {name: _Seat(engine) for name, engine in self._engines.items() if not engine.card.parent}
+        own = tuple(self._writing.values())
+        self._writing |= {name: self._writing[e.card.parent] for name, e in self._engines.items() if e.card.parent}
         self._embedding = {name: _Seat(embedder) for name, embedder in self._embedders.items()}
-        self._seats = (*self._writing.values(), *self._embedding.values())
+        self._seats = (*own, *self._embedding.values())
         self._aliases = tuple(aliases)
         self._budget = budget
         self._elsewhere = elsewhere
@@ -101,11 +104,29 @@ class Models:
         resolved = self.resolve(name)
         if resolved not in self._writing and resolved not in self._embedding and (away := self._away(resolved)):
             return away.card
-        return (self._writing.get(resolved) or self._embedding[resolved]).engine.card
+        return (self._engines.get(resolved) or self._embedders[resolved]).card
 
     def loads(self) -> dict[str, Load]:
         """How busy each model is that is loaded and writes text."""
-        return {name: self._engines[name].load for name, seat in self._writing.items() if seat.state == "ready"}
+        own = {name: seat for name, seat in self._writing.items() if seat.engine is self._engines[name]}
+        return {name: self._engines[name].load for name, seat in own.items() if seat.state == "ready"}
+
+    def adopt(self, engine: Engine, instead: bool = False) -> None:
+        """Offer one more model, which has a parent; `instead` of one of its name that has a parent too. Raises Invalid
+        for a name that is taken."""
+        name = engine.card.name
+        free = name not in self._writing and name not in self._embedding
+        if not free and not (instead and name in self._engines and self._engines[name].card.parent):
+            raise Invalid(f"there is a model {name} already", field="lora_name")
+        self._writing[name] = self._writing[engine.card.parent]
+        self._engines[name] = engine
+
+    def abandon(self, name: str) -> None:
+        """Offer a model no longer that has a parent; who is being answered still is. Raises NotFound."""
+        engine = self._engines.get(name)
+        if engine is None or not engine.card.parent:
+            raise NotFound(f"adapter: {name}")
+        del self._engines[name], self._writing[name]
 
     def told_price(self, name: str) -> Price | None:
         """What whoever runs a model elsewhere says that it costs."""
@@ -140,8 +161,9 @@ class Models:
         if resolved not in self._engines:
             yield self._there(resolved)
             return
+        engine = self._engines[resolved]  # it may be abandoned while its parent is loaded
         async with self._held(self._writing[resolved]):
-            yield self._engines[resolved]
+            yield engine
 
     @asynccontextmanager
     async def embed(self, name: str) -> AsyncIterator[Embedder]:

@@ -76,6 +76,7 @@ MODELS = Table(
     Column("source", Text, nullable=False),
     Column("weights", String(16)),
     Column("added_at", BigInteger, nullable=False),
+    Column("base", String(255)),
 )
 
 # What is in use of limits that several servers share, in core.limits' units; `at` is a microsecond of unix time.

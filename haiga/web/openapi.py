@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from haiga.core.jobs import Dedupe
+from haiga.wire.adapters import LoadAdapterBody, UnloadAdapterBody
 from haiga.wire.anthropic.admin import AdminAnswer, AdminList, BucketsAnswer, WorkspaceBody
 from haiga.wire.anthropic.answers import (
     BatchAnswer,
@@ -101,6 +102,8 @@ BODIES: tuple[type[BaseModel], ...] = (
     KeyPatch,
     WorkspaceBody,
     RateLimitChange,
+    LoadAdapterBody,
+    UnloadAdapterBody,
 )
 REFERENCE = "#/components/schemas/{model}"
 ERRORS = {
@@ -319,6 +322,8 @@ _USAGE = [
     *(_asked(name, many=True) for name in FILTERS),
 ]
 _COST = [_asked("group_by", many=True, values=("workspace_id", "description"))]
+LOAD_ADAPTER = _operation(None, {"requestBody": _body(LoadAdapterBody)}, error=OpenAIErrorAnswer, text=True)
+UNLOAD_ADAPTER = _operation(None, {"requestBody": _body(UnloadAdapterBody)}, error=OpenAIErrorAnswer, text=True)
 ADMIN_OBJECT = _operation(AdminAnswer, {})
 ADMIN_LIST = _operation(AdminList, {})
 CREATE_KEY = _operation(AdminAnswer, {"requestBody": _body(KeyBody)})

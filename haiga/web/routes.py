@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from haiga.services.files import Uploads as KeptUploads
 from haiga.web import openapi
+from haiga.web.adapters import Adapters
 from haiga.web.admin import Admin
 from haiga.web.audit import AuditLogs
 from haiga.web.batches import Batches
@@ -63,6 +64,11 @@ def router(services: Services) -> APIRouter:
         add(f"{named}/versions", policies.versions, methods=["GET"], **openapi.LIST_POLICIES)
     add("/v1/models", models.list, methods=["GET"], **openapi.LIST_MODELS)
     add("/v1/models/{id:path}", models.get, methods=["GET"], **openapi.GET_MODEL)
+
+    if services.adapters is not None:
+        adapters = Adapters(services, services.adapters)
+        add("/v1/load_lora_adapter", adapters.load, methods=["POST"], **openapi.LOAD_ADAPTER)
+        add("/v1/unload_lora_adapter", adapters.unload, methods=["POST"], **openapi.UNLOAD_ADAPTER)
 
     if services.batches is not None:
         batches = Batches(services, services.batches)

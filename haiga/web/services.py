@@ -10,6 +10,7 @@ from haiga.core.jobs import Dedupe
 from haiga.core.limits import Standing
 from haiga.core.ports import ChatStore
 from haiga.core.records import Price
+from haiga.services.adapters import Adapters
 from haiga.services.audit import Audit
 from haiga.services.batches import Batches
 from haiga.services.erasure import Erasure
@@ -66,8 +67,8 @@ class Services:
     """`prices` are by the model's name; one that is not there costs nothing. Without `responses` the Responses and
     Conversations APIs are not there, without `chats` no chat completion is kept, without `batches`, `files` and
     `webhooks` and `policies` there are none. `stands` tells where a caller stands with its limits; `ledger`, `keyring`,
-    `audit` and `erasure` are what administrators see; `refused` is told of requests that were answered 401 or 403,
-    `tracer` makes their spans."""
+    `audit` and `erasure` are what administrators see, `adapters` what they load; `refused` is told of requests that
+    were answered 401 or 403, `tracer` makes their spans."""
 
     access: Access
     inference: Inference
@@ -84,6 +85,7 @@ class Services:
     webhooks: Webhooks | None = None
     audit: Audit | None = None
     erasure: Erasure | None = None
+    adapters: Adapters | None = None
     refused: Callable[[Asked], None] = lambda asked: None
     tracer: "Tracer | None" = None
     policies: Policies | None = None

@@ -14,6 +14,7 @@ class OpenAIModel(BaseModel):
     object: Literal["model"]
     created: int
     owned_by: str
+    parent: str | None = None
 
 
 class OpenAIModels(BaseModel):
@@ -43,4 +44,5 @@ def write_model(card: ModelCard) -> bytes:
 
 
 def _model(card: ModelCard) -> dict[str, Any]:
-    return {"id": card.name, "object": "model", "created": card.created, "owned_by": "haiga"}
+    told = {"id": card.name, "object": "model", "created": card.created, "owned_by": "haiga"}
+    return {**told, "parent": card.parent} if card.parent else told

@@ -257,3 +257,70 @@ async def test_an_unknown_model_is_named(tmp_path: Path) -> None:
     for call in (library(tmp_path).show, library(tmp_path).remove):
         with pytest.raises(HaigaError, match="there is no model nobody"):
             await call("nobody")
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    directory = tmp_path / "adapter"
+    directory.mkdir()
+    (directory / "adapter_config.json").write_text("{}")
+    return directory
+
+
+def shelf_for_adapters(tmp_path: Path, told: str, fitted: list[tuple[str, Path | None]]) -> Library:
+    """A library in which every adapter says that it was trained on `told`."""
+
+    async def fit(path: Path, name: str, base: Path | None) -> None:
+        fitted.append((name, base))
+
+    prepare = Preparations()
+    downloads = tmp_path / "downloads"
+    return Library(
+        Shelf(),
+        downloads,
+        None,
+        prepare,
+        prepare.forget,
+        ("starter",),
+        trained_on=lambda path: told if (path / "adapter_config.json").exists() else None,
+        fit=fit,
+    )
+
+
+@pytest.mark.parametrize("told", ["{own}", "base"])
+async def test_an_adapter_is_added_over_the_base_that_it_names(
+    tmp_path: Path, own: Path, adapter: Path, told: str
+) -> None:
+    fitted: list[tuple[str, Path | None]] = []
+    models = shelf_for_adapters(tmp_path, told.format(own=own), fitted)
+    with pytest.raises(Invalid, match="there is no such model here; add it first"):
+        await models.add("red", str(adapter), None, Tale())
+    await models.add("base", str(own), None, Tale())
+    added = await models.add("red", str(adapter), None, Tale())
+    assert ("base", [("base", own)]) == (added.base, fitted)
+    with pytest.raises(Invalid, match="the adapter red stands on model base; remove that first"):
+        await models.remove("base")
+    assert not await models.remove("red")
+    assert ["adapter_config.json"] == names_in(adapter)
+
+
+async def test_a_base_can_be_named_for_an_adapter_and_for_nothing_else(
+    tmp_path: Path, own: Path, adapter: Path
+) -> None:
+    fitted: list[tuple[str, Path | None]] = []
+    models = shelf_for_adapters(tmp_path, "somebody/else", fitted)
+    assert "starter" == (await models.add("red", str(adapter), None, Tale(), "starter")).base
+    with pytest.raises(Invalid, match="no such model here"):
+        await models.add("blue", str(adapter), None, Tale(), "red")
+    with pytest.raises(Invalid, match="is a model, not an adapter"):
+        await models.add("base", str(own), None, Tale(), "starter")
+    assert [("starter", None)] == fitted
+
+
+async def test_of_an_adapter_s_repository_the_adapter_is_downloaded(tmp_path: Path) -> None:
+    files = {"adapter_config.json": b"{}", "adapter_model.safetensors": WEIGHTS, "README.md": b"# red"}
+    with StandIn(files).running() as stand_in:
+        hub = hub_of(stand_in)
+        snapshot = await hub.find("tiny/llama")
+        await hub.download(snapshot, tmp_path, Tale())
+    assert ["adapter_config.json", "adapter_model.safetensors"] == names_in(tmp_path)

@@ -6,6 +6,7 @@ that somebody asks about.
 """
 
 from haiga.core.ports.models import (
+    Adapter,
     Ask,
     AskScores,
     AskVectors,
@@ -42,6 +43,7 @@ from haiga.core.ports.stores import (
 )
 
 __all__ = [
+    "Adapter",
     "Ask",
     "AskScores",
     "AskVectors",

@@ -34,6 +34,21 @@ class Horizon:
         return position // self.reach * self.reach if self.chunked else max(0, position - self.reach + 1)
 
 
+class Adapter(Protocol):
+    """What changes a model for some sequences: factors of low rank beside the weights of some of its layers (LoRA)."""
+
+    @property
+    def key(self) -> str:
+        """What tells it from others: two with one key do the same."""
+
+    @property
+    def ranks(self) -> Mapping[str, int]:
+        """The rank of each layer that it changes."""
+
+    def factors(self, layer: str) -> "tuple[NDArray[np.float32], NDArray[np.float32]]":
+        """A [rank, inner] and B [rank, outer] of a layer: y + (x A^T) B."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One sequence's share of a step.
@@ -41,7 +56,8 @@ class Row:
     tokens: new token ids to run, at least one. past: how many tokens of this sequence already have their keys and
     values in its blocks. blocks: the block table, covering past + len(tokens). sampled: for how many of the last
     positions logits are wanted (0: a chunk of prefill, 1: the next token). local: the table of the local layers, from
-    the sequence's block `skipped` on; None: the same numbers as `blocks`. pictures: all of the sequence's.
+    the sequence's block `skipped` on; None: the same numbers as `blocks`. pictures: all of the sequence's. adapter:
+    what changes the model for this sequence.
     """
 
     tokens: Sequence[int]
@@ -51,6 +67,7 @@ class Row:
     local: Sequence[int] | None = None
     skipped: int = 0
     pictures: Sequence[Seen] = ()
+    adapter: Adapter | None = None
 
 
 class Runner(Protocol):
@@ -113,7 +130,8 @@ class ModelCard:
     is how many numbers its embeddings have. `precision` names how weights and cache are kept: the same request may be
     answered otherwise under another one. `tags` are the operator's, such as where it runs: keys can be held to them.
     `provider` is who runs it elsewhere, by the name it has here; empty for this server. `forms` are those in which a
-    request is handed on, and its answer back, as it was written; `price` is what they say that it costs."""
+    request is handed on, and its answer back, as it was written; `price` is what they say that it costs. `parent` is
+    the model that this one is an adapter of."""
 
     name: str
     display_name: str
@@ -127,6 +145,7 @@ class ModelCard:
     provider: str = ""
     forms: tuple[Form, ...] = ()
     price: Price | None = None
+    parent: str = ""
 
 
 class Engine(Protocol):

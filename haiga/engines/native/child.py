@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ from haiga.batching.sequence import Breakpoint, Request
 from haiga.core.errors import Failed, HaigaError, Unsupported
 from haiga.core.generation import Usage
 from haiga.core.pictures import Seen
+from haiga.core.ports import Adapter
 from haiga.engines import frames
 from haiga.engines.link import Link, resident_bytes
 from haiga.engines.native import protocol
 from haiga.engines.native.constraint import GrammarConstraint, ThoughtConstraint
-from haiga.engines.native.protocol import Logprob, Plant, Ready, Submission, Update
+from haiga.engines.native.mounting import Mounting
+from haiga.engines.native.protocol import Logprob, Mounted, Plant, Ready, Submission, Update
 from haiga.engines.native.runner import OpenVINORunner
 from haiga.engines.native.seeing import Eye, Lane
 from haiga.engines.native.texts import load_tokenizer
@@ -53,27 +55,55 @@ def main() -> None:
         return
     tier = _open_tier(plant, runner)
     pool, local = (BlockPool(count, runner.block_size) for count in (runner.blocks, runner.local_blocks))
-    scheduler = Scheduler(pool, plant.budget, plant.rows, plant.context, horizon=runner.horizon, local=local, cold=tier)
+    scheduler = Scheduler(
+        pool,
+        plant.budget,
+        plant.rows,
+        plant.context,
+        horizon=runner.horizon,
+        local=local,
+        cold=tier,
+        slots=plant.slots,
+    )
     loop = Loop(runner, scheduler, lambda outputs: link.send(_report(loop, outputs)), cold=tier)
     if tier:
         tier.start(loop)
     link.send(protocol.ready(Ready(runner.blocks, runner.block_size, resident_bytes())))
-    desk = Desk(plant, runner.vocabulary, loop, link, Eye(tower) if tower else None)
+    mounting = Mounting(Path(plant.directory), runner, loop)
+    desk = Desk(plant, runner.vocabulary, loop, link, mounting, Eye(tower) if tower else None)
     link.listen(desk.obey, partial(loop.shutdown, drain=False) if tier else None)
     loop.run()
     link.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What was got for a request beside the loop."""
+
+    adapter: Adapter | None = None
+    seen: tuple[Seen, ...] = ()
+
+
 class Desk:
     """Takes commands to the loop. A request under a grammar waits at the side until that is compiled; one whose grammar
-    is kept, or whose thoughts alone are bounded, does not wait for the grammars of others. One with pictures waits for
-    these to be seen first."""
+    is kept, or whose thoughts alone are bounded, does not wait for the grammars of others. One whose adapter is
+    not open waits for that first, and one with pictures for these to be seen."""
 
-    def __init__(self, plant: Plant, vocabulary: int, loop: Loop, link: Link, eye: Eye | None = None) -> None:
+    def __init__(
+        self,
+        plant: Plant,
+        vocabulary: int,
+        loop: Loop,
+        link: Link,
+        mounting: Mounting | None = None,
+        eye: Eye | None = None,
+    ) -> None:
         self._plant = plant
         self._vocabulary = vocabulary
         self._loop = loop
         self._link = link
+        self._mounting = mounting
+        self._opener = ThreadPoolExecutor(1, "adapter")
         self._compiler = ThreadPoolExecutor(1, "grammar")
         self._aside = ThreadPoolExecutor(1, "constraint")
         self._eye = eye
@@ -94,16 +124,39 @@ class Desk:
                 self._loop.clear_cache()
 
     def _submit(self, submission: Submission) -> None:
-        if submission.pictures:
-            self._waiting.add(submission.id)
-            self._pictures.put(submission.priority == "interactive", partial(self._see, submission))
-        elif submission.grammar is None and submission.thought is None:
-            self._loop.submit(_request(submission, ()), submission.sampling)
+        wanted, mounting = submission.adapter, self._mounting
+        adapter = mounting.at_hand(wanted) if wanted and mounting else None
+        if wanted is None or mounting is None or adapter is not None:
+            self._take(submission, Beside(adapter))
         else:
             self._waiting.add(submission.id)
-            self._hold(submission, ())
+            self._opener.submit(self._mount, submission, wanted, mounting)
 
-    def _see(self, submission: Submission) -> None:
+    def _mount(self, submission: Submission, wanted: Mounted, mounting: Mounting) -> None:
+        """Have the adapter opened, unless nobody waits for it any more."""
+        if submission.id not in self._waiting:
+            return
+        try:
+            beside = Beside(mounting.mount(wanted))
+        except Exception as error:  # whatever happens, the request must end
+            self._refuse(submission, error, "the adapter could not be opened")
+            return
+        with self._gate:
+            if submission.id in self._waiting:
+                self._waiting.discard(submission.id)
+                self._take(submission, beside)
+
+    def _take(self, submission: Submission, beside: Beside) -> None:
+        if submission.pictures:
+            self._waiting.add(submission.id)
+            self._pictures.put(submission.priority == "interactive", partial(self._see, submission, beside))
+        elif submission.grammar is None and submission.thought is None:
+            self._loop.submit(_request(submission, beside), submission.sampling)
+        else:
+            self._waiting.add(submission.id)
+            self._hold(submission, beside)
+
+    def _see(self, submission: Submission, beside: Beside) -> None:
         """Have the pictures seen, unless nobody waits for them any more."""
         if submission.id not in self._waiting:
             return
@@ -114,20 +167,21 @@ class Desk:
         except Exception as error:  # whatever happens, the request must end
             self._refuse(submission, error, "a picture could not be read")
             return
+        beside = replace(beside, seen=seen)
         if submission.grammar is None and submission.thought is None:
-            self._pass(submission, seen, None)
+            self._pass(submission, beside, None)
         else:
-            self._hold(submission, seen)
+            self._hold(submission, beside)
 
-    def _hold(self, submission: Submission, seen: tuple[Seen, ...]) -> None:
+    def _hold(self, submission: Submission, beside: Beside) -> None:
         lane = self._compiler if self._compiles(submission) else self._aside
-        lane.submit(self._prepare, submission, seen)
+        lane.submit(self._prepare, submission, beside)
 
     def _compiles(self, submission: Submission) -> bool:
         """Whether a grammar has to be compiled for it."""
         return submission.grammar is not None and not (self._made and self._made.keeps(submission.grammar))
 
-    def _prepare(self, submission: Submission, seen: tuple[Seen, ...]) -> None:
+    def _prepare(self, submission: Submission, beside: Beside) -> None:
         if submission.id not in self._waiting:
             return
         try:
@@ -135,14 +189,14 @@ class Desk:
         except BaseException as error:  # llguidance panics outside of Exception; the request must end whatever happens
             self._refuse(submission, error, "the grammar could not be compiled")
             return
-        self._pass(submission, seen, constraint)
+        self._pass(submission, beside, constraint)
 
-    def _pass(self, submission: Submission, seen: tuple[Seen, ...], constraint: Constraint | None) -> None:
+    def _pass(self, submission: Submission, beside: Beside, constraint: Constraint | None) -> None:
         """To the loop, unless it was aborted meanwhile."""
         with self._gate:
             if submission.id in self._waiting:
                 self._waiting.discard(submission.id)
-                self._loop.submit(_request(submission, seen), submission.sampling, constraint)
+                self._loop.submit(_request(submission, beside), submission.sampling, constraint)
 
     def _refuse(self, submission: Submission, error: BaseException, what: str) -> None:
         reason = error if isinstance(error, HaigaError) else Failed(f"{what}: {error}")
@@ -178,6 +232,8 @@ def _load(plant: Plant) -> OpenVINORunner:
         cache_dir=Path(plant.cache_dir) if plant.cache_dir else None,
         context=plant.context,
         local_blocks=plant.local_blocks,
+        adapted=plant.adapted,
+        slots=plant.slots,
     )
 
 
@@ -199,19 +255,21 @@ def _open_tier(plant: Plant, runner: OpenVINORunner) -> Tier | None:
         return None
 
 
-def _request(submission: Submission, seen: tuple[Seen, ...]) -> Request:
+def _request(submission: Submission, beside: Beside) -> Request:
+    adapter = beside.adapter
     return Request(
         id=str(submission.id),
         prompt=tuple(submission.tokens),
         max_tokens=submission.max_tokens,
         end=frozenset(submission.ends),
         priority=submission.priority,
-        salt=submission.salt.encode(),
+        salt=submission.salt.encode() + (b"\0" + adapter.key.encode() if adapter else b""),
         owner=submission.owner.encode(),
         breakpoints=tuple(Breakpoint(offset, ttl) for offset, ttl in submission.breakpoints),
         prediction=tuple(submission.prediction),
         scored=submission.scored,
-        pictures=seen,
+        pictures=beside.seen,
+        adapter=adapter,
     )
 
 

@@ -46,7 +46,7 @@ class NativeOptions:
     `weights`: f32, bf16, int8, int4, or kept as the file has them. `cache`: precision of keys and values, f32, bf16,
     u8 or u4. `kv_memory`: bytes of the KV pool. `context`: tokens. `cache_dir`: where compiled models are kept.
     `threads`: 0 for all cores. `tags` go on the model's card. `kv_disk`: bytes of keys and values in files in `kv_dir`,
-    of all models together; 0: none.
+    of all models together; 0: none. `slots`: adapters that run at once.
     """
 
     weights: Packing | None = None
@@ -59,6 +59,7 @@ class NativeOptions:
     tags: tuple[str, ...] = ()
     kv_disk: int = 0
     kv_dir: Path | None = None
+    slots: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +123,7 @@ def open_engine(found: Found, options: NativeOptions) -> NativeEngine:
     card = ModelCard(found.name, found.name, found.created, context, context, able, size, precision, options.tags)
     speech = Speech(tokenizer, prompter)
     model = Model(card, prompter, speech, description.sampling, description.ends, pool=plant.blocks * BLOCK)
-    command = child_command("haiga.engines.native.child", orjson.dumps(asdict(plant)).decode())
-    return NativeEngine(model, command, memory + OVERHEAD, options.queue, embedder, LEAVE if plant.kv_dir else 0.0)
+    return NativeEngine(model, plant, memory + OVERHEAD, options.queue, embedder, LEAVE if plant.kv_dir else 0.0)
 
 
 def open_embedder(found: Found, options: NativeOptions) -> NativeEmbedder:
@@ -215,5 +215,6 @@ def plan(directory: Path, description: Description, options: NativeOptions) -> P
         kv_dir=str(options.kv_dir) if kept else None,
         kv_disk=options.kv_disk,
         kv_room=waiting_room(description, cache, BUDGET) if kept else 0,
+        slots=options.slots,
         cache_dir=str(options.cache_dir) if options.cache_dir else None,
     )

@@ -43,8 +43,8 @@ class Answer:
 
 
 class EngineProcess:
-    """`command` is the child's argument vector; `name` is the model's, for errors. saving: seconds that it may take to
-    save things at its end."""
+    """`command` is the child's argument vector; `name` is the model's, for errors. saving:
+    seconds that it may take to save things at its end."""
 
     def __init__(self, name: str, command: Sequence[str], saving: float = 0.0) -> None:
         self._child = Supervised(name, command, self._hear, self._lose, saving)
@@ -60,6 +60,10 @@ class EngineProcess:
     def pid(self) -> int | None:
         """The child's process id while it runs."""
         return self._child.pid
+
+    def run_as(self, command: Sequence[str]) -> None:
+        """What is run when it is started the next time."""
+        self._child.command = command
 
     async def start(self) -> Ready:
         """Start the child and wait until it can answer. Raises Invalid with the child's own words when it cannot."""

@@ -28,7 +28,8 @@ class Plant:
     blocks: size of the KV pool; local_blocks: of that of the local layers, if there are such. context: tokens. ends:
     ids that end an answer. budget: tokens per step. rows: sequences per step. threads: 0 for all cores. cache_dir:
     where compiled models are kept, or none. sees: whether it is to load its tower. kv_dir: where KV blocks are kept in
-    files, or none; kv_disk: bytes of all of them; kv_room: bytes of memory for those that wait to be written.
+    files, or none; kv_disk: bytes of all of them; kv_room: bytes of memory for those that wait to be written. adapted:
+    layers that adapters change, by name; slots: how many of them run at once.
     """
 
     directory: str
@@ -46,6 +47,8 @@ class Plant:
     kv_dir: str | None = None
     kv_disk: int = 0
     kv_room: int = 0
+    adapted: Sequence[str] = ()
+    slots: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,14 @@ class Thought:
 
 
 @dataclass(frozen=True, slots=True)
+class Mounted:
+    """An adapter: its directory, and the key that its files had when it was added."""
+
+    directory: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """One request as the engine process sees it.
 
@@ -96,7 +107,7 @@ class Submission:
     own deleted. `ends` are the token ids that end an answer. `grammar` is what the answer must follow (text/grammar),
     None where it is free; `thought` bounds its thoughts, None where they are not. `prediction` is what the answer is
     expected to be; `scored` asks for the log probabilities of the prompt's own tokens. `pictures` are those in the
-    prompt, in their order.
+    prompt, in their order. `adapter` is what changes the model for it.
     """
 
     id: int
@@ -113,6 +124,7 @@ class Submission:
     scored: bool = False
     pictures: Sequence[Placed] = ()
     owner: str = ""
+    adapter: Mounted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +215,7 @@ def read_submission(fields: Mapping[str, Any], pixels: bytes = b"") -> Submissio
         scored=fields["scored"],
         pictures=_read_pictures(fields["pictures"], pixels),
         owner=fields["owner"],
+        adapter=Mounted(**fields["adapter"]) if fields["adapter"] else None,
     )
 
 

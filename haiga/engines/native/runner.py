@@ -4,8 +4,9 @@ Rule: nothing is decided here. Rows come with their block tables; the runner lay
 graph and hands back the logits of the positions asked for.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,17 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from haiga.core.errors import Failed, Invalid
+from haiga.core.errors import Failed, Invalid, Unsupported
 from haiga.core.ports import Horizon, Row
+from haiga.engines.native.adapting import Adapting
 from haiga.engines.native.pictured import pieces, place_features, token_kinds, turned_places
+from haiga.models.adapters.products import Adapted
 from haiga.models.load import BLOCK, CacheType, Loaded, Settings, load
 from haiga.models.plugin import explain
 from haiga.models.weights import Packing
 
 Memory = NDArray[np.uint8]
+Build = Callable[[Collection[str]], Loaded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,21 @@ class OpenVINORunner:
     attention kernel for one new token rounds otherwise than the one for several, and there are always at least as
     many as threads, because with fewer the kernel splits a sequence among threads. Short prompts cost nothing more,
     attention over 16,000 tokens costs twice as much.
+
+    slots: adapters that rows of one pass may have, where the graph has a place for them. build: the same model with a
+    place for adapters in some layers.
     """
 
-    def __init__(self, loaded: Loaded, blocks: int, exact: bool, local_blocks: int = 0) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        blocks: int,
+        exact: bool,
+        local_blocks: int = 0,
+        slots: int = 8,
+        build: Build | None = None,
+    ) -> None:
+        self._build = build
         self._loaded, self._blocks = loaded, blocks
         self._local_blocks = local_blocks = (local_blocks or blocks) if loaded.horizon else 0
         compiled = loaded.compiled
@@ -62,8 +78,10 @@ class OpenVINORunner:
         self._turns = len(compiled.input("position_ids").get_partial_shape()) == 2
         self._least = max(threads, 2) if exact else 0
         self._exact = exact
-        self._request = compiled.create_infer_request()
-        self._memory = self._allocate(compiled, blocks + exact, local_blocks + exact)
+        self._slots = slots
+        self._caches = _caches(compiled, blocks + exact, local_blocks + exact)
+        self._memory = {local: _memory(self._caches, local) for local in (False, True)}
+        self._open(compiled)
         self._vocabulary = int(compiled.output(0).get_partial_shape()[-1].get_length())
 
     @classmethod
@@ -78,21 +96,22 @@ class OpenVINORunner:
         context: int = 0,
         exact: bool | None = None,
         local_blocks: int = 0,
+        adapted: Collection[str] = (),
+        slots: int = 8,
     ) -> "OpenVINORunner":
-        """Load a checkpoint or IR directory and run one token, so that the first request meets no preparation.
+        """Load a checkpoint or IR directory, so that the first request meets no preparation.
 
         blocks: the pool, in blocks of 32 tokens; local_blocks: that of local layers, 0 for as many; context: tokens
-        that the rope is computed for, 0 for the model's own; exact: None for "when weights and cache are both f32".
-        Raises Invalid naming the file, field or tensor.
+        that the rope is computed for, 0 for the model's own; exact: None for "when weights and cache are both f32";
+        adapted: the layers that adapters may change, by name, of which `slots` are at hand at once. Raises Invalid
+        naming the file, field or tensor.
         """
         if blocks < 1:
             raise Invalid(f"blocks: {blocks} is less than 1")
-        loaded = load(directory, Settings(weights, cache, threads, context), cache_dir)
-        runner = cls(loaded, blocks, weights == cache == "f32" if exact is None else exact, local_blocks)
-        runner.step([Row([0], 0, [0], 1)])  # the plugin lays out its weights at the first step
-        if loaded.weights is not None:
-            loaded.weights.release()
-        return runner
+        exact = weights == cache == "f32" if exact is None else exact
+        settings = Settings(weights, cache, threads, context)
+        build = partial(_build, directory, settings, cache_dir, exact)
+        return cls(build(adapted), blocks, exact, local_blocks, slots, build)
 
     @property
     def block_size(self) -> int:
@@ -115,6 +134,11 @@ class OpenVINORunner:
         return self._local_blocks
 
     @property
+    def adapted(self) -> frozenset[str]:
+        """The layers that adapters may change, by name."""
+        return self._adapting.layers if self._adapting else frozenset()
+
+    @property
     def vocabulary(self) -> int:
         """Width of the logits."""
         return self._vocabulary
@@ -124,6 +148,13 @@ class OpenVINORunner:
 
         Raises Failed when the plugin refuses the step.
         """
+        parts = self._adapting.parts(rows) if self._adapting else ()
+        if len(parts) < 2:
+            return self._together(rows)
+        runs = [self._together([rows[at] for at in part]).copy() for part in parts]
+        return np.concatenate(list(_in_order(rows, parts, runs)))
+
+    def _together(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         return self._exactly(rows) if self._exact else self._run(rows)
 
     def _exactly(self, rows: Sequence[Row]) -> NDArray[np.float32]:
@@ -144,6 +175,8 @@ class OpenVINORunner:
         return np.concatenate([each for parts in told for each in parts])
 
     def _run(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+        for name, tensor in self._adapting.inputs(rows) if self._adapting else ():
+            self._request.set_tensor(name, tensor)
         layout = lay_out(rows)
         self._feed("input_ids", layout.ids, np.int64)
         self._feed("position_ids", turned_places(rows) if self._turns else layout.positions, np.int64)
@@ -187,9 +220,28 @@ class OpenVINORunner:
             f"{port.get_any_name()} {port.get_element_type()} {port.get_partial_shape()}" for port in ports
         )
 
+    def rebuilt(self, adapted: Collection[str]) -> Loaded:
+        """The same model with a place for adapters in these layers; on any thread, steps go on meanwhile. Raises
+        Unsupported for a model that was not loaded from a directory."""
+        if self._build is None:
+            raise Unsupported("this model takes no adapters")
+        return self._build(adapted)
+
+    def adopt(self, loaded: Loaded) -> None:
+        """Go on with another graph of the same model, with the keys and values that there are."""
+        self._loaded = loaded
+        self._open(loaded.compiled)
+
     def close(self) -> None:
         """Free the model and its pool."""
-        del self._request, self._loaded, self._memory
+        del self._request, self._loaded, self._caches, self._memory
+
+    def _open(self, compiled: ov.CompiledModel) -> None:
+        self._request = compiled.create_infer_request()
+        for name, cache in self._caches.items():
+            self._request.set_tensor(name, cache)
+        adapting = Adapting(compiled, self._slots, self._exact)
+        self._adapting = adapting if adapting.layers else None
 
     def _feed_tables(self, kind: str, layout: Layout) -> None:
         self._feed(kind + "past_lens", layout.past, np.int32)
@@ -198,20 +250,6 @@ class OpenVINORunner:
         self._feed(kind + "block_indices_begins", layout.block_begins, np.int32)
         self._feed(kind + "max_context_len", layout.longest, np.int32)
 
-    def _allocate(self, compiled: ov.CompiledModel, blocks: int, local_blocks: int) -> dict[bool, list[Memory]]:
-        """Give every layer its cache in the precision and layout that the plugin reports; its bytes [blocks, bytes of a
-        block], by whether the layer is local."""
-        memory: dict[bool, list[Memory]] = {False: [], True: []}
-        for port in compiled.inputs:
-            if "_cache." in (name := port.get_any_name()):
-                local = name.startswith("local_")
-                count = local_blocks if local else blocks
-                shape = [count, *(size.get_length() for size in list(port.get_partial_shape())[1:])]
-                tensor = ov.Tensor(port.get_element_type(), ov.Shape(shape))
-                self._request.set_tensor(name, tensor)
-                memory[local].append(tensor.data.view(np.uint8).reshape(count, -1))
-        return memory
-
     def _feed(self, name: str, values: Sequence[int] | NDArray[Any] | int, dtype: type) -> None:
         self._request.set_tensor(name, ov.Tensor(np.asarray(values, dtype)))
 
@@ -219,6 +257,22 @@ class OpenVINORunner:
 def _features_width(compiled: ov.CompiledModel) -> int:
     width: int = compiled.input("features").get_partial_shape()[1].get_length()
     return width
+
+
+def _build(
+    directory: Path, settings: Settings, cache_dir: Path | None, exact: bool, adapted: Collection[str]
+) -> Loaded:
+    """The model, ready to run. Raises Invalid naming the file, field or tensor."""
+    return warmed(load(directory, replace(settings, adapted=Adapted(frozenset(adapted), exact)), cache_dir), exact)
+
+
+def warmed(loaded: Loaded, exact: bool) -> Loaded:
+    """The model after one token, over a pool that is thrown away: the plugin lays out its weights at the first step,
+    and what they were made from need not stay in memory."""
+    OpenVINORunner(loaded, 1, exact).step([Row([0], 0, [0], 1)])
+    if loaded.weights is not None:
+        loaded.weights.release()
+    return loaded
 
 
 def lay_out(rows: Sequence[Row]) -> Layout:
@@ -253,3 +307,35 @@ def _pieces(row: Row, horizon: Horizon) -> Iterator[Row]:
         until = min(end, at + horizon.reach - position % horizon.reach) if horizon.chunked else end
         yield Row(row.tokens[at:until], position - first * BLOCK, table[first - skipped :], 0)
         at = until
+
+
+def _in_order(
+    rows: Sequence[Row], parts: Sequence[Sequence[int]], runs: Sequence[NDArray[np.float32]]
+) -> Iterator[NDArray[np.float32]]:
+    """The logits of the parts' rows, as the rows are ordered."""
+    found: dict[int, NDArray[np.float32]] = {}
+    for part, logits in zip(parts, runs, strict=True):
+        ends = list(accumulate(rows[at].sampled for at in part))
+        found |= dict(zip(part, np.split(logits, ends[:-1]), strict=True))
+    return (found[at] for at in range(len(rows)))
+
+
+def _caches(compiled: ov.CompiledModel, blocks: int, local_blocks: int) -> dict[str, ov.Tensor]:
+    """Every layer's cache in the precision and layout that the plugin reports."""
+    ports = {port.get_any_name(): port for port in compiled.inputs}
+    return {
+        name: _room(port, local_blocks if name.startswith("local_") else blocks)
+        for name, port in ports.items()
+        if "_cache." in name
+    }
+
+
+def _room(port: ov.ConstOutput, blocks: int) -> ov.Tensor:
+    sizes = [size.get_length() for size in list(port.get_partial_shape())[1:]]
+    return ov.Tensor(port.get_element_type(), ov.Shape([blocks, *sizes]))
+
+
+def _memory(caches: Mapping[str, ov.Tensor], local: bool) -> list[Memory]:
+    """The bytes of each layer's cache [blocks, bytes of a block], of the local layers or of the others."""
+    tensors = [tensor for name, tensor in caches.items() if name.startswith("local_") == local]
+    return [tensor.data.view(np.uint8).reshape(tensor.shape[0], -1) for tensor in tensors]

@@ -26,6 +26,7 @@ Progress = Callable[[str, int, int], None]
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
+ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 _SMALL_FILES = ("*.json", "*.jinja", "tokenizer.model")
 _CHUNK = 1 << 20
 
@@ -211,12 +212,14 @@ def _read_file(entry: dict[str, Any]) -> RemoteFile:
 
 
 def _weight_files(snapshot: Snapshot, directory: Path) -> list[RemoteFile]:
-    """The shards that the index names, or the single file."""
+    """The shards that the index names, or the single file; an adapter's, where there is no model."""
     if snapshot.pick([INDEX]):
         try:
             wanted = set(json.loads((directory / INDEX).read_text())["weight_map"].values())
         except (ValueError, KeyError, AttributeError):
             raise Invalid(f"{snapshot.repository}: {INDEX} cannot be read") from None
+    elif snapshot.pick([ADAPTER[0]]) and not snapshot.pick([SINGLE]):
+        wanted = {ADAPTER[1]}
     else:
         wanted = {SINGLE}
     found = [file for file in snapshot.files if file.name in wanted]

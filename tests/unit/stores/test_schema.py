@@ -38,7 +38,7 @@ def test_the_newest_migration_is_the_revision_that_connect_expects() -> None:
 async def test_a_second_start_finds_the_schema_and_the_data(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "haiga.db"
     async with connect(file) as database, database.begin() as connection:
-        await connection.execute(text("INSERT INTO models VALUES ('m', '/m', '/m', NULL, 1)"))
+        await connection.execute(text("INSERT INTO models VALUES ('m', '/m', '/m', NULL, 1, NULL)"))
     async with connect(file) as database, database.connect() as connection:
         assert "m" == (await connection.execute(text("SELECT name FROM models"))).scalar()
         assert "wal" == (await connection.execute(text("PRAGMA journal_mode"))).scalar()
@@ -60,5 +60,5 @@ async def test_nobody_else_can_read_what_is_kept(tmp_path: Path) -> None:
 async def test_the_log_of_a_new_database_stays_open_between_connections(tmp_path: Path) -> None:
     async with connect(tmp_path / "haiga.db") as database:
         async with database.begin() as connection:
-            await connection.execute(text("INSERT INTO models VALUES ('m', '/m', '/m', NULL, 1)"))
+            await connection.execute(text("INSERT INTO models VALUES ('m', '/m', '/m', NULL, 1, NULL)"))
         assert (tmp_path / "haiga.db-wal").stat().st_size > 0
