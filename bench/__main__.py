@@ -14,8 +14,10 @@ from bench import (
     intake,
     kernels,
     limits,
+    long,
     metering,
     moderation,
+    needle,
     process,
     sampling,
     shapes,
@@ -101,7 +103,7 @@ def shared_limits(options: argparse.Namespace) -> None:
 
 
 def batched(options: argparse.Namespace) -> None:
-    figures, wait = batches.run(shapes.write(shapes.LLAMA_100M, options.folder / "llama-100m"), options.lines)
+    figures, wait = batches.run(_small(options), options.lines)
     columns = ("seconds", "of one after another", "tokens computed", "US dollars")
     table = Table(f"{options.lines} lines, Llama shape of 100M", *columns, title="Batches")
     for f in figures:
@@ -141,6 +143,37 @@ def moderated(options: argparse.Namespace) -> None:
     CONSOLE.print(table)
 
 
+def long_texts(options: argparse.Namespace) -> None:
+    checkpoint = _checkpoint(options) if options.shape == "1b" else _small(options)
+    depths, turns = long.run(checkpoint, _cache(options), options.folder, options.tokens, options.rounds)
+    columns = ("prefill, tokens/s", "decode, ms", "whole prompt, s")
+    table = Table("depth, tokens", *columns, title=f"Shape of {options.shape}, int4, u8 cache")
+    for f in depths:
+        table.add_row(f"{f.tokens:,}", f"{f.speed:.1f}", f"{f.decode * 1000:.0f}", f"{f.prompt:,.0f}")
+    CONSOLE.print(table)
+    table = Table(f"second turn, {turns.tokens:,} tokens", "first token, s", "of computing again")
+    for name, seconds in (
+        ("from memory", turns.memory),
+        ("from files in the system's memory", turns.files),
+        (f"from files, {turns.size / 1e9:.1f} GB", turns.disk),
+        ("computed again", turns.again),
+    ):
+        table.add_row(name, f"{seconds:.2f}", f"{seconds / turns.again:.5f}")
+    CONSOLE.print(table)
+
+
+def needles(options: argparse.Namespace) -> None:
+    points = needle.run(options.needle, options.folder, options.pieces)
+    columns = ("tokens", "seconds", "tokens/s", "keys and values, MB", "local layers, MB", "needles found")
+    table = Table(*columns, title="Llama 4's layers at tiny sizes")
+    for f in points:
+        sizes = (f"{f.whole / 1e6:.1f}", f"{f.near / 1e6:.2f}")
+        table.add_row(f"{f.tokens:,}", f"{f.seconds:,.1f}", f"{f.speed:,.0f}", *sizes, f"{f.found} of {f.asked}")
+    CONSOLE.print(table)
+    seconds, a, b = needle.project(points, needle.FAR)
+    CONSOLE.print(f"seconds = {a:.3g} n + {b:.3g} n^2; for {needle.FAR:,} tokens {seconds:,.0f} s", highlight=False)
+
+
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "engine": engine,
     "process": whole_process,
@@ -153,11 +186,17 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "batches": batched,
     "intake": batch_intake,
     "moderation": moderated,
+    "long": long_texts,
+    "needle": needles,
 }
 
 
 def _checkpoint(options: argparse.Namespace) -> Path:
     return shapes.write(shapes.LLAMA_1B, options.folder / "llama-1b")
+
+
+def _small(options: argparse.Namespace) -> Path:
+    return shapes.write(shapes.LLAMA_100M, options.folder / "llama-100m")
 
 
 def _cache(options: argparse.Namespace) -> Path:
@@ -172,6 +211,10 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=batches.LINES, help="requests of a batch")
     parser.add_argument("--intake", type=int, default=intake.LINES, help="requests that are taken in")
     parser.add_argument("--requests", type=int, default=10_000, help="requests to shared limits")
+    parser.add_argument("--tokens", type=int, default=20_000, help="the text of `long`; 200000 takes half an hour")
+    parser.add_argument("--shape", choices=("1b", "100m"), default="1b", help="the model of `long`")
+    parser.add_argument("--needle", type=int, default=100_000, help="the text of `needle`; a million takes a while")
+    parser.add_argument("--pieces", type=int, default=10, help="points of `needle`")
     parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="where checkpoints are kept")
     options = parser.parse_args()
     if unknown := set(options.names) - set(BENCHES):

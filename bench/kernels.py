@@ -130,7 +130,7 @@ class _Kept:
     """A runner that outlives the loop which closes it."""
 
     def __init__(self, runner: OpenVINORunner) -> None:
-        self.step = runner.step
+        self.step, self.copy_out, self.copy_in = runner.step, runner.copy_out, runner.copy_in
         self.block_size, self.blocks, self.vocabulary = runner.block_size, runner.blocks, runner.vocabulary
         self.horizon, self.local_blocks = runner.horizon, runner.local_blocks
 
