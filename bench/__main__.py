@@ -21,6 +21,7 @@ from bench import (
     process,
     sampling,
     shapes,
+    soak,
     streams,
 )
 
@@ -99,6 +100,31 @@ def shared_limits(options: argparse.Namespace) -> None:
     table.add_row("requests, let in", f"{f.asked:,}, {f.passed:,}")
     table.add_row("keys over their limit, keys refused what fitted", f"{f.over}, {f.missed}")
     table.add_row("requests a second, both processes with their start", f"{f.asked / f.seconds:.0f}")
+    CONSOLE.print(table)
+
+
+def soaked(options: argparse.Namespace) -> None:
+    f = soak.run(options.minutes)
+    title = f"{f.seconds / 60:.1f} minutes at saturation, {soak.CLIENTS} clients, starter"
+    table = Table("figure", "at first", "at last", "an hour", title=title)
+    rows: dict[str, tuple[Callable[[soak.Sample], float], float, str]] = {
+        "server, MiB": (lambda sample: sample.server, soak.MIB, ".1f"),
+        "engine, MiB": (lambda sample: sample.engine, soak.MIB, ".1f"),
+        "server, file descriptors": (lambda sample: sample.server_files, 1, ".0f"),
+        "engine, file descriptors": (lambda sample: sample.engine_files, 1, ".0f"),
+    }
+    for name, (of, unit, form) in rows.items():
+        first, last, slope = of(f.settled[0]) / unit, of(f.settled[-1]) / unit, f.slope(of) / unit
+        table.add_row(name, f"{first:{form}}", f"{last:{form}}", f"{slope:+.2f}")
+    CONSOLE.print(table)
+    table = Table("figure", "value")
+    for outcome, count in sorted(f.ended.items()):
+        table.add_row(f"requests: {outcome}", f"{count:,}")
+    table.add_row(
+        "requests a second, tokens a second", f"{f.ended.total() / f.seconds:.1f}, {f.tokens / f.seconds:.0f}"
+    )
+    web, engine = f.share(lambda sample: sample.server_spent), f.share(lambda sample: sample.engine_spent)
+    table.add_row("cores that the server kept busy, the engine", f"{web:.2f}, {engine:.2f}")
     CONSOLE.print(table)
 
 
@@ -183,6 +209,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "experts": mixtures,
     "metering": meters,
     "limits": shared_limits,
+    "soak": soaked,
     "batches": batched,
     "intake": batch_intake,
     "moderation": moderated,
@@ -215,6 +242,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=("1b", "100m"), default="1b", help="the model of `long`")
     parser.add_argument("--needle", type=int, default=100_000, help="the text of `needle`; a million takes a while")
     parser.add_argument("--pieces", type=int, default=10, help="points of `needle`")
+    parser.add_argument("--minutes", type=float, default=30, help="of the soak")
     parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="where checkpoints are kept")
     options = parser.parse_args()
     if unknown := set(options.names) - set(BENCHES):
