@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from haiga.services.decoding.sizes import PATCH
+
 MANY = 20  # pictures of one request, from which on each must be smaller
 LOW = 512  # pixels of the longer side of a picture that is wanted with little detail, as OpenAI documents it
 
@@ -23,3 +25,13 @@ class IntakeLimits:
     pdf_size: int = 32 << 20
     pdf_pages: int = 100
     pdf_edge: int = 1024
+
+    @property
+    def image_memory(self) -> int:
+        """Bytes of a decoded picture at most."""
+        return 3 * min(self.image_edge**2, self.image_patches * PATCH**2)
+
+    @property
+    def page_memory(self) -> int:
+        """Bytes of a page's picture at most."""
+        return 3 * (self.pdf_edge + 1) ** 2

@@ -15,12 +15,15 @@ from haiga.services.fetch import Fetch
 from haiga.services.inference import is_handed_on, require_blocks
 from haiga.services.intake.limits import IntakeLimits
 from haiga.services.intake.reading import Reader
-from haiga.services.intake.taking import Taken, concerns, take_in
+from haiga.services.intake.room import Room
+from haiga.services.intake.taking import Taken, concerns, most_memory, picture_memory, take_in
 from haiga.text.citing import CitingStream
+
+ROOM = 1 << 30  # bytes of the decoded pictures of all requests under way
 
 
 class Intake:
-    """`card` finds the model that a caller asks."""
+    """`card` finds the model that a caller asks; `room` is how many bytes decoded pictures may take."""
 
     def __init__(
         self,
@@ -28,7 +31,9 @@ class Intake:
         fetch: Fetch,
         card: Callable[[Caller, str], ModelCard],
         limits: IntakeLimits,
+        room: int = ROOM,
     ) -> None:
+        self._room = Room(room)
         self._reader = Reader(decoder, fetch, limits)
         self._card = card
 
@@ -38,7 +43,10 @@ class Intake:
 
     async def resolved(self, caller: Caller, request: TextRequest) -> TextRequest:
         """The request as a model reads it. Raises core errors with the places of what is wrong."""
-        return (await self._taken(caller, request)).request if concerns(request) else request
+        if not concerns(request):
+            return request
+        async with self._room.lease(most_memory(request, self._reader.limits)):
+            return (await self._taken(caller, request)).request
 
     async def _taken(self, caller: Caller, request: TextRequest) -> Taken:
         card = self._card(caller, request.model)
@@ -48,12 +56,14 @@ class Intake:
         return await take_in(request, self._reader, card.capabilities.images)
 
     async def _answer(self, caller: Caller, request: TextRequest, ask: Ask) -> AsyncGenerator[Event, None]:
-        taken = await self._taken(caller, request)
-        stream = CitingStream(taken.catalogue) if taken.catalogue else None
-        async with aclosing(ask(caller, taken.request)) as events:
-            async for event in events:
-                if stream is None:
-                    yield event
-                elif (plain := unquoted(event)) is not None:
-                    for each in stream.feed(plain):
-                        yield each
+        async with self._room.lease(most_memory(request, self._reader.limits)) as lease:
+            taken = await self._taken(caller, request)
+            lease.shrink(picture_memory(taken.request))
+            stream = CitingStream(taken.catalogue) if taken.catalogue else None
+            async with aclosing(ask(caller, taken.request)) as events:
+                async for event in events:
+                    if stream is None:
+                        yield event
+                    elif (plain := unquoted(event)) is not None:
+                        for each in stream.feed(plain):
+                            yield each

@@ -11,8 +11,9 @@ from typing import TypeAlias
 
 from haiga.core.errors import Invalid, Oversized
 from haiga.core.generation import TextRequest
-from haiga.core.messages import Block, BlocksSource, Document, Image, SearchResult, Text, ToolResult
+from haiga.core.messages import Block, BlocksSource, Document, Image, SearchResult, Text, TextSource, ToolResult
 from haiga.core.pictures import Picture
+from haiga.services.intake.limits import IntakeLimits
 from haiga.services.intake.reading import Pages, Reader
 from haiga.text.citing import Catalogue, Source, with_numbers
 from haiga.text.documents import Piece, blocks, document, page, search_result
@@ -51,6 +52,20 @@ def _in_blocks(content: Iterable[Block], path: str) -> Iterator[tuple[str, TAKEN
                 yield from _in_blocks(inner, f"{place}.content")
             case Document(source=BlocksSource(content=inner)):
                 yield from _in_blocks(inner, f"{place}.source.content")
+
+
+def most_memory(request: TextRequest, limits: IntakeLimits) -> int:
+    """Bytes that the pictures of a request take at most once they are decoded."""
+    blocks = [block for _, block in _found(request)]
+    images = sum(isinstance(block, Image) for block in blocks)
+    papers = any(isinstance(block, Document) and not isinstance(block.source, TextSource) for block in blocks)
+    return images * limits.image_memory + papers * limits.page_memory * limits.pdf_pages
+
+
+def picture_memory(request: TextRequest) -> int:
+    """Bytes of the pictures of a request that was taken in."""
+    blocks = (block for _, block in _found(request))
+    return sum(len(b.source.rgb) for b in blocks if isinstance(b, Image) and isinstance(b.source, Picture))
 
 
 async def take_in(request: TextRequest, reader: Reader, sees: bool) -> Taken:
