@@ -1,7 +1,7 @@
 """How much decoded pictures may take in memory, all requests together.
 
-Rule: a request takes what it may need at most before anything is decoded, gives back what it did not need after, and the
-rest when it is answered. Who came first is served first, so that a request with much is not passed over for ever.
+Rule: a request takes what it may need at most before anything is decoded, gives back what it did not need after, and
+the rest when it is answered. Who came first is served first, so that a request with much is not passed over for ever.
 """
 
 import asyncio
