@@ -6,7 +6,7 @@ from importlib.metadata import version
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.cli.metering import Metering, metering
-from haiga.cli.moderating import moderating
+from haiga.cli.moderating import Moderating, moderating
 from haiga.cli.routes import check_routes, read_routes
 from haiga.cli.tools import read_tools
 from haiga.cli.tracing import Traces, traces
@@ -23,7 +23,6 @@ from haiga.services.files import Files, FileSources
 from haiga.services.inference import Inference
 from haiga.services.intake import Intake, IntakeLimits
 from haiga.services.models import Models
-from haiga.services.moderation import Policies
 from haiga.services.results import ResultCache
 from haiga.services.tools import Connector, ServerTools
 from haiga.stores.batches import DatabaseBatches
@@ -48,7 +47,7 @@ class Answering:
     worker: Worker
     cache: ResultCache
     decoder: Decoder
-    policies: Policies
+    moderated: Moderating
     traces: Traces | None
 
 
@@ -92,7 +91,7 @@ def answering(settings: Settings, access: Access, models: Models, database: Asyn
     forms: dict[str, Form] = {ENDPOINT: MessageLines(), **openai_lines(random_id)}
     lines, hours = DatabaseBatches(database, int(settings.keep_batches)), Hours(settings.batch_window)
     worker = Worker(inference, lines, forms, random_id, holder=access.holder, hours=hours)
-    return Answering(key, fetch, metered, inference, files, worker, cache, decoder, moderated.policies, sent)
+    return Answering(key, fetch, metered, inference, files, worker, cache, decoder, moderated, sent)
 
 
 def intake_limits(settings: Settings) -> IntakeLimits:

@@ -51,11 +51,13 @@ def _problem(said: Said, name: str) -> HaigaError | None:
 
 def _check_files(settings: Settings) -> None:
     """Raises Invalid for what `haiga serve` would not start with."""
+    from haiga.cli.moderating import read_policies
     from haiga.cli.routes import read_routes
     from haiga.cli.tools import read_tools
     from haiga.services.prices import read_prices
 
     read_tools(settings.tools, settings.offline)
     read_routes(settings.routes)
+    read_policies(settings.policies)
     if settings.prices:
         read_prices(settings.prices)

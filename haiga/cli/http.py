@@ -95,7 +95,7 @@ def build_server(
         adapters=adapters,
         refused=refusals.add,
         tracer=parts.traces.tracer if parts.traces else None,
-        policies=parts.policies,
+        policies=parts.moderated.policies,
     )
     app = create_app(services)
     config = uvicorn.Config(
@@ -103,7 +103,7 @@ def build_server(
     )
     background: list[Background] = [clerk, files, Deliverer(outbox, sender), audit]
     background += [parts.worker] if settings.worker else []
-    last: list[Background] = [metered.ledger, refusals, parts.decoder]
+    last: list[Background] = [metered.ledger, refusals, parts.decoder, parts.moderated.warm]
     last += [metered.meters] if metered.meters else []
     last += [parts.traces] if parts.traces else []
     server = Server(config, models, kept, background, last, settings.drain, terminal)

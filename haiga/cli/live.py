@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 
 from haiga.cli.answering import Answering
 from haiga.cli.logs import change_log
+from haiga.cli.moderating import read_policies
 from haiga.cli.reloading import Prepare, at_once
 from haiga.config import Settings
 from haiga.core.hours import Hours
 from haiga.services.models import Models
 from haiga.services.prices import Prices, read_prices
 
-FILES = ("prices",)  # settings that name a file, which may be another one under the same name
+FILES = ("prices", "policies")  # settings that name a file, which may be another one under the same name
 
 
 def live(parts: Answering, models: Models) -> Mapping[str, Prepare]:
@@ -20,6 +21,10 @@ def live(parts: Answering, models: Models) -> Mapping[str, Prepare]:
     def priced(settings: Settings) -> Callable[[], bool]:
         new = read_prices(settings.prices) if settings.prices else Prices({})
         return lambda: parts.metered.prices.become(new)
+
+    def policed(settings: Settings) -> Callable[[], bool]:
+        new = read_policies(settings.policies)
+        return lambda: parts.moderated.policies.become(new)
 
     def renamed(settings: Settings) -> Callable[[], None]:
         models.check(settings.aliases)
@@ -31,6 +36,8 @@ def live(parts: Answering, models: Models) -> Mapping[str, Prepare]:
     return {
         "prices": priced,
         "aliases": renamed,
+        "policies": policed,
+        "moderation": at_once(lambda settings: setattr(parts.moderated.policies, "default", settings.moderation)),
         "log_format": at_once(logged),
         "log_level": at_once(logged),
         "keep_usage": at_once(lambda settings: setattr(ledger, "keep", settings.keep_usage)),

@@ -1,5 +1,6 @@
 """Composition: who judges what may be said, and what is done about it."""
 
+import asyncio
 import json
 import tomllib
 from collections.abc import Mapping
@@ -29,13 +30,34 @@ EMBEDDED = "haiga-moderation"
 FOLDER = "classifiers"  # of the data directory
 
 
+class Warm:
+    """The classifier loaded with the server, so that its first text is not late, and closed with it."""
+
+    def __init__(self, classifiers: Classifiers, wanted: bool) -> None:
+        self._classifiers = classifiers
+        self._wanted = wanted and bool(classifiers.names)
+        self._task: asyncio.Task[object] | None = None
+
+    def start(self) -> None:
+        if self._wanted:
+            self._task = asyncio.create_task(self._classifiers.find().judge(["."]), name="classifier")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._classifiers.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Moderating:
-    """The parts: what stands in the path of every request, and who is asked for judgements alone."""
+    """The parts: what stands in the path of every request, who is asked for judgements alone, and what starts and ends
+    with the server."""
 
     policies: Policies
     stage: ModerationStage
     judging: Judging
+    warm: Warm
 
 
 def moderating(
@@ -54,7 +76,8 @@ def moderating(
     stage = ModerationStage(policies, moderator, NoImages(), audit)
     explaining = Explaining(classifiers, moderator, rules)
     judging = Judging(classifiers, NoImages(), policies, moderator, explaining, metered.stages)
-    return Moderating(policies, stage, judging)
+    warm = Warm(classifiers, bool(settings.moderation or settings.policies))
+    return Moderating(policies, stage, judging, warm)
 
 
 def found_classifiers(settings: Settings) -> list[LocalClassifier]:

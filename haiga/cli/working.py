@@ -38,6 +38,7 @@ async def run_worker(settings: Settings, read: Read) -> None:
         async with offer(settings, library, upstreams, _warn) as offered:
             parts = answering(settings, Access(DatabaseKeys(database)), offered.models, database)
             parts.metered.ledger.start()
+            parts.moderated.warm.start()
             parts.worker.start()
             audit = Audit(DatabaseAudit(database))
             reloading = Reloading(settings, read, live(parts, offered.models), FILES, audit)
@@ -56,6 +57,7 @@ async def run_worker(settings: Settings, read: Read) -> None:
             if parts.traces:
                 await parts.traces.close()
             await parts.decoder.close()
+            await parts.moderated.warm.close()
 
 
 def _warn(line: str) -> None:

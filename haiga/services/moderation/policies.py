@@ -20,8 +20,8 @@ HEADER = "haiga-policy"
 
 
 class Policies:
-    """Policies built in, of a file (`fixed`, by name) and of a store. `default` names the one that holds where a key
-    has none of its own, None for none. `clock` gives unix seconds."""
+    """Policies built in, of a file (`fixed`, by name) and of a store. `default`, which may change, names the one that
+    holds where a key has none of its own, None for none. `clock` gives unix seconds."""
 
     def __init__(
         self,
@@ -32,19 +32,24 @@ class Policies:
     ) -> None:
         self._fixed = {**BUILT_IN, **(fixed or {})}
         self._store = store
-        self._default = default
+        self.default = default
         self._clock = clock
         self._kept: dict[str, KeptPolicy] = {}
         self._read_at = float("-inf")
 
+    def become(self, fixed: Mapping[str, Policy]) -> bool:
+        """Have these policies of a file instead; whether that is a change."""
+        former, self._fixed = self._fixed, {**BUILT_IN, **fixed}
+        return former != self._fixed
+
     def concern(self, caller: Caller) -> bool:
         """Whether any policy may hold for the caller."""
-        return any((caller.policy, self._default, caller.origin.moderated.named))
+        return any((caller.policy, self.default, caller.origin.moderated.named))
 
     async def of(self, caller: Caller) -> list[Policy]:
         """Those that hold for the caller, the operator's first. Raises Denied when the operator's is not there, and
         Invalid when the one that the request names is not."""
-        held, named = caller.policy or self._default, caller.origin.moderated.named
+        held, named = caller.policy or self.default, caller.origin.moderated.named
         found: list[Policy] = []
         if held is not None:
             policy = await self.find(held)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from haiga.core.errors import Busy, Unsupported
+from haiga.core.access import Caller
+from haiga.core.errors import Busy, Denied, Unsupported
 from haiga.core.moderation import Scores
 from haiga.core.policies import STANDARD, WATCH, Bound, Decision, Moderated, Policy, Term, refusal, together
 from haiga.engines.fake_classifier import FakeClassifier
-from haiga.services.moderation import Classifiers, Moderator
+from haiga.services.moderation import Classifiers, Moderator, Policies
 from haiga.services.moderation.masking import masked
 
 HATE = Policy("hate", "1", {"hate": Bound("block")})
@@ -102,3 +103,13 @@ def test_decisions_together_keep_the_worst_of_each() -> None:
     moderated = Moderated()
     moderated.add(whole)
     assert "allow; policy=a@1,b@1; unjudged=it took too long" == moderated.told
+
+
+async def test_another_file_of_policies_holds_at_once_and_built_in_ones_stay() -> None:
+    policies = Policies({"hate": HATE}, default="hate")
+    assert (True, False) == (policies.become({"hate": TERM}), policies.become({"hate": TERM}))
+    assert [TERM] == await policies.of(Caller())
+    policies.default = "standard"
+    assert [STANDARD] == await policies.of(Caller())
+    with pytest.raises(Denied, match="gone"):
+        await policies.of(Caller(policy="gone"))
