@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
+from haiga.core.generation import Served
 from haiga.core.limits import Limits, Owner
 from haiga.core.policies import Moderated
 from haiga.core.results import Reuse
@@ -33,6 +34,13 @@ class Scope:
         return not self.tags or any(tag in self.tags for tag in tags)
 
 
+@dataclass(slots=True)
+class Heard:
+    """What an upstream said beside its answer; None where this server answers."""
+
+    by: Served | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """The HTTP request behind a question. `answer` is the id of the answer where the API can be asked about it
@@ -53,6 +61,7 @@ class Origin:
     referer: str | None = None
     agent: str | None = None
     reuse: Reuse = field(default_factory=Reuse, compare=False)
+    heard: Heard = field(default_factory=Heard, compare=False)
     moderated: Moderated = field(default_factory=Moderated, compare=False)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from haiga.core.access import Caller
 from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.errors import Denied, HaigaError, Invalid, Unsupported
-from haiga.core.generation import Event, Finished, Form, TextRequest
+from haiga.core.generation import Event, Finished, Form, Started, TextRequest
 from haiga.core.messages import (
     COMPACTION,
     Block,
@@ -131,6 +131,7 @@ class Inference:
                 handed = self._handed_on(caller, engine.card, request)
                 async with aclosing(engine.generate(handed)) as events:
                     async for event in events:
+                        _hear(caller, event)
                         yield event
             return
         admitted = self._admit(caller, request)
@@ -139,6 +140,7 @@ class Inference:
             fitted, cleared = await edited(admitted, engine.count)
             async with aclosing(answer(engine, fitted)) as events:
                 async for event in events:
+                    _hear(caller, event)
                     if isinstance(event, Finished) and request.edits is not None:
                         event = replace(event, cleared=cleared)
                     for each in shown.feed(event):
@@ -194,6 +196,12 @@ class Inference:
 def is_handed_on(card: ModelCard, request: TextRequest) -> bool:
     """Whether a model elsewhere gets the request as its caller wrote it."""
     return request.source is not None and request.source.form in card.forms
+
+
+def _hear(caller: Caller, event: Event) -> None:
+    """Keep what an upstream says of itself for whoever writes the answer's headers."""
+    if isinstance(event, Started) and event.by is not None:
+        caller.origin.heard.by = event.by
 
 
 def _through(stage: Stage, ask: Ask, caller: Caller, request: TextRequest) -> AsyncGenerator[Event, None]:

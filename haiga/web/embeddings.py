@@ -2,12 +2,14 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from haiga.core.generation import Usage
 from haiga.core.records import Price
+from haiga.web.choosing import found
 from haiga.web.credentials import authenticate
 from haiga.web.services import Services
 from haiga.web.streaming import while_connected
@@ -32,8 +34,8 @@ class Embeddings:
         caller = await authenticate(self._services.access, request)
         asked, encoding = read_embedding(await request.body())
         inference = self._services.inference
-        known = {card.name for card in inference.models(caller)} if priced else set()
-        name = inference.model(caller, plain_name(asked.model, known) if priced else asked.model).name
+        named = plain_name(asked.model, partial(found, self._services, caller)) if priced else asked.model
+        name = inference.model(caller, named).name
         made = await while_connected(request, inference.embed(caller, replace(asked, model=name)))
         price = self._services.prices.get(name, Price())
         cost = float(price.of(Usage(input=made.tokens))) if priced else None

@@ -15,14 +15,25 @@ Stands: TypeAlias = Callable[[Caller], Sequence[Standing]]
 
 
 def limit_headers(stands: Stands, scope: Scope, status: int) -> Mapping[str, str]:
-    """The headers of an answer with this status; none for a caller without limits. OpenRouter tells only whom it
-    refuses."""
+    """The headers of an answer with this status; for a caller without limits those of the upstream that answered.
+    OpenRouter tells only whom it refuses."""
     caller: Caller | None = scope["state"].get("caller")
-    if caller is None or not caller.owners:
+    if caller is None:
         return {}
+    by = caller.origin.heard.by
+    standings = stands(caller) if caller.owners else by.standing if by else ()
     spoken = family(scope)
     if spoken == "anthropic":
-        return anthropic_limits(stands(caller))
+        return anthropic_limits(standings)
     if spoken == "openai":
-        return openai_limits(stands(caller), time.time())
-    return openrouter_limits(stands(caller)) if status == 429 else {}
+        return openai_limits(standings, time.time())
+    return openrouter_limits(standings) if status == 429 else {}
+
+
+def provider_headers(scope: Scope) -> dict[str, str]:
+    """Which upstream answered, and the id that it gave the request."""
+    caller: Caller | None = scope["state"].get("caller")
+    by = caller.origin.heard.by if caller else None
+    if by is None or not by.provider:
+        return {}
+    return {"haiga-provider": by.provider, **({"haiga-provider-request-id": by.request_id} if by.request_id else {})}

@@ -16,7 +16,7 @@ from haiga.core.errors import Cancelled, Denied, Failed, HaigaError, Invalid, To
 from haiga.services import requests
 from haiga.web.credentials import CACHE, MODERATION
 from haiga.web.families import error_response
-from haiga.web.limits import Stands, limit_headers
+from haiga.web.limits import Stands, limit_headers, provider_headers
 
 ID = re.escape("{id}")
 REFUSED = (401, 403)
@@ -51,7 +51,7 @@ class RequestIds:
                 headers = MutableHeaders(scope=message)
                 headers["request-id"] = headers["x-request-id"] = id
                 headers.update(limit_headers(self._stands, scope, message["status"]))
-                headers.update(_own_headers(scope))
+                headers.update(_own_headers(scope) | provider_headers(scope))
                 asked.status = message["status"]
             await send(message)
 

@@ -19,6 +19,7 @@ from haiga.core.records import Price
 from haiga.services.choices import asked_by, interleave
 from haiga.services.packing import fits, middle_out
 from haiga.services.routing import Answers, first_that_answers, routed_replies
+from haiga.web.choosing import candidates
 from haiga.web.credentials import authenticate
 from haiga.web.families import request_id
 from haiga.web.services import Services
@@ -46,7 +47,7 @@ class OpenRouter:
         asked = read_router_chat(await request.body())
         id = self._services.settings.new_id("gen").replace("_", "-", 1)
         caller = replace(known, origin=_asked_about(known.origin, asked, id))
-        names = asked.routing.candidates(self._services.inference.models(caller))
+        names = candidates(self._services, caller, asked.routing, lambda card: asked.chat.request)
         events = first_that_answers(names, lambda name, last: self._ask(caller, asked, name, last))
         try:
             response = await self._respond(request, events, asked, id, created)
@@ -159,9 +160,9 @@ class OpenRouter:
         return _json(write_credits(await self._spent(own, 0), left))
 
     async def providers(self, request: Request) -> Response:
-        """Who serves models here: this server alone."""
-        await authenticate(self._services.access, request)
-        return _json(write_providers())
+        """Who serves models here: this server, and its upstreams."""
+        caller = await authenticate(self._services.access, request)
+        return _json(write_providers([card.provider for card in self._services.inference.models(caller)]))
 
     def _own(self, caller: Caller) -> Mapping[str, str]:
         """By what the caller's own spending is told from that of others."""

@@ -20,6 +20,7 @@ from haiga.core.records import Price
 from haiga.services.choices import interleave
 from haiga.services.packing import fits, middle_out
 from haiga.services.routing import Answers, first_that_answers
+from haiga.web.choosing import candidates
 from haiga.web.credentials import authenticate
 from haiga.web.families import request_id
 from haiga.web.messages import betas
@@ -183,8 +184,8 @@ class RoutedForms:
         names, routing = asked.routing.names, asked.routing
         origin = replace(known.origin, answer=id, asked_for=names[0], streamed=asked.stream, session=asked.session)
         caller = replace(known, origin=origin)
-        candidates = routing.candidates(self._services.inference.models(caller))
-        items = first_that_answers(candidates, partial(self._ask, caller, asked))
+        tried = candidates(self._services, caller, routing, lambda card: asked.request(card.name))
+        items = first_that_answers(tried, partial(self._ask, caller, asked))
         telling, settings = Telling(asked.begin, names[0]), self._services.settings
         if asked.stream:
             rid, patience, ping = request_id(request.scope), settings.patience, settings.ping

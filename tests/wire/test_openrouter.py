@@ -163,9 +163,15 @@ def test_the_sdk_raises_an_error_in_the_middle_of_a_stream(client: OpenAI) -> No
         list(client.chat.completions.create(model="breaking", messages=ASKED, stream=True))
 
 
-@pytest.mark.parametrize("name", ["fake:nitro", "fake:floor", "fake:free", "haiga/fake", "openrouter/auto"])
-def test_names_with_variants_and_the_auto_router_find_a_model(address: str, name: str) -> None:
+@pytest.mark.parametrize("name", ["fake:nitro", "fake:floor", "fake:free", "haiga/fake"])
+def test_names_with_variants_find_a_model(address: str, name: str) -> None:
     assert "fake" == post(address, model=name).json()["model"]
+
+
+def test_the_auto_router_takes_the_cheapest_model_that_can_do_what_is_asked(address: str) -> None:
+    assert "able" == post(address, model="openrouter/auto").json()["model"]
+    dear = {"id": "auto-router", "excluded_models": ["able"], "allowed_models": ["fake"]}
+    assert "fake" == post(address, model="openrouter/auto", plugins=[dear]).json()["model"]
 
 
 def test_the_auto_router_keeps_to_the_patterns_it_is_given(address: str) -> None:

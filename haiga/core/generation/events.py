@@ -80,7 +80,7 @@ class PromptToken:
     score: TokenLogprob | None = None
 
 
-Form: TypeAlias = Literal["messages", "chat"]
+Form: TypeAlias = Literal["messages", "chat", "router"]  # the last is OpenRouter's own chat
 
 
 @dataclass(frozen=True, slots=True)

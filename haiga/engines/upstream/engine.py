@@ -31,7 +31,7 @@ from haiga.wire.upstream.sse import Frames
 FORMS: dict[str, tuple[Form, ...]] = {
     "anthropic": ("messages",),
     "openai": ("chat",),
-    "openrouter": ("chat", "messages"),
+    "openrouter": ("chat", "messages", "router"),
 }
 CONTEXT, OUTPUT = 1_000_000, 128_000  # tokens, where an upstream does not tell
 MODEST = 8192  # tokens of an answer that is not bounded, where a bound has to be named and the model's is not known
@@ -130,7 +130,8 @@ class UpstreamEngine:
         return written if written in spoken else spoken[0]
 
     def _quotes(self, request: TextRequest, form: Form) -> Form | None:
-        return form if request.source and request.source.form == form else None
+        """OpenRouter's own form is written anew: costs and names in it are this server's."""
+        return form if request.source and request.source.form == form and form != "router" else None
 
     def _post(self, request: TextRequest, form: Form) -> Post:
         kind = self._line.upstream.kind
@@ -176,7 +177,7 @@ class UpstreamEngine:
         return Served(
             self._card.name,
             self._line.upstream.name,
-            id and id[:255],
+            id[:255] if id and id.isascii() and id.isprintable() else None,
             read_standing(headers, time.time()),
             quotes,
         )

@@ -1,7 +1,7 @@
 """An answered request as OpenRouter remembers it: `{"data": {…}}`, every key always there, null for what is not known
 or does not exist here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -118,6 +118,8 @@ def write_credits(spent: Decimal, left: Decimal | None) -> bytes:
     return orjson.dumps({"data": {"total_credits": total, "total_usage": float(spent)}})
 
 
-def write_providers() -> bytes:
+def write_providers(others: Sequence[str]) -> bytes:
+    """This server, and the `others`, each once."""
     links = dict.fromkeys(("privacy_policy_url", "terms_of_service_url", "status_page_url"))
-    return orjson.dumps({"data": [{"name": PROVIDER, "slug": PROVIDER.lower(), **links}]})
+    names = dict.fromkeys((PROVIDER, *filter(None, others)))
+    return orjson.dumps({"data": [{"name": name, "slug": name.lower(), **links} for name in names]})

@@ -98,13 +98,13 @@ def write_endpoints(card: ModelCard, price: Price) -> bytes:
 
 def _endpoint(card: ModelCard, price: Price) -> dict[str, Any]:
     return {
-        "name": f"{PROVIDER} | {card.name}",
+        "name": f"{card.provider or PROVIDER} | {card.name}",
         "model_id": card.name,
         "model_name": card.display_name,
         "context_length": card.context,
         "pricing": _pricing(price),
-        "provider_name": PROVIDER,
-        "tag": PROVIDER.lower(),
+        "provider_name": card.provider or PROVIDER,
+        "tag": (card.provider or PROVIDER).lower(),
         "quantization": "unknown",
         "max_completion_tokens": card.max_output,
         "max_prompt_tokens": None,

@@ -5,8 +5,11 @@ what of the answer is shown.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-from haiga.core.generation import TextRequest, ThinkingRequest
+import orjson
+
+from haiga.core.generation import Source, TextRequest, ThinkingRequest, sourced
 from haiga.core.ports import ModelCard
 from haiga.wire.body import read_object
 from haiga.wire.openai_body import read_shape
@@ -14,7 +17,7 @@ from haiga.wire.openai_chat import rules
 from haiga.wire.openai_chat.messages_in import cache_mark
 from haiga.wire.openai_chat.read import ChatRequest, chat_request
 from haiga.wire.openrouter import shapes
-from haiga.wire.openrouter.routing import Routing, prompt_limit, read_routing
+from haiga.wire.openrouter.routing import OURS, Routing, prompt_limit, provider_slug, read_routing
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +28,24 @@ class RouterRequest:
     routing: Routing
     reasoning: bool = True
     session: str | None = None
+    body: bytes = b""
 
     def choices(self, card: ModelCard) -> tuple[TextRequest, ...]:
         """One core request to this model for each answer wanted. Raises Invalid when they are to be too long."""
-        return tuple(replace(choice, model=card.name) for choice in self.chat.choices(card))
+        made = tuple(replace(choice, model=card.name) for choice in self.chat.choices(card))
+        if "router" not in card.forms or len(made) > 1:
+            return made
+        return (sourced(made[0], Source("router", self._for_router(card.provider), self.body)),)
+
+    def _for_router(self, name: str) -> dict[str, Any]:
+        """The body for OpenRouter itself, which chooses among its own providers: neither this server nor what it is
+        called here is one of them."""
+        raw: dict[str, Any] = orjson.loads(self.body)
+        wanted = dict(raw.get("provider") or {})
+        for field in ("order", "only", "ignore"):
+            others = [each for each in wanted.pop(field, None) or () if provider_slug(each) not in (OURS, name.lower())]
+            wanted |= {field: others} if others else {}
+        return {**raw, "provider": wanted or None}
 
     def compresses(self, card: ModelCard, last: bool) -> bool:
         """Whether to leave out of a conversation that does not fit this model."""
@@ -57,6 +74,7 @@ def read_router_chat(body: bytes) -> RouterRequest:
         routing,
         _shows_reasoning(shape),
         shape.session_id,
+        body,
     )
 
 

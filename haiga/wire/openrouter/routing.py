@@ -1,12 +1,14 @@
 """Which models may answer a request, in what order: OpenRouter's fields for that, whatever form the request has.
 
-Rule: preferences about providers are about this one: there is no other.
+Rule: the providers are this server and its upstreams, by their names. Names that are neither are for OpenRouter, if it
+is one of the upstreams.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -18,6 +20,9 @@ from haiga.wire.openai_body import missing, read_shape
 from haiga.wire.openrouter import PROVIDER, shapes
 from haiga.wire.openrouter.models import supported_parameters
 
+Find: TypeAlias = Callable[[str], ModelCard | None]
+Worth: TypeAlias = Callable[[ModelCard], tuple[Any, ...]]
+OURS = PROVIDER.lower()
 AUTO = ("openrouter/auto", "openrouter/auto-beta", "auto")
 PREFIX = f"{PROVIDER.lower()}/"
 VARIANTS = (":nitro", ":floor", ":free", ":exacto", ":extended", ":thinking")
@@ -26,6 +31,41 @@ COMPRESSION = "context-compression"
 MILLION = 1_000_000
 SMALL_CONTEXT = 8192
 OWN = ("models", "fallbacks", "provider", "route", "plugins", "transforms", "session_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """Who may answer, by the names of providers: `only` these, `order` first and with `strict` no others, none to
+    `ignore`."""
+
+    only: tuple[str, ...] | None = None
+    order: tuple[str, ...] | None = None
+    ignore: tuple[str, ...] | None = None
+    strict: bool = False
+
+    def takes(self, card: ModelCard) -> bool:
+        slug = card.provider.lower() or OURS
+        lists = (self.only, self.order if self.order and self.strict else None)
+        return slug not in (self.ignore or ()) and all(_listed(card, slug, names) for names in lists)
+
+    def allowed(self, names: Sequence[str], find: Find) -> tuple[str, ...]:
+        """The names that may be asked, those of preferred providers first; ones that nobody has are left for their own
+        error. Raises NotFound when none is left."""
+        cards = {name: find(name) for name in names}
+        taken = [name for name, card in cards.items() if card is None or self.takes(card)]
+        if not taken:
+            raise NotFound("No allowed providers are available for the selected model.", field="provider")
+        return tuple(sorted(taken, key=lambda name: self._rank(cards[name])))
+
+    def _rank(self, card: ModelCard | None) -> int:
+        order = self.order or ()
+        slug = (card.provider.lower() or OURS) if card else ""
+        return order.index(slug) if slug in order else len(order)
+
+
+def _listed(card: ModelCard, slug: str, names: Sequence[str] | None) -> bool:
+    """OpenRouter stands for all those that are not known here."""
+    return names is None or slug in names or ("router" in card.forms and any(name != OURS for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +83,32 @@ class Routing:
     max_prompt: Decimal | None = None
     max_completion: Decimal | None = None
     compress: bool | None = None
+    providers: Providers = Providers()
 
-    def candidates(self, cards: Sequence[ModelCard]) -> tuple[str, ...]:
-        """The names to try, the server's own choice spelt out."""
-        known = {card.name for card in cards}
+    def candidates(self, cards: Sequence[ModelCard], find: Find, worth: Worth = lambda card: ()) -> tuple[str, ...]:
+        """The names to try, the server's own choice spelt out: the first by `worth`. `find` gives the model behind a
+        name that may be asked. Raises NotFound where no provider is left."""
         names: list[str] = []
         for name in self.names:
-            names += self._choice(cards) if name in AUTO and name not in known else [plain_name(name, known)]
-        unique = tuple(dict.fromkeys(names))
-        return unique if self.fallbacks else unique[:1]
+            auto = name in AUTO and find(name) is None
+            names += self._choice(cards, worth) if auto else [plain_name(name, find)]
+        allowed = self.providers.allowed(tuple(dict.fromkeys(names)), find)
+        return allowed if self.fallbacks else allowed[:1]
 
-    def _choice(self, cards: Sequence[ModelCard]) -> list[str]:
-        """Those able to do all that is asked come first, in the server's own order."""
+    def _choice(self, cards: Sequence[ModelCard], worth: Worth) -> list[str]:
+        """Those able to do all that is asked come first, then the cheapest, then the server's own order."""
         matching = [
             card
             for card in cards
             if card.capabilities.text
+            and self.providers.takes(card)
             and any(fnmatchcase(card.name, pattern) for pattern in self.allowed)
             and not any(fnmatchcase(card.name, pattern) for pattern in self.excluded)
         ]
         if not matching:
             raise NotFound("No models match your request and data policy", field="plugins")
-        return [card.name for card in sorted(matching, key=lambda card: not self.needed <= _offered(card))]
+        ranked = sorted(matching, key=lambda card: (not self.needed <= _offered(card), *worth(card)))
+        return [card.name for card in ranked]
 
     def check(self, card: ModelCard, price: Price) -> None:
         """Raises NotFound when the model is not what the preferences ask for."""
@@ -92,14 +136,14 @@ def _offered(card: ModelCard) -> frozenset[str]:
     return frozenset(supported_parameters(card))
 
 
-def plain_name(name: str, known: set[str]) -> str:
+def plain_name(name: str, find: Find) -> str:
     """A model's name without this server's prefix and without variants, which choose among providers. A model that
     really has such a name is left alone."""
-    if name in known:
+    if find(name) is not None:
         return name
     plain = name.removeprefix(PREFIX)
     for variant in VARIANTS:
-        if plain not in known:
+        if find(plain) is None:
             plain = plain.removesuffix(variant)
     if plain.endswith(":online"):
         raise Unsupported("the ':online' variant needs web search, which this server does not have", field="model")
@@ -120,7 +164,6 @@ def read_routing(shape: shapes.RoutedBody, further: Sequence[str]) -> Routing:
         raise missing("model")
     _check_plugins(shape.plugins or ())
     wanted = shape.provider or shapes.ProviderPreferences()
-    _check_provider(wanted)
     auto = [plugin for plugin in shape.plugins or () if plugin.id.endswith("-router")]
     price = wanted.max_price or shapes.MaxPrice()
     return Routing(
@@ -133,6 +176,7 @@ def read_routing(shape: shapes.RoutedBody, further: Sequence[str]) -> Routing:
         _limit(price.prompt, "prompt"),
         _limit(price.completion, "completion"),
         _compress(shape),
+        Providers(_slugs(wanted.only), _slugs(wanted.order), _slugs(wanted.ignore), wanted.allow_fallbacks is False),
     )
 
 
@@ -154,16 +198,12 @@ def _check_plugins(plugins: Sequence[shapes.Plugin]) -> None:
             raise Unsupported(f"Plugin '{plugin.id[:64]}' is not available here.", field=f"plugins[{i}].id")
 
 
-def _check_provider(wanted: shapes.ProviderPreferences) -> None:
-    """There is one provider: asking for others only, or for anyone else, leaves none."""
-    listed = wanted.only is not None and not _names_us(wanted.only)
-    ordered = wanted.order and wanted.allow_fallbacks is False and not _names_us(wanted.order)
-    if listed or ordered or _names_us(wanted.ignore or ()):
-        raise NotFound("No allowed providers are available for the selected model.", field="provider")
+def provider_slug(name: str) -> str:
+    return name.lower().partition("/")[0]
 
 
-def _names_us(names: Sequence[str]) -> bool:
-    return any(name.lower().partition("/")[0] == PROVIDER.lower() for name in names)
+def _slugs(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(map(provider_slug, names))
 
 
 def _needed(shape: shapes.RoutedBody) -> frozenset[str]:

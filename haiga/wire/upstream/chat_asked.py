@@ -37,7 +37,7 @@ from haiga.core.messages import (
 )
 from haiga.core.pictures import Picture
 from haiga.wire.openai_chat.write import argument_text
-from haiga.wire.upstream.png import as_file
+from haiga.wire.upstream.png import as_file, media_type
 
 Json: TypeAlias = dict[str, Any]
 # what this server does itself, and has no meaning elsewhere
@@ -48,7 +48,7 @@ def chat_body(request: TextRequest, model: str, *, router: bool = False, stream:
     """`router`: the other side is OpenRouter, and takes what it adds to the form. `stream` holds for a request that
     came in another form; one of this form says itself how it is to be answered."""
     source = request.source
-    if source is None or source.form != "chat":
+    if source is None or source.form not in ("chat", "router"):
         return orjson.dumps({"model": model, **_whole(request, router), **_streamed(stream)})
     body = {name: value for name, value in source.body.items() if name not in OWN}
     for field in request.changed:
@@ -235,8 +235,8 @@ def _part(path: str, block: Block) -> list[Json]:
     match block:
         case Text():
             return [_text(block)] if block.text else []
-        case Image(source=Base64Source(media_type=kind, data=data)):
-            return [_image(f"data:{kind};base64,{data}", block)]
+        case Image(source=Base64Source() as file):
+            return [_image(f"data:{media_type(file)};base64,{file.data}", block)]
         case Image(source=UrlSource(url=url)):
             return [_image(url, block)]
         case Image(source=Picture() as picture):

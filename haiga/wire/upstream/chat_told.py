@@ -1,7 +1,7 @@
 """Answers of a Chat Completions API as core events: its chunks, or a whole completion.
 
-Rule: the order that core/generation draws holds whatever arrives. The first call is told as it comes; what is
-interleaved with it (further calls, text) waits for its end, since an answer's blocks stand one after the other.
+Rule: the order that core/generation draws holds whatever arrives. Calls end when something else begins; of calls that
+are told by turns the first is told as it comes, and the others wait for its end.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,11 +44,12 @@ MOST_CALLS = 1000
 
 @dataclass(slots=True)
 class _Call:
-    """One call of the answer, its arguments so far, and whether it has been told that it began."""
+    """One call of the answer, and its arguments so far where they wait to be told."""
 
     id: str
     name: str = ""
     pieces: list[str] = field(default_factory=list)
+    told: bool = False
 
 
 class ChatReader:
@@ -60,8 +61,7 @@ class ChatReader:
         self._open: Text | Thinking | ToolUse | None = None
         self._next = 0
         self._calls: dict[int, _Call] = {}
-        self._told = 0  # calls whose blocks are closed
-        self._late: list[str] = []  # text behind a call
+        self._live: int | None = None  # the call whose block is open
         self._finish: str | None = None
         self._refused = False
         self._usage = Usage()
@@ -90,7 +90,8 @@ class ChatReader:
             return
         if self._finish is None:
             raise Failed(f"{self._by.provider} broke off its answer")
-        yield from self._rest()
+        yield from self._settled()
+        yield from self._close()
         self.ended = True
         yield Finished(self._stop(), self._usage)
 
@@ -130,6 +131,7 @@ class ChatReader:
         thought, signature = detail.get("text") or detail.get("summary"), detail.get("signature")
         if detail.get("type") == "reasoning.encrypted" and isinstance(detail.get("data"), str):
             yield from self._close()
+            yield from self._settled()
             yield BlockStarted(self._next, RedactedThinking(detail["data"]))
             yield BlockStopped(self._next)
             self._next += 1
@@ -147,9 +149,6 @@ class ChatReader:
             self._refused, text = True, (text or "") + refusal
         if not isinstance(text, str) or not text:
             return
-        if self._calls:
-            self._late.append(text)
-            return
         yield from self._in(Text(""))
         yield TextDelta(self._next - 1, text, logprobs)
 
@@ -165,45 +164,43 @@ class ChatReader:
         at = said.get("index")
         at = at if isinstance(at, int) and 0 <= at < MOST_CALLS else len(self._calls)
         call = self._calls.setdefault(at, _Call(f"call_{at}"))
-        if isinstance(said.get("id"), str) and said["id"]:
-            call.id = said["id"]
-        function = said.get("function") or said.get("custom")
-        function = function if isinstance(function, dict) else {}
-        call.name = call.name or str(function.get("name") or "")
-        piece = function.get("arguments")
-        if isinstance(said.get("custom"), dict):
-            piece = orjson.dumps({"input": str(function.get("input") or "")}).decode()
-        first = at == min(self._calls)
-        if first and call.name and not isinstance(self._open, ToolUse) and not self._told:
-            yield from self._in(ToolUse(call.id, call.name, {}))
-        if isinstance(piece, str) and piece:
-            if first and isinstance(self._open, ToolUse):
-                yield InputDelta(self._next - 1, piece)
-            else:
-                call.pieces.append(piece)
-
-    def _rest(self) -> Iterator[Event]:
-        """What waited: further calls in their order, then the text that came among them."""
-        waiting = [self._calls[at] for at in sorted(self._calls)]
-        if isinstance(self._open, ToolUse):
-            waiting = waiting[1:]
-        yield from self._close()
-        for call in waiting:
-            yield BlockStarted(self._next, ToolUse(call.id, call.name, {}))
-            if call.pieces:
-                yield InputDelta(self._next, "".join(call.pieces))
-            yield BlockStopped(self._next)
+        if call.told and at != self._live:
+            raise Failed(f"{self._by.provider} went on with a call that it had ended")
+        call.id = said["id"] if isinstance(said.get("id"), str) and said["id"] else call.id
+        name, piece = _function(said)
+        call.name = call.name or name
+        if self._live is None and call.name and not call.told:
+            yield from self._close()
+            self._live, call.told, self._open = at, True, ToolUse(call.id, call.name, {})
+            yield BlockStarted(self._next, self._open)
             self._next += 1
-        if self._late:
-            yield from self._in(Text(""))
-            yield TextDelta(self._next - 1, "".join(self._late))
-        yield from self._close()
+            call.pieces, piece = [], "".join((*call.pieces, piece))
+        if piece and at == self._live:
+            yield InputDelta(self._next - 1, piece)
+        elif piece:
+            call.pieces.append(piece)
 
-    def _in(self, block: Text | Thinking | ToolUse) -> Iterator[Event]:
-        """Have a block of that kind open."""
+    def _settled(self) -> Iterator[Event]:
+        """The calls so far told to their end, in their order."""
+        if self._live is not None:
+            yield from self._close()
+            self._live = None
+        for at in sorted(self._calls):
+            call = self._calls[at]
+            if not call.told:
+                call.told = True
+                yield BlockStarted(self._next, ToolUse(call.id, call.name, {}))
+                if call.pieces:
+                    yield InputDelta(self._next, "".join(call.pieces))
+                yield BlockStopped(self._next)
+                self._next += 1
+
+    def _in(self, block: Text | Thinking) -> Iterator[Event]:
+        """Have a block of that kind open; the calls before it have ended then."""
         if type(self._open) is type(block):
             return
         yield from self._close()
+        yield from self._settled()
         self._open = block
         yield BlockStarted(self._next, block)
         self._next += 1
@@ -212,6 +209,17 @@ class ChatReader:
         if self._open is not None:
             self._open = None
             yield BlockStopped(self._next - 1)
+
+
+def _function(said: Mapping[str, Any]) -> tuple[str, str]:
+    """The name that a piece of a call tells, and the piece of its arguments; a call of free text is one whole."""
+    custom = said.get("custom")
+    if isinstance(custom, dict):
+        return str(custom.get("name") or ""), orjson.dumps({"input": str(custom.get("input") or "")}).decode()
+    function = said.get("function")
+    function = function if isinstance(function, dict) else {}
+    piece = function.get("arguments")
+    return str(function.get("name") or ""), piece if isinstance(piece, str) else ""
 
 
 def read_whole(data: bytes, by: Served) -> Iterator[Event]:

@@ -35,7 +35,7 @@ from haiga.core.messages import (
     UrlSource,
 )
 from haiga.core.pictures import Picture
-from haiga.wire.upstream.png import as_file
+from haiga.wire.upstream.png import as_file, media_type
 from haiga.wire.verbatim import renamed
 
 Json: TypeAlias = dict[str, Any]
@@ -243,7 +243,7 @@ def _source(source: ImageSource | DocumentSource) -> Json:
         case Picture():
             return _source(as_file(source))
         case Base64Source():
-            return {"type": "base64", "media_type": source.media_type, "data": source.data}
+            return {"type": "base64", "media_type": media_type(source), "data": source.data}
         case UrlSource():
             return {"type": "url", "url": source.url}
         case FileSource():

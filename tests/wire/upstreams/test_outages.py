@@ -181,8 +181,7 @@ def test_a_model_that_is_slow_to_begin_gives_way_where_another_is_left() -> None
 def test_a_client_that_goes_away_leaves_no_connection_behind() -> None:
     with fronted("anthropic", lambda asked: Answer((*frames(TEXT), 60.0))) as near:
         with near.near.stream("POST", "/v1/messages", json={**DIRECT, "stream": True}, headers=VERSION) as answer:
-            next(answer.iter_bytes())
-            assert 1 == near.far.open
+            assert b"message_start" in next(answer.iter_bytes())
         assert_left(near)
 
 
