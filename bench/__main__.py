@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import (
+    adapters,
     batches,
     experts,
     grammar,
@@ -84,6 +85,14 @@ def mixtures(options: argparse.Namespace) -> None:
     table = Table("4 layers, 4 experts of 2048 x 768 a token, int4", *columns, title="Mixtures of experts")
     for row in experts.compare(options.folder, options.rounds):
         table.add_row(row.name, f"{row.few:.1f}", f"{row.many:.1f}", f"{row.slower:.2f}")
+    CONSOLE.print(table)
+
+
+def adapted(options: argparse.Namespace) -> None:
+    title = f"{adapters.BATCH} of {adapters.REGISTERED} adapters of rank {adapters.RANK}, all layers, Llama shape of 1B"
+    table = Table(f"{adapters.BATCH} sequences", "base, tokens/s", "adapters", "share", title=title)
+    for row in adapters.compare(_checkpoint(options), options.folder, options.rounds):
+        table.add_row(row.name, f"{row.base:.1f}", f"{row.adapted:.1f}", f"{row.share:.3f}")
     CONSOLE.print(table)
 
 
@@ -207,6 +216,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "grammar": grammars,
     "streams": streaming,
     "experts": mixtures,
+    "adapters": adapted,
     "metering": meters,
     "limits": shared_limits,
     "soak": soaked,

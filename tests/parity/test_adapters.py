@@ -15,7 +15,6 @@ from tests.adapters import ALL, ATTENTION, make_adapter, merged
 from tests.checkpoints import load_reference, make_checkpoint, random_tokens, reference_logits
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
-BASE = None
 FAMILIES: dict[str, tuple[dict[str, Any], Sequence[str]]] = {
     "llama": ({}, ALL),
     "qwen2": ({}, ALL),
@@ -81,3 +80,64 @@ def test_adapters_mixed_in_a_batch_give_the_logits_of_merged_weights(tmp_path: P
             for ours, theirs in zip(actual, expected, strict=True):
                 np.testing.assert_allclose(ours, theirs, atol=3e-4)
         runner.close()
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("adapted") / "base"
+    return make_checkpoint(directory, hidden_size=128, intermediate_size=384, head_dim=64)
+
+
+def several(base: Path, count: int, **more: Any) -> list[Adapter]:
+    """Adapters of different ranks."""
+    made = [make_adapter(base.parent / f"{at}", base, rank=2 + at, seed=at, **more) for at in range(count)]
+    return opened(base, *made)
+
+
+def test_f32_logits_under_an_adapter_are_bit_identical_whatever_else_runs(base: Path) -> None:
+    first, second = several(base, 2)
+    runner = OpenVINORunner.load(base, "f32", "f32", 16, adapted=adapted([first, second]))
+    alone = run(runner, [second], [1] * 40)[0]
+    for wanted, chunks in (([second], [40]), ([second, first, None, second], [20, 20, 100]), ([second, None], [7, 99])):
+        np.testing.assert_array_equal(run(runner, wanted, chunks)[0], alone)
+    runner.close()
+
+
+def test_a_base_beside_adapters_answers_as_one_that_has_none(base: Path) -> None:
+    adapters = several(base, 2)
+    plain = OpenVINORunner.load(base, "f32", "f32", 16)
+    expected = run(plain, [None], [40])[0]
+    runner = OpenVINORunner.load(base, "f32", "f32", 16, adapted=adapted(adapters))
+    np.testing.assert_array_equal(run(runner, [None], [40])[0], expected)
+    np.testing.assert_array_equal(run(runner, [None, *adapters], [30, 100])[0], expected)
+    plain.close()
+    runner.close()
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_more_adapters_than_slots_run_in_parts(base: Path, exact: bool) -> None:
+    adapters = several(base, 3)
+    runner = OpenVINORunner.load(base, "f32", "f32", 16, adapted=adapted(adapters), slots=2, exact=exact)
+    expected = [run(runner, [None] * at + [each], [200])[at] for at, each in enumerate(adapters)]
+    for actual, wanted in zip(run(runner, adapters, [5, 200]), expected, strict=True):
+        np.testing.assert_allclose(actual, wanted, atol=1e-4)
+    runner.close()
+
+
+def test_an_adapter_over_packed_weights_adds_what_it_adds_in_floats(base: Path) -> None:
+    (adapter,) = several(base, 1, spread=0.1)
+    runner = OpenVINORunner.load(base, "int8", "u8", 16, adapted=adapted([adapter]))
+    with_it, without = run(runner, [adapter], [40])[0], run(runner, [None], [40])[0]
+    true = reference_logits(merged(base, base.parent / "0"), prompt(0))
+    assert (with_it - true).std() < 0.15 * true.std()
+    assert (without - true).std() > 0.5 * true.std()
+    runner.close()
+
+
+def test_ranks_and_scales_of_single_layers_and_stabilised_ones_are_peft_s(base: Path) -> None:
+    directory = make_adapter(base.parent / "stable", base, rank=4, alpha=6, use_rslora=True)
+    (adapter,) = opened(base, directory)
+    runner = OpenVINORunner.load(base, "f32", "f32", 16, adapted=adapter.ranks.keys())
+    expected = reference_logits(merged(base, directory, scale=6 / 4**0.5), prompt(0))
+    np.testing.assert_allclose(run(runner, [adapter], [40])[0], expected, atol=3e-4)
+    runner.close()
