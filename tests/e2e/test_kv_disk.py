@@ -2,6 +2,7 @@
 its answer is the one that computing gives."""
 
 import os
+import re
 import shutil
 import signal
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from haiga.core.generation import Reply
@@ -17,6 +19,7 @@ from haiga.engines.native import tier
 from haiga.engines.native.engine import NativeEngine
 from haiga.engines.native.opening import Found, NativeOptions, open_engine
 from tests.e2e.test_engine_process import answer, ask, pid_of, until
+from tests.e2e.test_serve import OLD, serving
 from tests.served import make_model
 
 LONG = "a long conversation " * 15  # a token each letter
@@ -135,3 +138,21 @@ async def test_a_disk_that_goes_away_stops_nobody(directory: Path, tmp_path: Pat
         shutil.rmtree(tmp_path / "kv")
         engine.process.clear_cache()
         assert first.content == (await answer(engine, ask(LONG))).content
+
+
+def test_a_server_goes_on_where_the_last_one_stopped_and_a_deleted_workspace_is_gone(tmp_path: Path) -> None:
+    with serving(tmp_path, "--kv-disk", "200MB") as server:
+        first = server.ask(LONG)
+        assert 0 == first.usage.cache_read_input_tokens
+    with serving(tmp_path, "--kv-disk", "200MB") as server:
+        again = server.ask(LONG)
+        assert again.content == first.content
+        assert (first.usage.input_tokens - 1) // 32 * 32 == again.usage.cache_read_input_tokens
+        told = httpx.get(f"{server.url}/metrics").text
+        hits = re.search(r'^haiga_kv_disk_hit_tokens_total\{model="starter"\} (\S+)', told, re.MULTILINE)
+        assert hits and again.usage.cache_read_input_tokens == float(hits[1])
+        assert re.search(r'^haiga_kv_disk_bytes\{model="starter"\} [1-9]', told, re.MULTILINE)
+        workspaces = f"{server.url}/v1/organizations/workspaces"
+        made = httpx.post(workspaces, json={"name": "default"}, headers=OLD).json()  # an open server's has no row
+        assert httpx.delete(f"{workspaces}/{made['id']}", headers=OLD).is_success
+        assert [] == files(tmp_path / "kv")

@@ -42,6 +42,13 @@ def test_the_context_is_what_the_memory_has_room_for(tmp_path: Path) -> None:
     assert 512 == portray(tmp_path, NativeOptions(weights="int8")).context
 
 
+def test_u4_is_told_with_its_scales(tmp_path: Path) -> None:
+    make_checkpoint(tmp_path)
+    found = portray(tmp_path, NativeOptions(weights="int8", cache="u4", kv_memory=50_000))
+    a_block = 2 * 2 * (2 * 32 * 16 // 2 + 8 * (32 + 16))  # layers, heads, numbers, scales and zeros
+    assert (a_block / 32, 50_000 // a_block * 32) == (found.kv_bytes, found.context)
+
+
 def test_layers_that_give_tokens_back_are_told_apart(tmp_path: Path) -> None:
     make_checkpoint(tmp_path, "llama4_text", num_hidden_layers=4, head_dim=16, num_local_experts=4)
     found = portray(tmp_path, NativeOptions(weights="int8"))

@@ -25,26 +25,27 @@ class Pools:
 
 
 def plan_pools(description: Description, cache: CacheType, context: int, kv_memory: int | None, budget: int) -> Pools:
-    """budget: tokens of a step. Raises Invalid when `kv_memory` holds no two blocks."""
+    """budget: tokens of a step. Raises Invalid when `kv_memory` holds no two blocks beside what one sequence needs of
+    local layers."""
     whole, near = description.kv_bytes(cache) * BLOCK, description.local_kv_bytes(cache) * BLOCK
-    memory = POOL_LIMIT if kv_memory is None else kv_memory
+    least = min(_least_local(description, budget), -(-context // BLOCK))
+    floor = 2 * whole + least * near
+    memory = max(POOL_LIMIT, floor) if kv_memory is None else kv_memory
+    if memory < floor:
+        beside = f" beside {least} of {near} bytes for local layers" if least else ""
+        raise Invalid(f"{kv_memory} bytes hold no two blocks of {whole} bytes{beside}", field="kv-memory")
     alike = memory // (whole + near)  # blocks, were there as many of either kind
-    if alike < 2:
-        if kv_memory is not None:
-            raise Invalid(f"{kv_memory} bytes hold no two blocks of {whole + near} bytes", field="kv-memory")
-        alike, memory = 2, 2 * (whole + near)
     enough = max(2, 2 * -(-context // BLOCK))
-    local = min(alike, _local_limit(description, budget))
+    local = min(max(alike, least), _SEQUENCES * _least_local(description, budget))
     blocks = (memory - local * near) // whole if whole else enough  # where all layers are local, they cost nothing
     if kv_memory is None:
         blocks, local = min(blocks, enough), min(local, enough)
     return Pools(blocks, local)
 
 
-def _local_limit(description: Description, budget: int) -> int:
-    if description.horizon is None:
-        return 0
-    return _SEQUENCES * least_blocks(description.horizon, budget, BLOCK)
+def _least_local(description: Description, budget: int) -> int:
+    """Blocks of local layers that one sequence may need at once."""
+    return least_blocks(description.horizon, budget, BLOCK) if description.horizon else 0
 
 
 def waiting_room(description: Description, cache: CacheType, budget: int) -> int:
