@@ -182,7 +182,8 @@ def _seconds(flag: str, text: str | None) -> float | None:
 
 
 def _row(key: ApiKey) -> tuple[str, ...]:
-    told_of = (key.id, key.name, key.hint, key.workspace, key.role, _scope(key), told(key.limits))
+    policed = f"; policy {key.policy}" if key.policy else ""
+    told_of = (key.id, key.name, key.hint, key.workspace, key.role, _scope(key) + policed, told(key.limits))
     return (*told_of, day(key.created_at), _state(key))
 
 

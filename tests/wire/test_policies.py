@@ -124,6 +124,8 @@ def test_a_rule_is_judged_by_a_chat_model_under_a_grammar(served: Moderated) -> 
     assert "May I sue my neighbour?" in text_of(asked.messages[0].content)
     assert "The text asks for legal advice." in asked.system[0].text
     assert ["violates", "fake"] == [record.model for record in served.records[before:]]
+    chat(served, "May I sue my neighbour?", "ruled")
+    assert asked is VIOLATING.asked[-1], "it is asked once about a text"
 
 
 def test_a_rule_that_does_not_hold_lets_pass(served: Moderated) -> None:

@@ -26,11 +26,12 @@ class Cut:
 
 
 class Holding:
-    """`overlapping`: something that is looked for (a term) may begin before a cut and end behind it."""
+    """`overlapping`: something that is looked for (a term) may begin before a cut and end behind it. `dear`: each look
+    costs so much (a chat model is asked) that the first pieces are not shorter."""
 
-    def __init__(self, overlapping: bool = False) -> None:
+    def __init__(self, overlapping: bool = False, dear: bool = False) -> None:
         self._keep = KEEP if overlapping else 0
-        self._ramp = [] if overlapping else [*reversed(RAMP)]
+        self._ramp = [] if overlapping or dear else [*reversed(RAMP)]
         self._text = ""
         self._seen = 0  # characters of it that were judged before
 

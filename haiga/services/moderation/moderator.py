@@ -21,6 +21,7 @@ from haiga.services.moderation.terms import TermFinder, find_terms
 AGAIN = 5.0  # seconds until it is worth asking again whoever could not judge
 WORTH_A_THREAD = 4_000  # characters
 READING = 10_000  # characters for which a second more is allowed
+RULED = 30.0  # seconds at least where a chat model is asked, and the policy says nothing of its own
 log = logging.getLogger(__name__)
 
 
@@ -57,7 +58,7 @@ class Moderator:
         decisions = [Decision(labels, found) for found in hits]
         named = bool(classifier)
         try:
-            async with asyncio.timeout(self._patience(texts, held)):
+            async with asyncio.timeout(self._patience(texts, held, side)):
                 if named or any(policy.categories for policy in held):
                     decisions = await self._classified(texts, held, decisions, classifier)
                 if self._rules is not None and any(policy.rules for policy in held):
@@ -131,9 +132,11 @@ class Moderator:
             for decision, scores in zip(decisions, judged, strict=True)
         ]
 
-    def _patience(self, texts: Sequence[str], policies: Sequence[Policy]) -> float | None:
-        """Seconds that the texts may take together; None where no policy bounds it."""
-        least = min((policy.timeout or self._timeout for policy in policies), default=None)
+    def _patience(self, texts: Sequence[str], policies: Sequence[Policy], side: Side) -> float | None:
+        """Seconds that the texts may take together; None where no policy bounds it. A chat model needs longer."""
+        ruled = any(side in rule.sides for policy in policies for rule in policy.rules)
+        own = max(self._timeout, RULED) if ruled else self._timeout
+        least = min((policy.timeout or own for policy in policies), default=None)
         return None if least is None else least + sum(map(len, texts)) / READING
 
     def _unjudged(self, decisions: Sequence[Decision], policies: Sequence[Policy], why: str) -> list[Decision]:

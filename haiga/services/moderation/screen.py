@@ -39,13 +39,15 @@ Mask = Callable[[str, Decision, int], Awaitable[tuple[Span, ...]]]
 
 class Screen:
     """Events in, released events out. `decide` judges a text, `mask` says what of it, from a place on, is to be taken
-    out. `said` is what the answer continues. `overlapping`: terms are looked for."""
+    out. `said` is what the answer continues. `overlapping`: terms are looked for; `dear`: a chat model is asked."""
 
-    def __init__(self, decide: Decide, mask: Mask, said: str = "", overlapping: bool = False) -> None:
+    def __init__(
+        self, decide: Decide, mask: Mask, said: str = "", overlapping: bool = False, dear: bool = False
+    ) -> None:
         self._decide = decide
         self._mask = mask
         self._context = said[-CONTEXT:]
-        self._overlapping = overlapping
+        self._overlapping, self._dear = overlapping, dear
         self._usage = Usage()
         self._pieces = 0
         self._text: _Text | None = None
@@ -91,7 +93,7 @@ class Screen:
     async def _begin(self, event: BlockStarted, block: Text | Thinking) -> list[Event]:
         said = block.text if isinstance(block, Text) else block.thinking
         empty = replace(block, text="") if isinstance(block, Text) else replace(block, thinking="")
-        self._text = _Text(replace(event, block=empty), Holding(self._overlapping))
+        self._text = _Text(replace(event, block=empty), Holding(self._overlapping, self._dear))
         if not said:
             return []
         self._text.add(TextDelta(event.index, said))

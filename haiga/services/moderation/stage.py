@@ -104,7 +104,8 @@ class ModerationStage:
             return decision
 
         overlapping = any(policy.terms for policy in policies)
-        screen = Screen(decide, self._moderator.mask, _begun(request), overlapping)
+        dear = any("output" in rule.sides for policy in policies for rule in policy.rules)
+        screen = Screen(decide, self._moderator.mask, _begun(request), overlapping, dear)
         try:
             async with aclosing(ask(caller, request)) as events:
                 async for event in events:
