@@ -17,7 +17,7 @@ from bench import (
     limits,
     long,
     metering,
-    moderation,
+    moderated,
     needle,
     process,
     sampling,
@@ -164,12 +164,8 @@ def batch_intake(options: argparse.Namespace) -> None:
     CONSOLE.print(f"a list of batches takes {listing * 1000:.0f} ms")
 
 
-def moderated(options: argparse.Namespace) -> None:
-    judged, figures = moderation.run(options.rounds)
-    table = Table("figure", "value", title=f"Moderation, texts of {judged.words} words")
-    table.add_row("one text alone", f"{judged.alone * 1000:.1f} ms")
-    table.add_row("texts a second, together", f"{judged.rate:.0f}")
-    CONSOLE.print(table)
+def moderated_streams(options: argparse.Namespace) -> None:
+    figures = moderated.run(options.rounds)
     columns = ("first words without", "with", "later by", "tokens/s without", "with", "with / without")
     table = Table("a stream by", *columns, title="Output moderation")
     for f in figures:
@@ -222,7 +218,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "soak": soaked,
     "batches": batched,
     "intake": batch_intake,
-    "moderation": moderated,
+    "moderated": moderated_streams,
     "long": long_texts,
     "needle": needles,
 }

@@ -1,4 +1,4 @@
-"""What judging costs: texts a second, and a stream with moderation beside the same stream without.
+"""What moderation costs a stream: one that is judged beside the same one that is not.
 
 Rule: both streams are read in the same rounds, by turns. One engine is the starter, which fights the classifier for the
 cores; the other says a token every 25 ms, as a larger model does, so that what is seen is the holding back alone. Where
@@ -29,20 +29,9 @@ from haiga.services.moderation.audit import Audit
 from haiga.starter import moderation_path, text_path
 
 WORDS = "It was a long road and nobody who walked along it ever came back to tell the others what they had seen there. "
-TEXT = 50  # words of a text that is judged
-TEXTS = 256
 PACE = 0.025  # seconds a token
 TOKENS = 120
 WATCHED = Caller(policy="watch")  # judges all and stops nothing, so that both streams are the same
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """Texts of `words` words: seconds for one alone, and texts a second when many are judged together."""
-
-    words: int
-    alone: float
-    rate: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,36 +53,19 @@ class Streamed:
         return self.rate[1] / self.rate[0]
 
 
-def run(rounds: int) -> tuple[Judged, list[Streamed]]:
+def run(rounds: int) -> list[Streamed]:
     return asyncio.run(_run(rounds))
 
 
-async def _run(rounds: int) -> tuple[Judged, list[Streamed]]:
+async def _run(rounds: int) -> list[Streamed]:
     with TemporaryDirectory() as folder:
         classifier = LocalClassifier(_classifier(Path(folder)))
-        judged = await _judge(classifier, rounds)
         streamed = []
         async with _starter() as starter:
             for name, engine in (("the starter", starter), (f"a token every {PACE * 1000:.0f} ms", _paced())):
                 streamed.append(await _stream(name, engine, classifier, rounds))
         classifier.close()
-    return judged, streamed
-
-
-async def _judge(classifier: LocalClassifier, rounds: int) -> Judged:
-    words = (WORDS * 10).split()[:TEXT]
-    texts = [" ".join([*words[at % TEXT :], *words[: at % TEXT]]) for at in range(TEXTS)]
-    await classifier.judge(texts[:2])
-    alone, rates = [], []
-    for _ in range(rounds):
-        for text in texts[:16]:
-            began = time.perf_counter()
-            await classifier.judge([text])
-            alone.append(time.perf_counter() - began)
-        began = time.perf_counter()
-        await classifier.judge(texts)
-        rates.append(TEXTS / (time.perf_counter() - began))
-    return Judged(TEXT, statistics.median(alone), statistics.median(rates))
+    return streamed
 
 
 async def _stream(name: str, engine: Engine, classifier: LocalClassifier, rounds: int) -> Streamed:
@@ -126,7 +98,7 @@ async def _one(inference: Inference, model: str, caller: Caller, at: int) -> tup
 
 
 def _paced() -> FakeEngine:
-    pieces: Sequence[str] = [f"{word} " for word in (WORDS * 10).split()[:TOKENS]]
+    pieces: Sequence[str] = [f" {word}" for word in (WORDS * 10).split()[:TOKENS]]
     script: list[Step] = [BlockStarted(0, Text("")), *(TextDelta(0, piece) for piece in pieces), BlockStopped(0)]
     return FakeEngine(replace(CARD, name="paced"), script, pace=PACE)
 
