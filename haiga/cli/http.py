@@ -4,12 +4,14 @@ Imported while the first model loads: see server.py.
 """
 
 import asyncio
+import hashlib
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib.metadata import version
 from typing import Protocol, cast
 
 import typer
@@ -72,7 +74,7 @@ def build_server(
     batches = Batches(lines, wake, clerk.wake)
     outbox, sender = DatabaseWebhooks(database), Sender(parts.fetch, parts.key, time.time)
     webhooks = Webhooks(outbox, sender)
-    audit = Audit(DatabaseAudit(database), settings.keep_audit)
+    audit = Audit(DatabaseAudit(database), settings.keep_audit, begins=_described(settings))
     refusals = Refusals(audit)
     services = Services(
         access,
@@ -115,6 +117,12 @@ def build_server(
         }
         server.reload = Reloading(settings, read, changes, FILES, audit).reload
     return server
+
+
+def _described(settings: Settings) -> Mapping[str, str | bool | None]:
+    """What the audit log says of a server that starts. Other prices have another digest."""
+    prices = hashlib.sha256(settings.prices.read_bytes()).hexdigest() if settings.prices else None
+    return {"version": version("haiga"), "host": settings.host, "offline": settings.offline, "prices": prices}
 
 
 class Background(Protocol):

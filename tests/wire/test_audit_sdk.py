@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from haiga.cli import app
 from haiga.core.access import Scope
 from haiga.engines.fake import CARD, FakeEngine
+from haiga.services.audit import Refusals
 from tests.wire.limited_server import Running, running
 
 HELLO: Any = [{"role": "user", "content": "hi"}]
@@ -63,6 +65,13 @@ def test_what_an_administrator_does_is_told_with_the_key_that_did_it(served: Run
     assert ["project.archived", "project.created"] == by
 
 
+def test_a_server_s_start_is_told_with_its_version(logs: Any) -> None:
+    (line,) = logs.list(event_types=["server.started"]).data
+    assert (version("haiga"), False) == tuple(
+        line.model_extra["server.started"]["data"][name] for name in ("version", "offline")
+    )
+
+
 def test_pages_follow_each_other_both_ways(served: Running, logs: Any) -> None:
     for name in ("p1", "p2", "p3"):
         served.key(name)
@@ -93,7 +102,7 @@ def test_refused_logins_are_told_once_with_their_number(served: Running, logs: A
 
 async def _flushed(served: Running) -> None:
     """The five seconds in which refusals are gathered need not be waited for."""
-    (refusals,) = [each for each in served.server._last if hasattr(each, "flush")]
+    (refusals,) = [each for each in served.server._last if isinstance(each, Refusals)]
     await refusals.flush()
 
 

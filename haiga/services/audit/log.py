@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from socket import gethostname
 from typing import Any
 
 from haiga.core.audit import Actor, AuditFilter, AuditLine, Chain, Deed, Verifier
@@ -29,11 +30,18 @@ class Verdict:
 
 
 class Audit:
-    """The log in `store`. From `start` to `close` lines older than `keep` seconds are forgotten, None keeps all.
-    `clock` gives unix seconds."""
+    """The log in `store`. From `start` to `close` lines older than `keep` seconds are forgotten, None keeps all; at the
+    start, what the server says of itself (`begins`) is written down. `clock` gives unix seconds."""
 
-    def __init__(self, store: AuditStore, keep: float | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: AuditStore,
+        keep: float | None = None,
+        clock: Callable[[], float] = time.time,
+        begins: Mapping[str, Any] | None = None,
+    ) -> None:
         self.keep = keep
+        self._begins = begins
         self._store = store
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
@@ -94,8 +102,11 @@ class Audit:
     async def _tidy(self) -> None:
         while True:
             try:
+                if self._begins is not None:
+                    await self.record(Actor(), "server.started", gethostname(), self._begins)
+                    self._begins = None
                 if self.keep is not None:
                     await self.forget(self.keep)
             except Exception as problem:
-                log.error("audit: what is too old is still there: %s", problem)
+                log.error("audit: the log cannot be written: %s", problem)
             await asyncio.sleep(HOUR)
