@@ -11,6 +11,7 @@ from bench import (
     adapters,
     batches,
     experts,
+    gateway,
     grammar,
     intake,
     kernels,
@@ -75,6 +76,21 @@ def streaming(options: argparse.Namespace) -> None:
     for f in streams.run(options.rounds):
         proxied = "" if f.proxied is None else f"{f.proxied:,.0f}"
         table.add_row(f.route, f"{f.wire:.1f}", f"{f.served:,.0f}", proxied)
+    CONSOLE.print(table)
+    if not streams.PROXY.exists():
+        CONSOLE.print("litellm's proxy was not measured: scripts/bench-env builds it")
+
+
+def gateways(options: argparse.Namespace) -> None:
+    figures = gateway.run(options.requests)
+    columns = ("median, ms", "99th percentile, ms", "added, ms", "added, 99th", "requests/s")
+    table = Table("clients", "asked", *columns, title="A request handed on to an upstream")
+    for f in figures:
+        more = [f"{seconds * 1000:.2f}" for seconds in gateway.added(figures, f.name, f.clients)]
+        shown = more if f.name != "the upstream" else ["", ""]
+        table.add_row(
+            str(f.clients), f.name, f"{f.median * 1000:.2f}", f"{f.worst * 1000:.2f}", *shown, f"{f.rate:,.0f}"
+        )
     CONSOLE.print(table)
     if not streams.PROXY.exists():
         CONSOLE.print("litellm's proxy was not measured: scripts/bench-env builds it")
@@ -211,6 +227,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "sampling": sampler,
     "grammar": grammars,
     "streams": streaming,
+    "gateway": gateways,
     "experts": mixtures,
     "adapters": adapted,
     "metering": meters,
@@ -243,7 +260,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds of each comparison")
     parser.add_argument("--lines", type=int, default=batches.LINES, help="requests of a batch")
     parser.add_argument("--intake", type=int, default=intake.LINES, help="requests that are taken in")
-    parser.add_argument("--requests", type=int, default=10_000, help="requests to shared limits")
+    parser.add_argument("--requests", type=int, default=10_000, help="requests to shared limits, and through gateways")
     parser.add_argument("--tokens", type=int, default=20_000, help="the text of `long`; 200000 takes half an hour")
     parser.add_argument("--shape", choices=("1b", "100m"), default="1b", help="the model of `long`")
     parser.add_argument("--needle", type=int, default=100_000, help="the text of `needle`; a million takes a while")
