@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 from transformers.models.gemma3.processing_gemma3 import Gemma3Processor
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
@@ -271,6 +271,12 @@ def _tokenizer(directory: Path, family: Family) -> Any:
     inner.add_special_tokens([*SPECIAL, *family.tokens])
     named = {"bos_token": "<s>", "eos_token": "<|im_end|>", "pad_token": "<pad>"}
     return PreTrainedTokenizerFast(tokenizer_object=inner, **named)
+
+
+def load_processor(directory: Path, name: str) -> Any:
+    """The processor that was saved with a model of the family."""
+    template = (directory / "chat_template.jinja").read_text()
+    return FAMILIES[name].processor(AutoTokenizer.from_pretrained(directory), template)
 
 
 def load_pictured(directory: Path) -> Any:

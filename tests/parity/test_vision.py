@@ -25,7 +25,7 @@ from haiga.engines.native.texts import load_template, load_tokenizer
 from haiga.models.vision.load import Tower
 from haiga.models.vision.registry import read_sight
 from haiga.text.prompt import Prompt, Prompter
-from tests.pictured import FAMILIES, as_image, load_pictured, make_pictured, random_picture, reference
+from tests.pictured import FAMILIES, as_image, load_pictured, load_processor, make_pictured, random_picture, reference
 
 BLOCKS = 128
 KINDS = ("token_type_ids", "mm_token_type_ids")
@@ -72,17 +72,11 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     tokenizer, template = load_tokenizer(directory), load_template(directory)
     sight, tower = read_sight(directory), Tower.load(directory, "f32", 0)
     assert sight and tower
-    processor = FAMILIES[request.param].processor(_reference_tokenizer(directory), template.source if template else "")
+    processor = load_processor(directory, request.param)
     runner = OpenVINORunner.load(directory, "f32", "f32", blocks=BLOCKS, exact=False)
     prompter = Prompter(tokenizer, template, sight=sight)
     yield Made(request.param, directory, load_pictured(directory), processor, prompter, tower, runner)
     runner.close()
-
-
-def _reference_tokenizer(directory: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(directory)
 
 
 def user(*blocks: Block) -> Message:
