@@ -25,6 +25,7 @@ from bench import (
     shapes,
     soak,
     streams,
+    vision,
 )
 
 CONSOLE = Console(width=110)
@@ -221,9 +222,20 @@ def needles(options: argparse.Namespace) -> None:
     CONSOLE.print(f"seconds = {a:.3g} n + {b:.3g} n^2; for {needle.FAR:,} tokens {seconds:,.0f} s", highlight=False)
 
 
+def pictures(options: argparse.Namespace) -> None:
+    f = vision.run(options.folder, min(options.rounds, 3))
+    columns = ("ours", "transformers", "ratio")
+    table = Table(f"SmolVLM-256M shape, {vision.SIDE} x {vision.SIDE} pixels", *columns, title="Pictures")
+    table.add_row("features", f"{f.encode:.2f} s", f"{f.peer_encode:.2f} s", f"{f.encode / f.peer_encode:.2f}")
+    table.add_row("first token", f"{f.first:.2f} s", f"{f.peer_first:.2f} s", f"{f.first / f.peer_first:.2f}")
+    table.add_row("first token, second turn", f"{f.again:.3f} s", "", f"{f.again / f.first:.3f} of the first")
+    CONSOLE.print(table)
+
+
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "engine": engine,
     "process": whole_process,
+    "vision": pictures,
     "sampling": sampler,
     "grammar": grammars,
     "streams": streaming,
