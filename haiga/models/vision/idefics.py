@@ -200,9 +200,8 @@ def _whole_squares(width: int, height: int, side: int) -> tuple[int, int]:
 
 
 def _places(count: int, side: int) -> NDArray[np.int64]:
-    """The row of the table of positions, along one side, for each of `count` patches of a square: as transformers
-    finds them, rounding to 32 bits included."""
-    parts = np.arange(count, dtype=np.float32) * (np.float32(1) / np.float32(count))
-    borders = np.arange(1 / side, 1.0, 1 / side).astype(np.float32)
-    found: NDArray[np.int64] = np.searchsorted(borders, np.minimum(parts, np.float32(1 - 1e-6)), side="right")
-    return found
+    """The row of the table of positions, along one side, for each of `count` patches of a square: as far along the
+    table as the patch is along the square. transformers finds them by comparing 32-bit fractions, which for some sizes
+    rounds a patch into its neighbour's row, for others on other processors; where a square has as many patches as the
+    table has rows, as in every published model, each has its own."""
+    return np.arange(count) * side // count
