@@ -12,6 +12,7 @@ import pytest
 from haiga.core.generation import Sampling
 from haiga.core.pictures import Picture, Placed, Seen
 from haiga.core.ports import Row
+from haiga.engines.frames import HEADER
 from haiga.engines.native import protocol
 from haiga.engines.native.pictured import pieces, place_features, token_kinds, turned_places
 from haiga.engines.native.protocol import Submission
@@ -69,7 +70,7 @@ def test_pictures_cross_the_socket_as_they_are_each_once() -> None:
     pictures = [Placed(RED, ((1, 2), (5, 1)), (1, 3)), Placed(BLUE, ((8, 1),)), Placed(RED, ((10, 3),), (1, 3))]
     asked = Submission(7, [1, 2], Sampling(), 5, [4], "batch", "s", pictures=pictures)
     sent = protocol.submit(asked)
-    (length,) = protocol.HEADER.unpack(sent[: protocol.HEADER.size])
+    (length,) = HEADER.unpack(sent[: HEADER.size])
     command, pixels = orjson.loads(sent[4 : 4 + length]), sent[4 + length :]
     assert RED.rgb + BLUE.rgb == pixels
     assert len(pixels) == command["bytes"]
