@@ -181,11 +181,12 @@ class Loop:
         try:
             while self._take_commands():
                 self._step()
+            self._refuse_late_comers()
             self._keep(time.monotonic() + _SAVING)
         finally:
+            self._refuse_late_comers()
             if self._cold:
                 self._cold.close(_SAVING)
-            self._refuse_late_comers()
             self._runner.close()
 
     def _refuse_late_comers(self) -> None:
@@ -221,14 +222,16 @@ class Loop:
         if self._cold is None:
             return
         for each in self._scheduler.known()[: self._cold.capacity]:
-            while self._cold.full:
+            while self._cold.full and not self._disturbed(until):
                 time.sleep(_BREATH)
-                if time.monotonic() > until:
-                    return
-            self._save(each)
-            if self._open and not self._commands.empty():
+            if self._disturbed(until):
                 return
-        self._deliver([])
+            self._save(each)
+        self._flush()
+        self._deliver([])  # what is told of the engine has changed
+
+    def _disturbed(self, until: float) -> bool:
+        return time.monotonic() > until or (self._open and not self._commands.empty())
 
     def _save(self, block: Stored) -> None:
         """Hand a block over to be kept, if it is to be."""

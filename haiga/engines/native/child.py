@@ -50,21 +50,11 @@ def main() -> None:
     link = Link.inherited(sys.argv[2])
     try:
         runner, tower = _load(plant), _load_tower(plant)
+        tier = _open_tier(plant, runner)
+        scheduler = _schedule(plant, runner, tier)
     except HaigaError as error:
         link.send(frames.refused(error))
         return
-    tier = _open_tier(plant, runner)
-    pool, local = (BlockPool(count, runner.block_size) for count in (runner.blocks, runner.local_blocks))
-    scheduler = Scheduler(
-        pool,
-        plant.budget,
-        plant.rows,
-        plant.context,
-        horizon=runner.horizon,
-        local=local,
-        cold=tier,
-        slots=plant.slots,
-    )
     loop = Loop(runner, scheduler, lambda outputs: link.send(_report(loop, outputs)), cold=tier)
     if tier:
         tier.start(loop)
@@ -239,6 +229,19 @@ def _load(plant: Plant) -> OpenVINORunner:
 
 def _load_tower(plant: Plant) -> Tower | None:
     return Tower.load(Path(plant.directory), plant.weights, plant.threads) if plant.sees else None
+
+
+def _schedule(plant: Plant, runner: OpenVINORunner, tier: Tier | None) -> Scheduler:
+    return Scheduler(
+        BlockPool(runner.blocks, runner.block_size),
+        plant.budget,
+        plant.rows,
+        plant.context,
+        horizon=runner.horizon,
+        local=BlockPool(runner.local_blocks, runner.block_size),
+        cold=tier,
+        slots=plant.slots,
+    )
 
 
 def _open_tier(plant: Plant, runner: OpenVINORunner) -> Tier | None:

@@ -192,3 +192,11 @@ def test_what_found_no_room_on_its_way_is_kept_before_the_end() -> None:
     cold.wants = lambda address, local, wants=cold.wants: len(cold.ended) > 0 and wants(address, local)  # type: ignore
     Engine(cold).answer(ask("first"))
     assert 11 == len(cold.kept)
+
+
+def test_a_store_that_takes_nothing_delays_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("haiga.batching.loop._SAVING", 0.05)
+    cold = ColdStore()
+    cold.full = True
+    tokens, usage = Engine(cold).answer(ask("first"))
+    assert (cold_answer(), Usage(input=42, output=3), {}) == (tokens, usage, cold.kept)

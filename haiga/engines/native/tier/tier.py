@@ -40,10 +40,10 @@ class Tier:
 
     def __init__(self, shelf: Shelf, size: int, room: int) -> None:
         self._shelf = shelf
-        self._work: Queue[Callable[[], None]] = Queue()
+        self._work: Queue[Callable[[], None] | None] = Queue()
         self._waiting: dict[_Block, float] = {}
         self._most = max(2, room // size)
-        self._fetches: SimpleQueue[Fetch] = SimpleQueue()
+        self._fetches: SimpleQueue[Fetch | None] = SimpleQueue()
         self._arrived: Queue[tuple[Fetch, Content | None]] = Queue(max(2, _AT_ONCE // size))
         self._dropped = self._damaged = 0
         self._open = True
@@ -92,6 +92,8 @@ class Tier:
     def close(self, patience: float) -> None:
         self._open = False
         self._catch_up(patience)
+        self._work.put(None)
+        self._fetches.put(None)
 
     def _catch_up(self, patience: float) -> None:
         """Wait until what was handed over so far is done."""
@@ -121,6 +123,8 @@ class Tier:
                 work = self._work.get(timeout=_WATCH)
             except Empty:
                 work = _nothing
+            if work is None:
+                return
             try:
                 work()
                 if time.monotonic() > look:
@@ -149,8 +153,7 @@ class Tier:
             self._listener.forget(owner)
 
     def _read_all(self) -> None:
-        while True:
-            fetch = self._fetches.get()
+        while fetch := self._fetches.get():
             if not fetch.dropped:
                 self._arrived.put((fetch, self._read(fetch)))
                 self._listener.wake()
