@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -69,3 +71,22 @@ def test_an_answer_under_way_goes_on_and_the_next_is_answered_too() -> None:
         assert answer.server.poll() is None
         answer.server.send_signal(signal.SIGTERM)
         assert 0 == answer.server.wait(30)
+
+
+def test_a_worker_reads_its_settings_again_and_goes_on(tmp_path: Path) -> None:
+    file, log = tmp_path / "haiga.toml", tmp_path / "log"
+    file.write_text('log_format = "json"\n')
+    command = [str(Path(sys.executable).with_name("haiga")), "worker", "--config", str(file)]
+    command += ["--data-dir", str(tmp_path)]
+    with log.open("w") as told, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told, text=True) as worker:
+        try:
+            assert worker.stdout is not None
+            assert "works on batches" in worker.stdout.readline()
+            file.write_text('log_format = "json"\nkeep_files = "1d"\ncontext = 512\n')
+            worker.send_signal(signal.SIGHUP)
+            until(lambda: "need a restart: context" in log.read_text())
+            assert '"changed":"keep_files"' in log.read_text()
+            worker.terminate()
+            assert 0 == worker.wait(30)
+        finally:
+            worker.kill()

@@ -236,6 +236,17 @@ async def test_deleting_a_batch_takes_nothing_from_others(store: DatabaseBatches
     assert ([("c0", b"kept", True)], []) == (await told(store, "b2"), await told(store, "b1"))
 
 
+async def test_results_go_after_the_time_that_the_store_was_told(database: AsyncEngine) -> None:
+    store = DatabaseBatches(database, keep=60)
+    await put(store, 1)
+    await prepare(store)
+    await store.finish("me", [done(line) for line in await claim(store)], NOW)
+    await store.sweep(NOW + 59)
+    assert 1 == len(await told(store))
+    await store.sweep(NOW + 60)
+    assert [] == await told(store)
+
+
 async def test_results_go_after_their_time_and_the_batch_stays(store: DatabaseBatches) -> None:
     await put(store, 1)
     await prepare(store)
