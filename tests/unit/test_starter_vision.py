@@ -18,11 +18,13 @@ from haiga.core.pictures import Picture
 from haiga.engines.native.opening import Found, NativeOptions, open_engine
 from haiga.starter import text_path
 from trainers.starter_vision import network
+from trainers.starter_vision.lessons import UNKNOWN, labels_of, slots_of
 from trainers.starter_vision.material import Material, find_fonts
 from trainers.starter_vision.measure import answers
 from trainers.starter_vision.painting import COLOURS, SHAPES
 from trainers.starter_vision.scenes import PAIRS, TASKS, Scene, draw, is_right, spelling_lesson
 from trainers.starter_vision.split import between, is_held_out, parted
+from trainers.starter_vision.train import Plan, Rows, Source, loss_of, train
 
 WORDS = tuple(f"{a}{b}{c}t" for a in "bcfh" for b in "aeiou" for c in "lnrs")
 SEEDS = range(12)
@@ -94,6 +96,31 @@ def test_an_answer_is_right_if_it_says_the_one_thing(task: str, key: str, said: 
 def test_spelling_is_taught_with_every_word(material: Material) -> None:
     lessons = [spelling_lesson(Random(seed), material) for seed in range(400)]
     assert set(WORDS) == {answer.rpartition(" ")[2] for _, (_, answer) in lessons}
+
+
+def test_a_short_run_teaches_tower_and_text_model_something(material: Material) -> None:
+    eyes = network.Eyes(image=24, patch=12, width=32, layers=1, heads=2, mlp_width=48)
+    tokenizer = network.seeing_tokenizer(text_path())
+    plan = Plan(steps=10, pictures=4, talks=1, alone=8, lessons=0.5)
+    source = Source(material, tokenizer, eyes, plan, makers=())
+    torch.manual_seed(3)
+    model = network.build(text_path(), eyes, tokenizer)
+    batch = {name: torch.as_tensor(part) for name, part in next(iter(Rows(source))).items()}
+    before = loss_of(model, batch).item()
+    report = train(model, source, lambda trained: None)
+    assert (10, 5 * 8 + 5 * 4) == (report.steps, report.pictures)
+    assert loss_of(model, batch).item() < before - 0.5
+
+
+def test_labels_say_what_is_in_the_slots_that_a_scene_has(material: Material) -> None:
+    slots = slots_of(material)
+    word, shape = (draw(task, Random(1), material, held=False) for task in ("word", "shape"))
+    told = [
+        {slot: values[at] for (slot, values), at in zip(slots.items(), row, strict=True) if at != UNKNOWN}
+        for row in labels_of([word, shape], slots)
+    ]
+    assert [dict(word.seen), dict(shape.seen)] == told
+    assert word.key.upper() == "".join(told[0].values())
 
 
 def test_what_is_written_answers_in_our_engine_as_it_does_in_transformers(material: Material, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from trainers.starter import corpus
 from trainers.starter_vision import card, material, measure, network
-from trainers.starter_vision.train import Plan, Rows, train
+from trainers.starter_vision.train import Plan, Source, train
 
 
 def arguments() -> argparse.Namespace:
@@ -42,6 +42,7 @@ def main() -> None:
         minutes=None if given.steps else given.minutes or 25.0,
         pictures=given.pictures,
         talks=given.talks,
+        alone=2 * given.pictures,
         workers=given.workers,
     )
     torch.manual_seed(plan.seed)
@@ -55,8 +56,8 @@ def main() -> None:
         f"{parameters:,} parameters on {device}; {len(seen.words)} words, {len(seen.fonts)} families of fonts",
         flush=True,
     )
-    rows = Rows(seen, tokenizer, eyes, plan, texts.makers)
-    report = train(model, rows, plan, lambda trained: network.write(trained, tokenizer, given.base, eyes, given.out))
+    source = Source(seen, tokenizer, eyes, plan, texts.makers)
+    report = train(model, source, lambda trained: network.write(trained, tokenizer, given.base, eyes, given.out))
     network.write(model, tokenizer, given.base, eyes, given.out)
     scores = measure.measure(given.out, seen, eyes, given.measured, device)
     hardware = (

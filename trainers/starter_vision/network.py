@@ -33,7 +33,7 @@ class Eyes:
     """Sizes of the tower; the defaults have 2.2 million parameters."""
 
     image: int = 96
-    patch: int = 8
+    patch: int = 12
     width: int = 192
     layers: int = 6
     heads: int = 4

@@ -72,8 +72,11 @@ def background(rng: Random, size: tuple[int, int], held: bool, *away: Colour) ->
 def noisy(rng: Random, picture: Image.Image, held: bool) -> Image.Image:
     """The picture with a grain of its own strength."""
     strength = between_noise(rng, held)
-    noise = np.random.default_rng(rng.getrandbits(32)).normal(0, strength, (picture.height, picture.width, 3))
-    return Image.fromarray(np.clip(np.asarray(picture, np.float32) + noise, 0, 255).astype(np.uint8), "RGB")
+    if not strength:
+        return picture
+    source = np.random.default_rng(rng.getrandbits(32))
+    noise = source.standard_normal((picture.height, picture.width, 3), np.float32) * strength
+    return Image.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8), "RGB")
 
 
 def between_noise(rng: Random, held: bool) -> float:

@@ -4,8 +4,8 @@ Rule: a scene is made of what its side of the split allows, `held` or not; whoev
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import product
 from random import Random
 
@@ -22,13 +22,14 @@ TASKS = ("colour", "shape", "count", "word", "emoji")
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`key` is what an answer must say to be right."""
+    """`key` is what an answer must say to be right; `seen` says the same, and more, by slots (lessons.py)."""
 
     task: str
     picture: Image.Image
     question: str
     answer: str
     key: str
+    seen: Mapping[str, str] = field(default_factory=dict)
 
 
 def draw(task: str, rng: Random, material: Material, held: bool) -> Scene:
@@ -42,7 +43,7 @@ def draw(task: str, rng: Random, material: Material, held: bool) -> Scene:
 
 def canvas(rng: Random) -> tuple[int, int]:
     """Width and height, square or nearly so."""
-    side = rng.randint(110, 240)
+    side = rng.randint(96, 150)
     return side, round(side * rng.uniform(0.75, 1.33)) if rng.random() < 0.4 else side
 
 
@@ -76,7 +77,7 @@ def tell_colour(rng: Random, held: bool) -> Scene:
         )
     )
     said = f"The {shape} is {colour}." if shape in asked else f"It is {colour}."
-    return Scene("colour", picture, asked, said, colour)
+    return Scene("colour", picture, asked, said, colour, {"colour": colour, "shape": shape})
 
 
 def tell_shape(rng: Random, held: bool) -> Scene:
@@ -85,7 +86,8 @@ def tell_shape(rng: Random, held: bool) -> Scene:
         ("What shape is it?", "What is in the picture?", "What do you see?", f"What is the {colour} shape?")
     )
     article = "an" if colour[0] in "aeiou" else "a"
-    return Scene("shape", picture, asked, f"It is {article} {colour} {shape}.", shape)
+    said = f"It is {article} {colour} {shape}."
+    return Scene("shape", picture, asked, said, shape, {"colour": colour, "shape": shape})
 
 
 def count_shapes(rng: Random, held: bool) -> Scene:
@@ -106,7 +108,8 @@ def count_shapes(rng: Random, held: bool) -> Scene:
         (f"How many {plural(shape)} are there?", f"Count the {plural(shape)}.", f"How many {plural(shape)} do you see?")
     )
     said = f"There is one {shape}." if number == 1 else f"There are {NUMBERS[number]} {plural(shape)}."
-    return Scene("count", noisy(rng, picture, held), asked, said, NUMBERS[number])
+    seen = {"count": NUMBERS[number], **({} if odd else {"colour": name, "shape": shape})}
+    return Scene("count", noisy(rng, picture, held), asked, said, NUMBERS[number], seen)
 
 
 def plural(shape: str) -> str:
@@ -150,7 +153,8 @@ def read_word(rng: Random, material: Material, held: bool) -> Scene:
     layer = layer.rotate(between(rng, -7, 7, held), Image.Resampling.BICUBIC)
     picture.paste(Image.new("RGB", size, ink), (0, 0), layer)
     asked = rng.choice(("What does it say?", "What word is this?", "Read the word.", "What is written here?"))
-    return Scene("word", noisy(rng, picture, held), asked, f"{spelt(word)}: {word}", word)
+    seen = {f"letter {at}": letter for at, letter in enumerate(word.upper())}
+    return Scene("word", noisy(rng, picture, held), asked, f"{spelt(word)}: {word}", word, seen)
 
 
 def spelt(word: str) -> str:
@@ -170,7 +174,7 @@ def name_emoji(rng: Random, material: Material, held: bool) -> Scene:
     at = rng.randint(0, size[0] - side), rng.randint(0, size[1] - side)
     picture.paste(emoji, at, emoji)
     asked = rng.choice(("What emoji is this?", "Which emoji do you see?", "What is in the picture?", "What is this?"))
-    return Scene("emoji", noisy(rng, picture, held), asked, f"It is the emoji for {name}.", name)
+    return Scene("emoji", noisy(rng, picture, held), asked, f"It is the emoji for {name}.", name, {"emoji": name})
 
 
 MAKERS: dict[str, Callable[[Random, bool], Scene]] = {
