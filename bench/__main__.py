@@ -218,6 +218,13 @@ def needles(options: argparse.Namespace) -> None:
         sizes = (f"{f.whole / 1e6:.1f}", f"{f.near / 1e6:.2f}")
         table.add_row(f"{f.tokens:,}", f"{f.seconds:,.1f}", f"{f.speed:,.0f}", *sizes, f"{f.found} of {f.asked}")
     CONSOLE.print(table)
+    last = points[-1]
+    CONSOLE.print(f"{'tokens':>12}  {'seconds':20}  {'sees everything':20}  local layers", highlight=False)
+    for f in points:
+        parts = (f.seconds / last.seconds, f.whole / (last.whole + last.near), f.near / (last.whole + last.near))
+        CONSOLE.print(
+            f"{f.tokens:>12,}  " + "  ".join(f"{'#' * round(20 * part):20}" for part in parts), highlight=False
+        )
     seconds, a, b = needle.project(points, needle.FAR)
     CONSOLE.print(f"seconds = {a:.3g} n + {b:.3g} n^2; for {needle.FAR:,} tokens {seconds:,.0f} s", highlight=False)
 

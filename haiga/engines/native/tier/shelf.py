@@ -57,6 +57,7 @@ class Shelf:
         self._written = 0  # since the last look
         self.total = 0
         self.evicted = 0
+        root.parent.mkdir(parents=True, exist_ok=True)
         root.mkdir(mode=0o700, exist_ok=True)
         self._folder.mkdir(mode=0o700, exist_ok=True)
         (self._folder / _ABOUT).write_bytes(self._identity)
