@@ -5,6 +5,7 @@ came. Every wait ends, every size is bounded, and what fails is a core error tha
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -13,12 +14,12 @@ import httpx
 
 from haiga.core.errors import Busy, Dead, Failed
 from haiga.core.upstreams import Upstream
+from haiga.engines.upstream.lanes import Lanes
 from haiga.wire.upstream.errors import TIMEOUT, read_error
 
 VERSION = "2023-06-01"  # the version that takes what other families ask for
 CONNECT = 10.0  # seconds until a connection stands
 QUEUE = 30.0  # seconds that a request waits for its turn, where they are bounded
-KEPT = 256  # idle connections
 LARGEST = 64 << 20  # bytes of an answer that is read whole
 COMPLAINT = 64 << 10  # bytes of an error
 
@@ -40,7 +41,8 @@ class Line:
         self.upstream = upstream
         self._key = key
         self._turns = asyncio.Semaphore(upstream.concurrency) if upstream.concurrency else None
-        self._made: httpx.AsyncClient | None = None
+        self._lanes = Lanes(self._client)
+        self._tls: ssl.SSLContext | None = None
         self._closed = False
 
     @asynccontextmanager
@@ -53,21 +55,24 @@ class Line:
         await self._turn()
         try:
             with self._told():
-                client = self._client()
-                request = client.build_request(
-                    post.method, post.path, content=post.body or None, headers=self._headers(post)
-                )
-                response = await client.send(request, stream=True)
-                try:
+                async with self._lanes.one() as client, self._answered(client, post) as response:
                     if response.status_code != 200:
                         complaint = await _bounded(response, COMPLAINT)
                         raise read_error(response.status_code, response.headers, complaint, name)
                     yield response
-                finally:
-                    await response.aclose()
         finally:
             if self._turns:
                 self._turns.release()
+
+    @asynccontextmanager
+    async def _answered(self, client: httpx.AsyncClient, post: Post) -> AsyncGenerator[httpx.Response, None]:
+        sent, headers = post.body or None, self._headers(post)
+        request = client.build_request(post.method, post.path, content=sent, headers=headers)
+        response = await client.send(request, stream=True)
+        try:
+            yield response
+        finally:
+            await response.aclose()
 
     async def whole(self, response: httpx.Response) -> bytes:
         """The body of an answer."""
@@ -80,8 +85,7 @@ class Line:
 
     async def close(self) -> None:
         self._closed = True
-        if self._made is not None:
-            await self._made.aclose()
+        await self._lanes.close()
 
     async def _turn(self) -> None:
         if self._turns is None:
@@ -94,17 +98,16 @@ class Line:
             raise Busy(most, retry_after=1.0) from None
 
     def _client(self) -> httpx.AsyncClient:
-        """Made in the event loop that uses it. Nothing of this machine's environment goes along."""
-        if self._made is None:
-            self._made = httpx.AsyncClient(
-                base_url=self.upstream.url,
-                timeout=httpx.Timeout(self.upstream.timeout, connect=CONNECT, pool=None),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=KEPT),
-                proxy=self.upstream.proxy,
-                trust_env=False,
-                headers={"user-agent": "haiga", "accept-encoding": "identity"},
-            )
-        return self._made
+        """Nothing of this machine's environment goes along. Reading the certificates takes long: it is done once."""
+        self._tls = self._tls or httpx.create_ssl_context()
+        return httpx.AsyncClient(
+            base_url=self.upstream.url,
+            timeout=httpx.Timeout(self.upstream.timeout, connect=CONNECT, pool=None),
+            verify=self._tls,
+            proxy=self.upstream.proxy,
+            trust_env=False,
+            headers={"user-agent": "haiga", "accept-encoding": "identity"},
+        )
 
     def _headers(self, post: Post) -> dict[str, str]:
         own = {"content-type": "application/json"} if post.body else {}
