@@ -4,54 +4,69 @@ Rule: figures as they came out, intervals beside them, failures named; nothing r
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from haiga.core.moderation import CATEGORIES
 from trainers.moderation.measure import Figure, Quality
-from trainers.moderation.sources import SOURCES
+from trainers.moderation.measured import Measured
+from trainers.moderation.sources import SOURCES, TEACHER
 
 _HEAD = """# The moderation classifier
 
 Multi-label over the 13 categories of OpenAI's moderation endpoint. {parameters:,} parameters, most of them a table of
-word pieces; trained by `python -m trainers.moderation` ({texts:,} texts, {minutes:.0f} minutes on two cores).
-English only.
+word pieces in 16 bits; trained on a CPU by `python -m trainers.moderation` on {texts:,} texts. English only.
+Apache-2.0.
 
-It knows what it was shown: comments and chat turns for hate and harassment; for sexual, self-harm, violence, illicit
-and minors **templates alone** (`trainers/moderation/phrases`), since no open set covers them. Figures on templates say
-how well it carries over to other sentences of the same making, not to the world.
+Words are hashed with their pieces of three and four letters into a table; three dilated convolutions, one attention
+layer and two poolings make a text of at most 128 words into 13 probabilities (longer texts are judged in windows that
+overlap, and the worst counts). The table began with, and the text's features were pulled toward, the vectors of a
+sentence encoder ({teacher}); nothing of that encoder is in the weights.
+
+**What the labels are.** Hate and harassment come from open sets, as their annotators saw them, and from templates. For
+sexual, self-harm, violence, illicit and minors there is no open set: these are **templates alone**, labelled by
+construction (`trainers/moderation/phrases`). Figures on templates say how well it carries over to other sentences by
+the same hands, not to the world. "Held out" means: texts of the sets that were not trained on; templates from files
+that were neither trained on nor calibrated on; and choices of slots that were left out of training.
+"""
+
+_FAILURES = """
+## Known failures
+
+- Anything that is not English, sarcasm, allusion, and hate without a word that gives it away.
+- Davidson's hate is largely a matter of which slur the annotators minded; precision and recall there are low.
+- Profanity among friends: Davidson's annotators called most of it offensive, so `harassment` rises with it.
+- Requests for crimes and methods of self-harm that resemble none in the templates are often missed.
+- A harmful sentence inside a frame that condemns it is taken for quotation; who wants to deceive can use that.
+- Narration of violence without gore is not flagged; nor are news, history and law, by intention.
+- It judges single texts, not conversations, and knows nothing of who speaks to whom.
+- Scores are calibrated for the mix of texts that it was calibrated on, in which harm is far more frequent than in
+  ordinary traffic; take thresholds, not scores, across to other mixes.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """`by_source` and `by_group`: (name, category) to its quality; `disguised`: F1 of hate and harassment together by
-    kind of disguise, "none" among them."""
-
-    categories: Mapping[str, Quality]
-    by_source: Mapping[tuple[str, str], Quality]
-    by_group: Mapping[tuple[str, str], Quality]
-    alarming: Figure
-    worst: Sequence[tuple[str, float]]
-    disguised: Mapping[str, float]
-    thresholds: Sequence[float]
-
-    @property
-    def macro(self) -> float:
-        return sum(quality.f1.value for quality in self.by_source.values()) / len(self.by_source)
-
-
-def card(parameters: int, texts: int, minutes: float, measured: Measured) -> str:
-    parts = [_HEAD.format(parameters=parameters, texts=texts, minutes=minutes)]
-    parts.append("## Held out, by category\n\nTemplates held out by family, sets by text.\n")
-    parts.append(_table("category", {name: measured.categories[name] for name in CATEGORIES}))
-    parts.append(f"\n## Held out, by source\n\nMacro F1 over the rows: {measured.macro:.3f} (aim: 0.75).\n")
+def card(parameters: int, texts: int, measured: Measured) -> str:
+    parts = [_HEAD.format(parameters=parameters, texts=texts, teacher=TEACHER.title)]
+    parts.append("## Held out, by source\n")
+    parts.append(
+        f"Macro F1 over the rows: **{measured.macro:.3f}** (aim: 0.75). Intervals here and below: 95 %, bootstrap.\n"
+    )
     parts.append(_table("source, category", {", ".join(name): q for name, q in measured.by_source.items()}))
-    parts.append("\n## Groups that a second training never saw\n")
-    parts.append(_table("group, category", {", ".join(name): q for name, q in measured.by_group.items()}))
     parts.append(_alarms(measured))
+    parts.append("\n## Held out, by category\n\nSets and new constructions together.\n")
+    parts.append(_table("category", measured.categories))
+    parts.append("\n## New constructions\n\nTemplates that were not in training, the harmless ones among them.\n")
+    parts.append(_table("category", measured.constructions))
+    parts.append(
+        "\n## Known constructions, new words\n\nTemplates of the training, filled with choices left out of it.\n"
+    )
+    parts.append(_table("category", measured.refilled))
+    parts.append("\n## By group\n\nHeld-out texts about a group that the training knows.\n")
+    parts.append(_table("group, category", {", ".join(name): q for name, q in measured.by_group.items()}))
+    parts.append(_unseen(measured.unseen))
+    parts.append(_calibration(measured))
     parts.append(_disguises(measured))
-    parts.append("\n## Made of\n")
-    parts += [f"- {source.title}: {source.licence}" for source in SOURCES]
+    parts.append(_FAILURES)
+    parts.append("## Made of\n")
+    parts += [f"- {source.title}: {source.licence}" for source in (*SOURCES, TEACHER)]
     parts.append("- templates written for this model: Apache-2.0, like the project")
     return "\n".join(parts) + "\n"
 
@@ -66,13 +81,47 @@ def _table(head: str, rows: Mapping[str, Quality]) -> str:
 
 
 def _alarms(measured: Measured) -> str:
-    found = measured.alarming
+    found, (calm, caught) = measured.alarming, measured.written
     lines = [
         "\n## False alarms\n",
-        f"Of {found.texts} harmless sentences that sound alarming, by templates that were not in training,"
-        f" {_said(found)} are flagged (aim: under 5 %). The templates that fail most:\n",
+        f"Of {found.texts} harmless sentences that sound alarming, by templates that were not in training,",
+        f"**{_share(found)}** are flagged in any category (aim: under 5 %). By kind, and of ordinary harmless text:\n",
+        "| harmless texts | texts | flagged |",
+        "|---|---|---|",
+        *(f"| {kind} | {figure.texts} | {_share(figure)} |" for kind, figure in measured.by_kind.items()),
+        *(f"| ordinary: {kind} | {figure.texts} | {_share(figure)} |" for kind, figure in measured.plain.items()),
+        f"\nOf {calm.texts} harmless sentences that were each written once by hand, {_share(calm)} are flagged; of",
+        f"{caught.texts} harmful ones {_share(caught)}.",
     ]
-    return "\n".join([*lines, *(f"- {share:.0%}: `{template}`" for template, share in measured.worst)])
+    return "\n".join(lines)
+
+
+def _unseen(groups: Mapping[str, Sequence[float]]) -> str:
+    lines = ["\n## Groups that another training never saw\n"]
+    if not groups:
+        return "\n".join([*lines, "Not measured."])
+    lines.append("The same training without any text that names these groups; F1 of hate on texts about them.\n")
+    rows = [
+        f"| {group} | {texts:.0f} | {positive:.0f} | {f1:.3f} ({low:.3f}–{high:.3f}) |"
+        for group, (f1, low, high, texts, positive) in groups.items()
+    ]
+    return "\n".join([*lines, "| group | texts | positive | F1 |", "|---|---|---|---|", *rows])
+
+
+def _calibration(measured: Measured) -> str:
+    lines = [
+        "\n## Calibration and thresholds\n",
+        "A slope and an offset per category (Platt 1999), fitted on texts of their own. Error: the expected",
+        "calibration error over ten bins, on held-out texts. A threshold is that of the best F1, as the mean over",
+        "sources, less three times the share of harmless texts it flags: with more weight on false alarms F1 on the",
+        "sets falls faster than they do.\n",
+        "| category | error | Brier | threshold |",
+        "|---|---|---|---|",
+    ]
+    for name, limit in zip(CATEGORIES, measured.thresholds, strict=True):
+        found = measured.calibrated[name]
+        lines.append(f"| {name} | {found.error:.3f} | {found.brier:.3f} | {limit:.3f} |")
+    return "\n".join(lines)
 
 
 def _disguises(measured: Measured) -> str:
@@ -84,3 +133,7 @@ def _disguises(measured: Measured) -> str:
 
 def _said(figure: Figure) -> str:
     return f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})"
+
+
+def _share(figure: Figure) -> str:
+    return f"{100 * figure.value:.1f} % ({100 * figure.low:.1f}–{100 * figure.high:.1f})"

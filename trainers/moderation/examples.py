@@ -16,7 +16,8 @@ ALL = frozenset(CATEGORIES)
 @dataclass(frozen=True, slots=True)
 class Example:
     """`labels`: categories that hold. `known`: categories that the source speaks of. `source`, `group`: where it comes
-    from, and whom it speaks of. `family`: the template or document it was made of, which is in one split as a whole."""
+    from, and whom it speaks of. `family`: the template or document it was made of, which is in one split as a whole,
+    and behind " #" which of its parts."""
 
     text: str
     labels: frozenset[str]
@@ -33,7 +34,10 @@ class Example:
 
 def held_out(example: Example, share: float) -> bool:
     """Whether it is in the held-out part: by its family (its text, if it has none), the same in every run."""
-    return zlib.crc32(f"{example.source}/{example.family or example.text}".encode()) % 1000 < share * 1000
+    return (
+        zlib.crc32((example.family.partition(" #")[0] or f"{example.source}/{example.text}").encode()) % 1000
+        < share * 1000
+    )
 
 
 def split(examples: Iterable[Example], share: float) -> tuple[list[Example], list[Example]]:

@@ -1,28 +1,31 @@
-"""Training and calibration.
+"""Training: the table begins with a teacher's words, then labels and a teacher's sentences are learned together.
 
-Rule: an unknown label costs nothing; rare labels weigh more. Probabilities are calibrated on texts the training did not
-see, by a slope and an offset per category (Platt 1999).
+Rule: an unknown label costs nothing; rare labels weigh more. Without a teacher the table begins by chance, and labels
+are all there is to learn from.
 """
 
 import math
 import random
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from haiga.core.moderation import CATEGORIES
 from haiga.text.grams import Grams
 from haiga.text.words import words
-from trainers.moderation.disguise import KINDS, disguised
+from trainers.moderation import vectors
 from trainers.moderation.examples import Example
-from trainers.moderation.network import Network, Shape
+from trainers.moderation.lessons import NOTHING, Batch, Lessons, Mixing
+from trainers.moderation.network import Network, Shape, there
+
+Taught = Mapping[str, NDArray[np.float16]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,95 +33,107 @@ class Plan:
     epochs: int = 6
     batch: int = 64
     rate: float = 2e-3
-    disguise: float = 0.15  # share of texts that are disguised
+    table_rate: float = 1e-3
     smooth: float = 0.02  # labels are 0.98 and 0.02
     rare: float = 0.3  # a label's weight is its share to the power of minus this
+    teacher: float = 1.0  # weight of the teacher's loss
     seed: int = 1
+    mixing: Mixing = field(default_factory=Mixing)
 
 
-class Reader:
-    """Texts to rows."""
+@dataclass(frozen=True, slots=True)
+class Teaching:
+    """A teacher's vectors of words and of texts; empty without one."""
 
-    def __init__(self, shape: Shape) -> None:
-        self._grams = Grams(shape.rows, shape.grams)
-        self._window = shape.window
-
-    def rows(self, texts: Sequence[str]) -> Tensor:
-        """[B, T, grams], T the longest text's words, at most a window's."""
-        read = [[word.text for word in words(text)][: self._window] or ["<nothing>"] for text in texts]
-        length = max(len(text) for text in read)
-        return torch.from_numpy(np.stack([self._grams.table(text, length) for text in read])).long()
+    words: Taught = field(default_factory=dict)
+    texts: Taught = field(default_factory=dict)
 
 
-def train(examples: Sequence[Example], shape: Shape, plan: Plan) -> Network:
-    """A network that has seen the examples `epochs` times."""
-    torch.manual_seed(plan.seed)
-    network, reader, chance = Network(shape, len(CATEGORIES)), Reader(shape), random.Random(plan.seed)
-    weights = _weights(examples, plan.rare)
-    steps = plan.epochs * (-(-len(examples) // plan.batch))
-    rest = [parameter for name, parameter in network.named_parameters() if not name.startswith("table.")]
-    optimizers = [
-        torch.optim.AdamW(rest, lr=plan.rate, weight_decay=0.02, betas=(0.9, 0.98)),
-        torch.optim.SparseAdam(network.table.parameters(), lr=plan.rate),  # a batch touches few of its rows
-    ]
-    schedules = [
-        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share(step / steps)) for optimizer in optimizers
-    ]
+def begun(shape: Shape, teaching: Teaching, seed: int) -> Network:
+    """A network that knows no more than its teacher's words."""
+    torch.manual_seed(seed)
+    network = Network(shape, len(CATEGORIES))
+    if teaching.words:
+        print(f"words explained: {vectors.begin(network, teaching.words, seed):.2f}", flush=True)
+    return network
+
+
+def train(network: Network, examples: Sequence[Example], plan: Plan, teaching: Teaching) -> Network:
+    """The network when it has seen `epochs` picks of the examples."""
+    chance, shape = random.Random(plan.seed), network.shape
+    network.train()
+    lessons = Lessons(examples, shape, plan.mixing, teaching.texts)
+    course = _Course(network, plan, _weights(examples, plan.rare), lessons.count(), teaching.texts)
     began = time.monotonic()
     for epoch in range(plan.epochs):
-        losses = []
-        for batch in _batches(examples, plan.batch, chance):
-            texts = [_text(example, plan, chance) for example in batch]
-            targets = torch.tensor([example.targets for example in batch])
-            loss = _loss(network(reader.rows(texts)), targets, weights, plan.smooth)
-            for optimizer in optimizers:
-                optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(rest, 1.0)
-            for optimizer, schedule in zip(optimizers, schedules, strict=True):
-                optimizer.step()
-                schedule.step()
-            losses.append(loss.item())
-        print(f"epoch {epoch + 1}: loss {np.mean(losses):.4f}, {time.monotonic() - began:.0f} s", flush=True)
+        losses = [course.step(batch) for batch in lessons.epoch(plan.batch, chance)]
+        labels, taught = np.mean(losses, 0)
+        spent = time.monotonic() - began
+        print(f"epoch {epoch + 1}: loss {labels:.4f}, of the teacher {taught:.4f}, {spent:.0f} s", flush=True)
     return network.eval()
+
+
+class _Course:
+    """The optimizers and what they have come to."""
+
+    def __init__(self, network: Network, plan: Plan, weights: Tensor, count: int, taught: Taught) -> None:
+        self._network, self._plan, self._weights = network, plan, weights
+        size = len(next(iter(taught.values()))) if taught else 1
+        self._said = nn.Linear(network.shape.hidden, size)  # features as the teacher would say them; left behind after
+        rest = [parameter for name, parameter in network.named_parameters() if not name.startswith("table.")]
+        self._rest = [*rest, *self._said.parameters()]
+        steps = plan.epochs * -(-count // plan.batch)
+        self._optimizers = [
+            torch.optim.AdamW(self._rest, lr=plan.rate, weight_decay=0.02, betas=(0.9, 0.98)),
+            torch.optim.SparseAdam(network.table.parameters(), lr=plan.table_rate),  # a batch touches few of its rows
+        ]
+        self._schedules = [
+            torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share(step / steps))
+            for optimizer in self._optimizers
+        ]
+
+    def step(self, batch: Batch) -> tuple[float, float]:
+        """The losses of labels and of the teacher."""
+        read = self._network.table(batch.rows)[batch.places]
+        features = self._network.features(read, there(batch.places))
+        labels = _loss(self._network.judge(features), batch.targets, self._weights, self._plan.smooth)
+        taught = _apart(self._said(features), batch.taught)
+        for optimizer in self._optimizers:
+            optimizer.zero_grad()
+        (labels + self._plan.teacher * taught).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._rest, 1.0)
+        for optimizer, schedule in zip(self._optimizers, self._schedules, strict=True):
+            optimizer.step()
+            schedule.step()
+        return labels.item(), taught.item()
 
 
 def logits(network: Network, texts: Sequence[str], batch: int = 64) -> NDArray[np.float32]:
     """[N, categories], in the order of the texts."""
-    reader = Reader(network.shape)
-    order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
+    shape = network.shape
+    grams = Grams(shape.rows, shape.grams)
+    read = [[word.text for word in words(text)][: shape.window] or [NOTHING] for text in texts]
+    order = sorted(range(len(texts)), key=lambda n: len(read[n]))
     answer = np.zeros((len(texts), len(CATEGORIES)), np.float32)
     with torch.no_grad():
         for start in range(0, len(order), batch):
             part = order[start : start + batch]
-            answer[part] = network(reader.rows([texts[n] for n in part])).numpy()
+            rows = np.stack([grams.table(read[n], len(read[part[-1]])) for n in part])
+            answer[part] = network(torch.from_numpy(rows).long()).numpy()
     return answer
 
 
-def calibrate(scores: NDArray[np.float32], targets: NDArray[np.float32]) -> tuple[list[float], list[float]]:
-    """Slope and offset per category, by least log loss where labels are known."""
-    slopes, offsets = [], []
-    for column in range(scores.shape[1]):
-        known = targets[:, column] >= 0
-        x, y = torch.from_numpy(scores[known, column]), torch.from_numpy(targets[known, column])
-        line = torch.tensor([1.0, 0.0], requires_grad=True)
-        fit = torch.optim.LBFGS([line], max_iter=100)
-        fit.step(partial(_close, x, y, line, fit))  # type: ignore[no-untyped-call]
-        slopes.append(float(line[0]))
-        offsets.append(float(line[1]))
-    return slopes, offsets
+def vocabulary(texts: Sequence[str], often: Sequence[str], count: int) -> list[str]:
+    """Every word of `texts`, and the most frequent ones of `often`, up to `count`."""
+    own = Counter(word.text for text in texts for word in words(text))
+    others = Counter(word.text for text in often for word in words(text) if word.text.isalpha())
+    found = [*own, *(word for word, times in others.most_common() if times > 2 and word not in own)]
+    return [word for word in found if not word.startswith("<")][:count]
 
 
 def _share(done: float) -> float:
     """Of the rate: a tenth of the way up, then down along a cosine."""
     return done / 0.1 if done < 0.1 else 0.5 * (1 + math.cos(math.pi * min(1.0, (done - 0.1) / 0.9)))
-
-
-def _close(x: Tensor, y: Tensor, line: Tensor, fit: torch.optim.Optimizer) -> Tensor:
-    fit.zero_grad()
-    loss = F.binary_cross_entropy_with_logits(x * line[0] + line[1], y) + 1e-3 * (line[0] - 1) ** 2
-    loss.backward()  # type: ignore[no-untyped-call]
-    return loss
 
 
 def _weights(examples: Sequence[Example], rare: float) -> Tensor:
@@ -130,16 +145,12 @@ def _loss(logits: Tensor, targets: Tensor, weights: Tensor, smooth: float) -> Te
     known = (targets >= 0).float()
     smoothed = targets.clamp(smooth, 1 - smooth)
     each = F.binary_cross_entropy_with_logits(logits, smoothed, pos_weight=weights, reduction="none")
-    return (each * known).sum() / known.sum()
+    return (each * known).sum() / known.sum().clamp(min=1)
 
 
-def _batches(examples: Sequence[Example], size: int, chance: random.Random) -> list[list[Example]]:
-    """Batches of texts of about one length, in random order."""
-    ordered = sorted(examples, key=lambda e: len(e.text) * chance.uniform(0.8, 1.2))
-    batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
-    chance.shuffle(batches)
-    return batches
-
-
-def _text(example: Example, plan: Plan, chance: random.Random) -> str:
-    return disguised(example.text, chance.choice(KINDS), chance) if chance.random() < plan.disguise else example.text
+def _apart(said: Tensor, taught: Tensor) -> Tensor:
+    """One less the cosine, of the texts that were taught."""
+    known = (taught != 0).any(1)
+    if not known.any():
+        return said.sum() * 0
+    return 1 - F.cosine_similarity(said[known], taught[known]).mean()

@@ -11,7 +11,6 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from haiga.core.moderation import CATEGORIES
 from trainers.moderation.disguise import KINDS, disguised
 from trainers.moderation.examples import Example
 
@@ -39,19 +38,17 @@ class Quality:
     f1: Figure
 
 
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """`error`: how far probabilities are from shares, on average over ten bins (ECE, arXiv 1706.04599); `brier`: the
+    mean square of what a probability is off."""
+
+    error: float
+    brier: float
+
+
 def targets(examples: Sequence[Example]) -> Floats:
     return np.array([example.targets for example in examples], np.float32)
-
-
-def thresholds(probabilities: Floats, wanted: Floats) -> list[float]:
-    """By category the threshold of the best F1, from 0.15 to 0.9."""
-    found = []
-    for column in range(len(CATEGORIES)):
-        known = wanted[:, column] >= 0
-        scores, labels = probabilities[known, column], wanted[known, column] == 1
-        tried = np.arange(0.15, 0.9, 0.025)
-        found.append(float(tried[np.argmax([_f1(scores >= limit, labels) for limit in tried])]))
-    return found
 
 
 def quality(probabilities: Floats, wanted: Floats, column: int, threshold: float) -> Quality:
@@ -63,10 +60,21 @@ def quality(probabilities: Floats, wanted: Floats, column: int, threshold: float
     )
 
 
+def calibrated(probabilities: Floats, wanted: Floats, column: int) -> Calibrated:
+    """Of the texts whose label in the column is known."""
+    known = wanted[:, column] >= 0
+    said, held = probabilities[known, column], wanted[known, column]
+    bins = np.minimum((said * 10).astype(int), 9)
+    error = sum(abs(float((said - held)[bins == n].sum())) for n in range(10)) / max(1, len(said))
+    return Calibrated(error, float(((said - held) ** 2).mean()))
+
+
 def false_alarms(probabilities: Floats, limits: Sequence[float]) -> Figure:
     """The share of harmless texts that any category flags."""
     flagged: Flags = np.any(probabilities >= np.array(limits, np.float32), axis=1)
-    return _figure(flagged, np.zeros(len(flagged), np.bool_), lambda flags, _: float(flags.mean()))
+    return _figure(
+        flagged, np.zeros(len(flagged), np.bool_), lambda flags, _: float(flags.mean()) if len(flags) else 0.0
+    )
 
 
 def disguises(examples: Sequence[Example], seed: int) -> dict[str, list[str]]:

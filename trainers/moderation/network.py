@@ -44,13 +44,20 @@ class Network(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Logits [B, categories] of rows [B, T, grams]."""
-        logits: Tensor = self.outer(self.drop(self.features(rows)))
+        return self.judge(self.features(self.vectors(rows), there(rows[:, :, 0])))
+
+    def judge(self, features: Tensor) -> Tensor:
+        """Logits [B, categories] of features [B, hidden]."""
+        logits: Tensor = self.outer(self.drop(features))
         return logits
 
-    def features(self, rows: Tensor) -> Tensor:
-        """What the last layer reads: [B, hidden]."""
-        there = (rows[:, :, :1] != 0).float()
-        x = self.table(rows.flatten(0, 1)).unflatten(0, rows.shape[:2])
+    def vectors(self, rows: Tensor) -> Tensor:
+        """The words' vectors, [..., width] of rows [..., grams]."""
+        vectors: Tensor = self.table(rows.flatten(0, -2)).unflatten(0, rows.shape[:-1])
+        return vectors
+
+    def features(self, x: Tensor, there: Tensor) -> Tensor:
+        """What the last layer reads, [B, hidden]: of words' vectors [B, T, width], and where they are [B, T, 1]."""
         x = F.gelu(self.enter(self.drop(x))) * there
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = x + F.gelu(convolution(norm(x * there).mul(there).transpose(1, 2)).transpose(1, 2)) * there
@@ -68,3 +75,8 @@ class Network(nn.Module):
         mixed = torch.softmax(scores, -1) @ v
         answer: Tensor = self.mix(mixed.transpose(1, 2).reshape(batch, length, hidden))
         return answer
+
+
+def there(words: Tensor) -> Tensor:
+    """Where a word is not 0: [..., 1]."""
+    return (words != 0).float()[..., None]

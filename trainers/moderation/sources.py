@@ -39,7 +39,12 @@ SOURCES = (
     Source("text/taskmaster4.tar.xz", "Taskmaster-4: turns (harmless)", "CC-BY 4.0"),
     Source("text/self_instruct_seed_and_user.tar.xz", "Self-Instruct: instructions (harmless)", "Apache-2.0"),
     Source("text/classic_childrens_books.tar.xz", "Children's classics: sentences (harmless)", "public domain"),
+    Source("text/tldr_pages_en.tar.xz", "tldr-pages: what commands are for (harmless)", "CC-BY 4.0"),
+    Source("text/FairytaleQAData.tar.xz", "FairytaleQA: questions (harmless)", "Apache-2.0"),
+    Source("text/caia_ai_safety.tar.xz", "CAIA AI Safety (Marvin Tutt): advice (harmless)", "CC-BY 4.0"),
 )
+
+TEACHER = Source("", "all-MiniLM-L6-v2, whose vectors training leaned on", "Apache-2.0")
 
 
 def labelled(data: Path) -> Iterator[Example]:

@@ -1,0 +1,110 @@
+"""What an epoch shows: a fresh pick of the texts, some of them disguised, some beside others.
+
+Rule: what is done to a text leaves its labels true: two texts in one have the labels of both, and are known to have
+none that is unknown of either.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from haiga.text.grams import Grams
+from haiga.text.words import words
+from trainers.moderation.disguise import KINDS, disguised
+from trainers.moderation.examples import ALL, Example
+from trainers.moderation.network import Shape
+
+NOTHING = "<nothing>"
+
+
+@dataclass(frozen=True, slots=True)
+class Mixing:
+    single: float = 0.6  # share of the texts without a family that an epoch shows
+    each: int = 12  # fillings of a family in an epoch, of one kind of labels
+    disguised: float = 0.15  # share of texts that are disguised
+    beside: float = 0.15  # share of texts that stand beside a harmless one
+    dropped: float = 0.04  # share of words that are left out
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`rows` [U, grams] of the different words, the first of them none; `places` [B, T] of them; `targets` [B, C];
+    `taught` [B, D] vectors of a teacher, zeros where there are none."""
+
+    rows: Tensor
+    places: Tensor
+    targets: Tensor
+    taught: Tensor
+
+
+class Lessons:
+    """`taught`: a teacher's vectors by text, of `size` numbers."""
+
+    def __init__(
+        self, examples: Sequence[Example], shape: Shape, mixing: Mixing, taught: Mapping[str, NDArray[np.float16]]
+    ) -> None:
+        self._mixing, self._window, self._taught = mixing, shape.window, taught
+        self._grams = Grams(shape.rows, shape.grams)
+        self._size = len(next(iter(taught.values()))) if taught else 1
+        self._families: dict[tuple[str, frozenset[str]], list[Example]] = defaultdict(list)
+        self._single: list[Example] = []
+        for example in examples:
+            kind = (example.family, example.labels)
+            (self._families[kind] if example.family else self._single).append(example)
+        self._harmless = [e for e in self._single if e.known == ALL and not e.labels and len(e.text) < 200]
+
+    def count(self) -> int:
+        """Texts in an epoch."""
+        return self._singles + sum(min(self._mixing.each, len(f)) for f in self._families.values())
+
+    def epoch(self, size: int, chance: random.Random) -> Iterator[Batch]:
+        """Batches of texts of about one length, in random order."""
+        each = self._mixing.each
+        picked = [e for family in self._families.values() for e in chance.sample(family, min(each, len(family)))]
+        picked += chance.sample(self._single, self._singles)
+        seen = [(example, self._shown(example, chance)) for example in picked]
+        seen.sort(key=lambda pair: len(pair[1].text) * chance.uniform(0.8, 1.2))
+        starts = list(range(0, len(seen), size))
+        chance.shuffle(starts)
+        for start in starts:
+            yield self._batch(seen[start : start + size], chance)
+
+    @property
+    def _singles(self) -> int:
+        return round(len(self._single) * self._mixing.single)
+
+    def _shown(self, example: Example, chance: random.Random) -> Example:
+        """The example as it is shown this time."""
+        text, known = example.text, example.known
+        if known and chance.random() < self._mixing.disguised:
+            text = disguised(text, chance.choice(KINDS), chance)
+        if known and self._harmless and chance.random() < self._mixing.beside:
+            other = chance.choice(self._harmless).text
+            text = f"{other} {text}" if chance.random() < 0.5 else f"{text} {other}"
+        return replace(example, text=text)
+
+    def _batch(self, pairs: Sequence[tuple[Example, Example]], chance: random.Random) -> Batch:
+        numbers: dict[str, int] = {"": 0}
+        read = [[numbers.setdefault(w, len(numbers)) for w in self._words(shown.text)] for _, shown in pairs]
+        places = np.zeros((len(read), max(map(len, read))), np.int64)
+        for row, text in zip(places, read, strict=True):
+            row[: len(text)] = text
+        dropped = np.random.default_rng(chance.getrandbits(32)).random(places.shape) < self._mixing.dropped
+        places[dropped & (np.arange(places.shape[1]) > 0)] = 0
+        rows = self._grams.table(list(numbers), len(numbers))
+        rows[0] = 0
+        taught = np.zeros((len(pairs), self._size), np.float32)
+        for vector, (given, shown) in zip(taught, pairs, strict=True):
+            if len(shown.text) < 1.5 * len(given.text) + 8 and given.text in self._taught:
+                vector[:] = self._taught[given.text]
+        targets = torch.tensor([shown.targets for _, shown in pairs])
+        return Batch(torch.from_numpy(rows).long(), torch.from_numpy(places), targets, torch.from_numpy(taught))
+
+    def _words(self, text: str) -> list[str]:
+        return [word.text for word in words(text)][: self._window] or [NOTHING]
