@@ -19,6 +19,7 @@ from bench import (
     long,
     metering,
     moderated,
+    moderation,
     needle,
     process,
     sampling,
@@ -181,6 +182,16 @@ def batch_intake(options: argparse.Namespace) -> None:
     CONSOLE.print(f"a list of batches takes {listing * 1000:.0f} ms")
 
 
+def moderating(options: argparse.Namespace) -> None:
+    f = moderation.run(options.rounds)
+    table = Table(f"texts of {moderation.LONG} words, 2 threads", "texts/s", title="Moderation classifier")
+    table.add_row("one by one", f"{f.single:,.0f}")
+    table.add_row("together", f"{f.together:,.0f}")
+    table.add_row("bare graph", f"{f.bare:,.0f}")
+    table.add_row("together / bare graph", f"{f.ratio:.3f}")
+    CONSOLE.print(table)
+
+
 def moderated_streams(options: argparse.Namespace) -> None:
     figures = moderated.run(options.rounds)
     columns = ("first words without", "with", "later by", "tokens/s without", "with", "with / without")
@@ -255,6 +266,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "batches": batched,
     "intake": batch_intake,
     "moderated": moderated_streams,
+    "moderation": moderating,
     "long": long_texts,
     "needle": needles,
 }

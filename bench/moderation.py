@@ -1,0 +1,90 @@
+"""Texts that the moderation classifier judges in a second, and what of that time is its graph.
+
+Rule: the same texts, whole and as rows made beforehand that drive the same compiled graph bare; medians over rounds.
+"""
+
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import openvino as ov
+
+from haiga.engines.classifier import LocalClassifier
+from haiga.models.classifier import build_classifier, read_classifier
+from haiga.starter import moderation_path
+from haiga.text.grams import Grams
+from haiga.text.words import words
+
+TEXTS = 1024
+LONG = 50  # words of a text; as tokens of a language model, more
+BATCH = 32
+COMMON = "the of to and in is it you that he was for on are with as his they be at one have this from or had by hot"
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Texts a second: asked for one by one, asked for together, and through the graph alone."""
+
+    single: float
+    together: float
+    bare: float
+
+    @property
+    def ratio(self) -> float:
+        return self.together / self.bare
+
+
+def run(rounds: int, threads: int = 2) -> Rates:
+    """Of the classifier that ships, on `threads` threads."""
+    texts = _texts()
+    classifier = LocalClassifier(moderation_path(), threads)
+    try:
+        single = _rate(rounds, lambda: asyncio.run(_one_by_one(classifier, texts[: TEXTS // 8])), TEXTS // 8)
+        together = _rate(rounds, lambda: asyncio.run(_together(classifier, texts)), TEXTS)
+    finally:
+        classifier.close()
+    return Rates(single, together, _bare(rounds, threads, texts))
+
+
+async def _one_by_one(classifier: LocalClassifier, texts: list[str]) -> None:
+    for text in texts:
+        await classifier.judge([text])
+
+
+async def _together(classifier: LocalClassifier, texts: list[str]) -> None:
+    await classifier.judge(texts)
+
+
+def _bare(rounds: int, threads: int, texts: list[str]) -> float:
+    shape = read_classifier(moderation_path())
+    properties = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    graph = ov.Core().compile_model(build_classifier(moderation_path(), shape), "CPU", properties)
+    grams = Grams(shape.rows, shape.grams)
+    rows = np.stack([grams.table([word.text for word in words(text)], LONG) for text in texts])
+    batches = [rows[start : start + BATCH] for start in range(0, TEXTS, BATCH)]
+    return _rate(rounds, lambda: [graph(batch) for batch in batches], TEXTS)
+
+
+def _rate(rounds: int, work: Callable[[], object], count: int) -> float:
+    work()
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return count / statistics.median(times)
+
+
+def _texts() -> list[str]:
+    """Words as often as people use them: few very often, many seldom."""
+    chance = random.Random(1)
+    rare = ["".join(chance.choices("abcdefghiklmnoprstuvw", k=chance.randint(3, 9))) for _ in range(20_000)]
+    common = COMMON.split()
+    return [
+        " ".join(chance.choice(common) if chance.random() < 0.5 else chance.choice(rare) for _ in range(LONG))
+        for _ in range(TEXTS)
+    ]
