@@ -1,6 +1,7 @@
 """Pictures in requests, by the official SDKs: what the model is given, and what is refused in which words."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -169,6 +170,20 @@ def test_urls_pass_the_guarded_fetcher(served: Served, site: str, path: str, com
         served.say(url_image(site + path))
     assert caught.value.status_code in (400, 413)
     assert "messages.0.content.0.image.source.url: " in caught.value.message
+
+
+def test_an_address_is_asked_once_for_a_count_and_its_answer(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def counted(path: str) -> Page:
+        asked.append(path)
+        return page(path)
+
+    with web(counted) as site, serving_intake(tmp_path, LIMITS, [site.removeprefix("http://")]) as served:
+        messages: Any = [{"role": "user", "content": [url_image(f"{site}/red.png")]}]
+        served.theirs.messages.count_tokens(model="sees", messages=messages)
+        served.theirs.messages.create(model="sees", max_tokens=9, messages=messages)
+    assert ["/red.png"] == asked
 
 
 def test_a_url_into_this_machine_is_refused(served: Served) -> None:

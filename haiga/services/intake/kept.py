@@ -23,8 +23,10 @@ class Kept(Generic[T]):
         return found[0]
 
     def put(self, key: Hashable, value: T, size: int) -> None:
-        if key in self._values or size > self._limit:
+        if size > self._limit:
             return
+        if key in self._values:
+            self._size -= self._values.pop(key)[1]
         self._values[key] = value, size
         self._size += size
         while self._size > self._limit:

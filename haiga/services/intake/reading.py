@@ -3,6 +3,7 @@
 Rule: nothing is decided by what a file is said to be where its bytes tell more.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -19,6 +20,7 @@ from haiga.services.intake.sources import Content, Wanted, content_of
 
 Pages: TypeAlias = tuple[DecodedPage, ...]
 KEPT = 256 << 20  # bytes of what was decoded lately
+FETCHED, FRESH = 64 << 20, 30.0  # bytes of what was fetched lately, and for how many seconds nobody is asked again
 
 
 class Reader:
@@ -30,6 +32,7 @@ class Reader:
         self.limits = limits
         self._pictures: Kept[Picture] = Kept(KEPT // 2)
         self._pages: Kept[Pages] = Kept(KEPT // 2)
+        self._fetched: Kept[tuple[float, Content]] = Kept(FETCHED)
 
     async def picture(self, block: Image, path: str, among: int) -> Picture:
         """The picture of a block, one `among` so many. Raises Invalid, TooLarge, Unsupported with its place."""
@@ -38,7 +41,7 @@ class Reader:
         field = f"{path}.image.source.{_kind(block)}"
         assert not isinstance(block.source, FileSource)
         wanted = Wanted("image", self.limits.image_size, IMAGE_TYPES)
-        content = await content_of(block.source, self._fetch, wanted, field)
+        content = await self._content(block.source, wanted, field)
         _check_kind(content, block, f"{field}.data" if field.endswith("base64") else field)
         wish = self._wish(block, among)
         key = (content.digest, wish)
@@ -48,6 +51,18 @@ class Reader:
             picture = await self._decoder.picture(content.data, wish)
         self._pictures.put(key, picture, len(picture.rgb))
         return picture
+
+    async def _content(self, source: Base64Source | UrlSource, wanted: Wanted, field: str) -> Content:
+        """What a source has. Requests are often read twice, to be counted and answered: an address is asked once."""
+        if not isinstance(source, UrlSource):
+            return await content_of(source, self._fetch, wanted, field)
+        now, key = asyncio.get_running_loop().time(), (source.url, wanted)
+        kept = self._fetched.get(key)
+        if kept is not None and now - kept[0] < FRESH:
+            return kept[1]
+        content = await content_of(source, self._fetch, wanted, field)
+        self._fetched.put(key, (now, content), len(content.data))
+        return content
 
     def _wish(self, block: Image, among: int) -> PictureWish:
         limits = self.limits
@@ -66,7 +81,7 @@ class Reader:
         field = f"{path}.document.source.{_kind(block)}"
         assert isinstance(block.source, Base64Source | UrlSource)
         wanted = Wanted("document", self.limits.pdf_size, PAPER_TYPES)
-        content = await content_of(block.source, self._fetch, wanted, field)
+        content = await self._content(block.source, wanted, field)
         with _placed(field):
             if is_pdf(content.data) or content.kind == PDF:
                 return await self._read_pages(content, sees)

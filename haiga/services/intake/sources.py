@@ -7,7 +7,6 @@ import asyncio
 import re
 from base64 import b64decode
 from binascii import Error as NotBase64
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -36,7 +35,7 @@ class Wanted:
 
     noun: str
     size: int
-    types: Sequence[str]
+    types: tuple[str, ...]
 
 
 async def content_of(source: Base64Source | UrlSource, fetch: Fetch, wanted: Wanted, field: str) -> Content:
