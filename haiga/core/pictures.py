@@ -60,3 +60,9 @@ class Seen:
     def first(self) -> int:
         """The first place of its tokens."""
         return self.spans[0][0]
+
+    @property
+    def end(self) -> int:
+        """The place behind its last token."""
+        first, count = self.spans[-1]
+        return first + count

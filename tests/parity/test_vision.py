@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 
 from haiga.batching.blocks import BlockPool
 from haiga.batching.scheduler import Scheduler
@@ -190,3 +191,36 @@ def test_f32_logits_depend_on_the_sequence_alone(made: Made) -> None:
         sequence.computed = end
     exact.close()
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
+
+
+@pytest.mark.parametrize("name", ["llava", "gemma 3"])
+def test_towers_are_found_under_the_names_of_published_files(tmp_path: Path, name: str) -> None:
+    """transformers 5 drops a level of names that older files have."""
+    directory = make_pictured(tmp_path, name)
+    tower = Tower.load(directory, "f32", 0)
+    file = directory / "model.safetensors"
+    tensors = load_file(file)
+    save_file({each.replace("vision_tower.", "vision_tower.vision_model."): tensors[each] for each in tensors}, file)
+    older = Tower.load(directory, "f32", 0)
+    assert tower and older
+    np.testing.assert_array_equal(tower.features(ONE), older.features(ONE))
+
+
+def test_a_tower_in_bf16_is_near_the_one_in_f32(made: Made) -> None:
+    coarse = Tower.load(made.directory, "int4", 0)
+    assert coarse
+    exact, found = made.tower.features(ONE), coarse.features(ONE)
+    assert 0.03 > np.linalg.norm(found - exact) / np.linalg.norm(exact)
+
+
+def test_a_checkpoint_without_a_processor_or_a_tower_reads_text_alone(tmp_path: Path) -> None:
+    directory = make_pictured(tmp_path, "smolvlm")
+    (directory / "processor_config.json").rename(directory / "elsewhere.json")
+    assert read_sight(directory) is None
+    (directory / "elsewhere.json").rename(directory / "processor_config.json")
+    assert read_sight(directory) is not None
+    file = directory / "model.safetensors"
+    save_file(
+        {name: each for name, each in load_file(file).items() if "vision" not in name and "conn" not in name}, file
+    )
+    assert read_sight(directory) is None

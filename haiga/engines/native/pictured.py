@@ -33,6 +33,8 @@ def _parts(row: Row) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
     """The stretches of the row's places that stand for pictures: first, behind the last, features."""
     end = row.past + len(row.tokens)
     for seen in row.pictures:
+        if seen.end <= row.past or seen.first >= end:
+            continue
         at = 0
         for first, count in seen.spans:
             low, high = max(first, row.past), min(first + count, end)
@@ -97,14 +99,13 @@ def _turned(row: Row) -> Places:
     for seen in row.pictures:
         if seen.grid is None or seen.first >= end:
             break
-        count = sum(count for _, count in seen.spans)
-        own = _inside(seen, saved)
-        saved += count - max(seen.grid)
-        low, high = max(seen.first, row.past), min(seen.first + count, end)
-        behind = max(0, seen.first + count - row.past)
-        places[:, behind:] = np.arange(row.past + behind, end, dtype=np.int64) - saved
+        low, high = max(seen.first, row.past), min(seen.end, end)
         if low < high:
-            places[:, low - row.past : high - row.past] = own[:, low - seen.first : high - seen.first]
+            inside = _inside(seen, saved)[:, low - seen.first : high - seen.first]
+            places[:, low - row.past : high - row.past] = inside
+        saved += seen.end - seen.first - max(seen.grid)
+        behind = max(0, seen.end - row.past)
+        places[:, behind:] = np.arange(row.past + behind, end, dtype=np.int64) - saved
     return places
 
 

@@ -18,6 +18,8 @@ from haiga.models.vision.registry import read_sight
 from haiga.models.vision.sight import Features, Sight, View
 from haiga.models.weights import Checkpoint, Heap, Packing, Weights
 
+_SIDE = 56  # pixels of the picture that a tower is tried on
+
 
 @dataclass(frozen=True, slots=True)
 class Tower:
@@ -29,14 +31,18 @@ class Tower:
 
     @classmethod
     def load(cls, directory: Path, packing: Packing, threads: int) -> "Tower | None":
-        """The tower of the checkpoint in `directory`, None where it has none. packing: the decoder's; threads: 0 for
-        every core. Raises Invalid naming the file, field or tensor."""
+        """The tower of the checkpoint in `directory`, None where it has none; it has run once, so that the first
+        picture meets no preparation. packing: the decoder's; threads: 0 for every core. Raises Invalid naming the file,
+        field or tensor."""
         sight = read_sight(directory)
         if sight is None:
             return None
         weights = Weights(Checkpoint(directory), "f32" if packing == "f32" else "bf16", Heap())
         compiled = compile_tower(sight.tower(weights), weights, threads)
-        return cls(sight, weights, compiled.create_infer_request())
+        tower = cls(sight, weights, compiled.create_infer_request())
+        tower._see(next(sight.views(Picture.of(bytes(3 * _SIDE**2), _SIDE, _SIDE))))
+        weights.release()
+        return tower
 
     def features(self, picture: Picture) -> Features:
         """The picture's features [places, width], in the order of its fillers. Raises Failed when the plugin refuses

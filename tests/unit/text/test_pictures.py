@@ -113,3 +113,49 @@ def test_places_move_by_what_pictures_before_them_have_grown() -> None:
         found.at(7),
         found.at(13),
     ]
+
+
+SMOLVLM = (
+    "<|im_start|>{% for message in messages %}{{message['role'] | capitalize}}"
+    "{% if message['content'][0]['type'] == 'image' %}{{':'}}{% else %}{{': '}}{% endif %}"
+    "{% for line in message['content'] %}{% if line['type'] == 'text' %}{{line['text']}}"
+    "{% elif line['type'] == 'image' %}{{ '<pad>' }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)
+QWEN = (
+    "{% set image_count = namespace(value=0) %}{% for message in messages %}"
+    "<|im_start|>{{ message['role'] }}\n{% if message['content'] is string %}{{ message['content'] }}<|im_end|>\n"
+    "{% else %}{% for content in message['content'] %}{% if content['type'] == 'image' or 'image' in content or "
+    "'image_url' in content %}{% set image_count.value = image_count.value + 1 %}"
+    "{% if add_vision_id %}Picture {{ image_count.value }}: {% endif %}<s><pad><s>"
+    "{% elif 'text' in content %}{{ content['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+LLAVA = (
+    "{% for message in messages %}{% if message['role'] != 'system' %}{{ message['role'].upper() + ': '}}{% endif %}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<pad>\n' }}{% endfor %}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}{{ content['text'] + ' '}}"
+    "{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        (SMOLVLM, "<|im_start|>User:|</s>|a<|im_end|>\nAssistant: b<|im_end|>\nUser: c|</s>|<|im_end|>\nAssistant:"),
+        (
+            QWEN,
+            "<|im_start|>user\n<s>|</s>|<s>a<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n"
+            "<|im_start|>user\nc<s>|</s>|<s><|im_end|>\n<|im_start|>assistant\n",
+        ),
+        (LLAVA, "USER: |</s>|\na ASSISTANT: b USER: |</s>|\nc ASSISTANT:"),
+    ],
+    ids=["smolvlm", "qwen", "llava"],
+)
+def test_templates_as_models_are_published_with(tokenizer: Tokenizer, template: str, expected: str) -> None:
+    said = (
+        Message("user", (Image(WIDE), Text("a"))),
+        Message("assistant", (Text("b"),)),
+        Message("user", (Text("c"), Image(WIDE))),
+    )
+    assert expected == shown(tokenizer, template, *said)
