@@ -175,7 +175,10 @@ def _portrait(model: AddedModel, settings: Settings) -> "Iterator[tuple[str, str
         yield "parameters", _count(found.parameters) + active
     if found.experts:
         yield "experts", f"{found.chosen} of {found.experts} in a layer"
-    yield "runs as", f"{found.weights}, cache {found.cache}" if found.kv_bytes else found.weights
+    yield (
+        "runs as",
+        f"{found.weights}, cache {found.cache}" if found.kv_bytes or found.local_kv_bytes else found.weights,
+    )
     for part in found.parts:
         yield part.name, f"{_bytes(part.size)} ({_count(part.parameters)})"
     if found.kv_bytes:

@@ -36,10 +36,9 @@ class Attention:
 
 
 def local_layers(attentions: Sequence[Attention]) -> tuple[Horizon | None, tuple[bool, ...]]:
-    """How far the layers with a window see, and which they are. None where all layers have one, or none: keys and
-    values are kept apart only where some are needed longer than others."""
+    """How far the layers with a window see, and which they are. None where none has one, or where windows differ."""
     windows = {part.window for part in attentions} - {0}
-    if len(windows) != 1 or all(part.window for part in attentions):
+    if len(windows) != 1:
         return None, ()
     return Horizon(windows.pop()), tuple(bool(part.window) for part in attentions)
 

@@ -5,6 +5,7 @@ Rule: as models/llama.py. The rope may turn a part of each head alone.
 
 from dataclasses import replace
 
+from haiga.models.attention import local_layers
 from haiga.models.decoder import Decoder, read_tied
 from haiga.models.fields import Fields
 from haiga.models.geometry import read_geometry
@@ -23,4 +24,4 @@ def read_phi(config: Fields, architecture: str, context: int) -> Decoder:
         return gated(graph, mlp, at + "mlp.", x)
 
     layer = normed_before(norm, tuple(replace(each, fused=True) for each in attentions), feed)
-    return Decoder(geometry, layer, norm, read_tied(config))
+    return Decoder(geometry, layer, norm, read_tied(config), *local_layers(attentions))

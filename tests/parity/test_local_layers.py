@@ -25,6 +25,7 @@ LLAMA4 = {
 MIXED = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 40}
 CASES: dict[str, dict[str, Any]] = {
     "llama4_text": LLAMA4,
+    "mistral": {"sliding_window": 40},
     "gpt_oss": {**MIXED, "num_local_experts": 4, "num_experts_per_tok": 2},
 }
 

@@ -37,9 +37,10 @@ def plan_pools(description: Description, cache: CacheType, context: int, kv_memo
     alike = memory // (whole + near)  # blocks, were there as many of either kind
     enough = max(2, 2 * -(-context // BLOCK))
     local = min(max(alike, least), _SEQUENCES * _least_local(description, budget))
-    blocks = (memory - local * near) // whole if whole else enough  # where all layers are local, they cost nothing
+    # where all layers are local, the others' blocks are numbers alone
+    blocks = (memory - local * near) // whole if whole else _SEQUENCES * enough
     if kv_memory is None:
-        blocks, local = min(blocks, enough), min(local, enough)
+        blocks, local = min(blocks, enough) if whole else blocks, min(local, enough)
     return Pools(blocks, local)
 
 

@@ -203,7 +203,7 @@ class OpenVINORunner:
 
     def copy_out(self, block: int, local: bool) -> NDArray[np.uint8]:
         """A copy of a block's keys and values in all layers that its pool serves (`local`: the local layers' pool)."""
-        return np.concatenate([layer[block] for layer in self._memory[local]])
+        return np.concatenate([np.empty(0, np.uint8), *(layer[block] for layer in self._memory[local])])
 
     def copy_in(self, block: int, local: bool, content: NDArray[np.uint8]) -> None:
         """Put into a block what `copy_out` gave, of whichever block."""

@@ -67,7 +67,7 @@ class Shelf:
     @property
     def capacity(self) -> int:
         """How many blocks of the pool there is room for."""
-        return self._limit // self._sizes[False]
+        return self._limit // (self._sizes[False] or self._sizes[True])
 
     def has(self, address: bytes, local: bool) -> bool:
         return (address, local) in self._known
