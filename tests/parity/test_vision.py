@@ -1,5 +1,6 @@
 """Models that see agree with transformers: prompts token by token, pixels, logits, however the work is cut up."""
 
+import json
 from collections.abc import Iterator
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
@@ -224,3 +225,23 @@ def test_a_checkpoint_without_a_processor_or_a_tower_reads_text_alone(tmp_path: 
         {name: each for name, each in load_file(file).items() if "vision" not in name and "conn" not in name}, file
     )
     assert read_sight(directory) is None
+
+
+def test_qwens_older_config_is_read_alike(tmp_path: Path) -> None:
+    """As published: the decoder's fields at the top, its rope of a type of its own."""
+    directory = make_pictured(tmp_path, "qwen 2.5 vl")
+    file = directory / "config.json"
+    new = json.loads(file.read_text())
+    text = new.pop("text_config")
+    rope = text.pop("rope_parameters")
+    scaling = {"type": "mrope", "mrope_section": rope["mrope_section"]}
+    older = {**text, **new, "rope_theta": rope["rope_theta"], "rope_scaling": scaling}
+    seen = (Seen(b"x", ((2, 6),), np.ones((6, 64), np.float32), (2, 3)),)
+    rows = [Row(list(range(12)), 0, [0], 12, pictures=seen)]
+    found = []
+    for config in (json.loads(file.read_text()), older):
+        file.write_text(json.dumps(config))
+        runner = OpenVINORunner.load(directory, "f32", "f32", blocks=2)
+        found.append(runner.step(rows).copy())
+        runner.close()
+    np.testing.assert_array_equal(found[0], found[1])

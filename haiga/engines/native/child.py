@@ -147,17 +147,19 @@ class Desk:
             self._hold(submission, beside)
 
     def _see(self, submission: Submission, beside: Beside) -> None:
-        """Have the pictures seen, unless nobody waits for them any more."""
-        if submission.id not in self._waiting:
-            return
+        """Have the pictures seen, as long as somebody waits for them."""
+        seen: list[Seen] = []
         try:
             if self._eye is None:
                 raise Unsupported("this model takes no pictures")
-            seen = tuple([self._eye.see(placed, submission.salt) for placed in submission.pictures])
+            for placed in submission.pictures:
+                if submission.id not in self._waiting:
+                    return
+                seen.append(self._eye.see(placed, submission.salt))
         except Exception as error:  # whatever happens, the request must end
             self._refuse(submission, error, "a picture could not be read")
             return
-        beside = replace(beside, seen=seen)
+        beside = replace(beside, seen=tuple(seen))
         if submission.grammar is None and submission.thought is None:
             self._pass(submission, beside, None)
         else:
