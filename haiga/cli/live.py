@@ -6,12 +6,13 @@ from haiga.cli.answering import Answering
 from haiga.cli.logs import change_log
 from haiga.cli.moderating import read_policies
 from haiga.cli.reloading import Prepare, at_once
+from haiga.cli.routes import check_routes, read_routes
 from haiga.config import Settings
 from haiga.core.hours import Hours
 from haiga.services.models import Models
 from haiga.services.prices import Prices, read_prices
 
-FILES = ("prices", "policies")  # settings that name a file, which may be another one under the same name
+FILES = ("prices", "policies", "routes")  # settings that name a file, which may be another one under the same name
 
 
 def live(parts: Answering, models: Models) -> Mapping[str, Prepare]:
@@ -26,6 +27,11 @@ def live(parts: Answering, models: Models) -> Mapping[str, Prepare]:
         new = read_policies(settings.policies)
         return lambda: parts.moderated.policies.become(new)
 
+    def rerouted(settings: Settings) -> Callable[[], bool]:
+        new = read_routes(settings.routes)
+        check_routes(settings.routes, new, models.card)
+        return lambda: parts.inference.router.become(new)
+
     def renamed(settings: Settings) -> Callable[[], None]:
         models.check(settings.aliases)
         return lambda: models.rename(settings.aliases)
@@ -36,6 +42,7 @@ def live(parts: Answering, models: Models) -> Mapping[str, Prepare]:
     return {
         "prices": priced,
         "aliases": renamed,
+        "routes": rerouted,
         "policies": policed,
         "moderation": at_once(lambda settings: setattr(parts.moderated.policies, "default", settings.moderation)),
         "log_format": at_once(logged),

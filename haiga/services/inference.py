@@ -65,9 +65,9 @@ class Inference:
         self._judging = judging
         self._thoughts = Thoughts(Signer(secret or secrets.token_bytes(32)))
         self._prompted = prompted
-        self._router = Router(routes, self._card)
+        self.router = Router(routes, self._card)
         self._ask: Ask = self._answer
-        for stage in (*reversed(stages), self._router):
+        for stage in (*reversed(stages), self.router):
             self._ask = partial(_through, stage, self._ask)
         self._ask_vectors: AskVectors = self._embed
         for each in reversed(embedding):
@@ -80,7 +80,7 @@ class Inference:
 
     def models(self, caller: Caller) -> list[ModelCard]:
         """The models that the caller may ask, routes first."""
-        routes = self._router.cards(caller)
+        routes = self.router.cards(caller)
         named = {card.name for card in routes}
         own = (card for card in self._models.cards() if card.name not in named)
         return [*routes, *(card for card in own if _refusal(caller, card) is None)]
@@ -89,14 +89,14 @@ class Inference:
         """The card of the model that answers to `name`. Raises NotFound, and Denied when the caller may not ask it."""
         if self._judging is not None and (card := self._judging.card(name)):
             return card  # any key may have texts judged
-        return self._router.card(caller, name) or self._card(caller, name)
+        return self.router.card(caller, name) or self._card(caller, name)
 
     def _card(self, caller: Caller, name: str) -> ModelCard:
         return _allowed(caller, self._models.card(name))
 
     def passes(self, form: Form, name: str) -> bool:
         """Whether a request in this form to a model that answers to `name` may be handed on as it is written."""
-        route = self._router.route(name)
+        route = self.router.route(name)
         try:
             return any(form in self._models.card(each).forms for each in (route.models if route else [name]))
         except HaigaError:
@@ -111,7 +111,7 @@ class Inference:
     async def count(self, caller: Caller, request: TextRequest) -> int:
         """The prompt's tokens, exactly as `generate` would be billed; no weights are loaded for it. A route counts as
         the model that it would ask first."""
-        request = replace(request, model=self._router.first(caller, request))
+        request = replace(request, model=self.router.first(caller, request))
         engine = self._models.engine(request.model)
         if self._prompted is not None:
             request = await self._prompted(caller, request)

@@ -25,8 +25,8 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def price(url: str) -> float:
-    (starter,) = httpx.get(f"{url}/api/v1/models").json()["data"]
-    return float(starter["pricing"]["prompt"])
+    models = httpx.get(f"{url}/api/v1/models").json()["data"]
+    return float(next(model for model in models if model["id"].endswith("starter"))["pricing"]["prompt"])
 
 
 def known(url: str, name: str) -> bool:
@@ -35,26 +35,28 @@ def known(url: str, name: str) -> bool:
 
 def test_what_can_change_changes_the_rest_is_named_and_a_wrong_file_changes_nothing(tmp_path: Path) -> None:
     file, prices, log = tmp_path / "haiga.toml", tmp_path / "prices.toml", tmp_path / "log"
+    routes = tmp_path / "routes.toml"
+    routes.write_text("")
     prices.write_text(PRICES.format(1))
-    file.write_text(f'prices = "{prices}"\nlog_format = "json"\n')
+    named = f'prices = "{prices}"\nroutes = "{routes}"\nlog_format = "json"\n'
+    file.write_text(named)
     with serving(tmp_path, "--config", str(file), errors=log) as server:
         assert 1e-6 == price(server.url)
         prices.write_text(PRICES.format(2))
-        file.write_text(
-            f'prices = "{prices}"\nlog_format = "json"\nfile_quota = "1GB"\noffline = true\n'
-            '[aliases]\nbig = "starter"\n'
-        )
+        routes.write_text('[routes.smart]\nto = ["starter"]\n')
+        file.write_text(f'{named}file_quota = "1GB"\noffline = true\n[aliases]\nbig = "starter"\n')
         server.process.send_signal(signal.SIGHUP)
         until(lambda: known(server.url, "big"))
+        assert known(server.url, "smart")
         assert 2e-6 == price(server.url)
-        file.write_text('log_format = "json"\nfile_quota = "0"\n[aliases]\nbig = "nobody"\n')
+        file.write_text(named + 'file_quota = "0"\n[aliases]\nbig = "nobody"\n')
         server.process.send_signal(signal.SIGHUP)
         until(lambda: "nothing has changed" in log.read_text())
         assert (2e-6, True) == (price(server.url), known(server.url, "big"))
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     told = [(line["level"], line["message"], line.get("changed")) for line in lines if line["message"] != "request"]
     assert [
-        ("info", "settings reloaded", "aliases, file_quota, prices"),
+        ("info", "settings reloaded", "aliases, file_quota, prices, routes"),
         ("warning", "these settings need a restart: offline", None),
         (
             "error",

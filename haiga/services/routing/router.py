@@ -35,11 +35,15 @@ class Router:
     raises. `clock` gives seconds."""
 
     def __init__(self, routes: Sequence[Route], card: Cards, clock: Callable[[], float] = time.monotonic) -> None:
-        exact = [route for route in routes if "*" not in route.name]
-        self._routes = (*exact, *(route for route in routes if "*" in route.name))
+        self._routes = _ordered(routes)
         self._card = card
         self._clock = clock
         self._resting: dict[str, float] = {}
+
+    def become(self, routes: Sequence[Route]) -> bool:
+        """Have other routes from now on; False when they are the same."""
+        former, self._routes = self._routes, _ordered(routes)
+        return former != self._routes
 
     def route(self, name: str) -> Route | None:
         """The route that answers to a name."""
@@ -186,3 +190,8 @@ def _conversation(caller: Caller, request: TextRequest) -> str:
         return f"{caller.workspace}\0{caller.origin.session}"
     first = request.messages[0].content if request.messages else ()
     return f"{caller.workspace}\0{text_of(request.system)}\0{text_of(first)}"
+
+
+def _ordered(routes: Sequence[Route]) -> tuple[Route, ...]:
+    """Plain names before patterns."""
+    return (*(route for route in routes if "*" not in route.name), *(route for route in routes if "*" in route.name))
