@@ -52,9 +52,10 @@ class Providers:
         """The names that may be asked, those of preferred providers first; ones that nobody has are left for their own
         error. Raises NotFound when none is left."""
         cards = {name: find(name) for name in names}
-        taken = [name for name, card in cards.items() if card is None or self.takes(card)]
-        if not taken:
+        there = [card for card in cards.values() if card is not None]
+        if there and not any(map(self.takes, there)):
             raise NotFound("No allowed providers are available for the selected model.", field="provider")
+        taken = [name for name, card in cards.items() if card is None or self.takes(card)]
         return tuple(sorted(taken, key=lambda name: self._rank(cards[name])))
 
     def _rank(self, card: ModelCard | None) -> int:
