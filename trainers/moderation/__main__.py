@@ -11,14 +11,15 @@ from pathlib import Path
 import torch
 
 from haiga.core.moderation import CATEGORIES
-from trainers.moderation import checkpoint, corpus, fit, plain
+from trainers.moderation import checkpoint, company, corpus, fit, plain
 from trainers.moderation.card import card
 from trainers.moderation.judge import Judge
 from trainers.moderation.measured import UNSEEN, left_out, measured
 from trainers.moderation.network import Network, Shape
-from trainers.moderation.teacher import Teacher
 
-WORDS = 60_000
+WORDS = 30_000
+WIDTH = 128  # of the words' vectors, before the table's width is taken of it
+SEED = 1
 SLOWER = 0.4  # of the rate
 
 
@@ -28,7 +29,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder whose moderation/ and text/ hold the sets")
     parser.add_argument("--run", type=Path, required=True, help="folder that steps hand on their results in")
     parser.add_argument("--out", type=Path, help="publish: folder that the classifier is written to")
-    parser.add_argument("--teacher", type=Path, help="folder of a sentence encoder to lean on (all-MiniLM-L6-v2)")
     parser.add_argument("--epochs", type=int, default=6, help="picks of the texts that are shown (default: 6)")
     parser.add_argument("--again", action="store_true", help="train: go on from the run's network, more slowly")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
@@ -44,9 +44,8 @@ def main() -> None:
 def train(given: argparse.Namespace) -> None:
     """Writes network.pt."""
     texts = corpus.read(given.data)
-    teaching, plan = _teaching(given, texts), _plan(given)
-    network = _kept(given.run) if given.again else fit.begun(Shape(), teaching, plan.seed)
-    fit.train(network, texts.train, plan, teaching)
+    plan = _plan(given)
+    network = fit.train(_kept(given.run) if given.again else _begun(given, texts), texts.train, plan)
     given.run.mkdir(parents=True, exist_ok=True)
     torch.save({"shape": asdict(network.shape), "state": network.state_dict()}, given.run / "network.pt")
 
@@ -54,8 +53,7 @@ def train(given: argparse.Namespace) -> None:
 def groups(given: argparse.Namespace) -> None:
     """Another network, trained without some groups, is measured on them: writes groups.json."""
     texts = corpus.read(given.data, UNSEEN)
-    teaching, plan = _teaching(given, texts), _plan(given)
-    network = fit.train(fit.begun(Shape(), teaching, plan.seed), texts.train, plan, teaching)
+    network = fit.train(_begun(given, texts), texts.train, _plan(given))
     found = left_out(Judge(network, texts.fit), texts)
     given.run.mkdir(parents=True, exist_ok=True)
     (given.run / "groups.json").write_text(json.dumps(found), encoding="utf-8")
@@ -86,13 +84,11 @@ def _kept(run: Path) -> Network:
     return network
 
 
-def _teaching(given: argparse.Namespace, texts: corpus.Corpus) -> fit.Teaching:
-    if given.teacher is None:
-        return fit.Teaching()
-    shown = list(dict.fromkeys(example.text for example in texts.train))
-    words = fit.vocabulary(shown, plain.reading(given.data), WORDS)
-    vectors = Teacher(given.teacher, given.run / "teacher").vectors([*words, *shown])
-    return fit.Teaching({w: vectors[w] for w in words}, {text: vectors[text] for text in shown})
+def _begun(given: argparse.Namespace, texts: corpus.Corpus) -> Network:
+    """A network that knows words from plain text and from the texts themselves, not their labels."""
+    shown, read = list(dict.fromkeys(example.text for example in texts.train)), plain.reading(given.data)
+    known = fit.vocabulary(shown, read, WORDS)
+    return fit.begun(Shape(), company.vectors([*read, *shown], known, WIDTH, SEED), SEED)
 
 
 if __name__ == "__main__":

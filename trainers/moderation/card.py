@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from haiga.core.moderation import CATEGORIES
 from trainers.moderation.measure import Figure, Quality
 from trainers.moderation.measured import Measured
-from trainers.moderation.sources import SOURCES, TEACHER
+from trainers.moderation.sources import READ, SOURCES
 
 _HEAD = """# The moderation classifier
 
@@ -18,8 +18,8 @@ Apache-2.0.
 
 Words are hashed with their pieces of three and four letters into a table; three dilated convolutions, one attention
 layer and two poolings make a text of at most 128 words into 13 probabilities (longer texts are judged in windows that
-overlap, and the worst counts). The table began with, and the text's features were pulled toward, the vectors of a
-sentence encoder ({teacher}); nothing of that encoder is in the weights.
+overlap, and the worst counts). The table began with what words mean by the company they keep in the texts named below;
+nobody else's weights had a part in it.
 
 **What the labels are.** Hate and harassment come from open sets, as their annotators saw them, and from templates. For
 sexual, self-harm, violence, illicit and minors there is no open set: these are **templates alone**, labelled by
@@ -46,7 +46,7 @@ _FAILURES = """
 
 
 def card(parameters: int, texts: int, measured: Measured) -> str:
-    parts = [_HEAD.format(parameters=parameters, texts=texts, teacher=TEACHER.title)]
+    parts = [_HEAD.format(parameters=parameters, texts=texts)]
     parts.append("## Held out, by source\n")
     parts.append(
         f"Macro F1 over the rows: **{measured.macro:.3f}** (aim: 0.75). Intervals here and below: 95 %, bootstrap.\n"
@@ -68,7 +68,7 @@ def card(parameters: int, texts: int, measured: Measured) -> str:
     parts.append(_disguises(measured))
     parts.append(_FAILURES)
     parts.append("## Made of\n")
-    parts += [f"- {source.title}: {source.licence}" for source in (*SOURCES, TEACHER)]
+    parts += [f"- {source.title}: {source.licence}" for source in (*SOURCES, *READ)]
     parts.append("- templates written for this model: Apache-2.0, like the project")
     return "\n".join(parts) + "\n"
 

@@ -1,7 +1,6 @@
-"""Training: the table begins with a teacher's words, then labels and a teacher's sentences are learned together.
+"""Training: the table begins with what words mean in plain text, then labels are learned.
 
-Rule: an unknown label costs nothing; rare labels weigh more. Without a teacher the table begins by chance, and labels
-are all there is to learn from.
+Rule: an unknown label costs nothing; rare labels weigh more.
 """
 
 import math
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from haiga.core.moderation import CATEGORIES
 from haiga.text.grams import Grams
@@ -24,8 +23,6 @@ from trainers.moderation import vectors
 from trainers.moderation.examples import Example
 from trainers.moderation.lessons import NOTHING, Batch, Lessons, Mixing
 from trainers.moderation.network import Network, Shape, there
-
-Taught = Mapping[str, NDArray[np.float16]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,52 +33,37 @@ class Plan:
     table_rate: float = 1e-3
     smooth: float = 0.02  # labels are 0.98 and 0.02
     rare: float = 0.3  # a label's weight is its share to the power of minus this
-    teacher: float = 1.0  # weight of the teacher's loss
     seed: int = 1
     mixing: Mixing = field(default_factory=Mixing)
 
 
-@dataclass(frozen=True, slots=True)
-class Teaching:
-    """A teacher's vectors of words and of texts; empty without one."""
-
-    words: Taught = field(default_factory=dict)
-    texts: Taught = field(default_factory=dict)
-
-
-def begun(shape: Shape, teaching: Teaching, seed: int) -> Network:
-    """A network that knows no more than its teacher's words."""
+def begun(shape: Shape, meanings: Mapping[str, NDArray[np.float32]], seed: int) -> Network:
+    """A network that knows no more than the words' meanings."""
     torch.manual_seed(seed)
     network = Network(shape, len(CATEGORIES))
-    if teaching.words:
-        print(f"words explained: {vectors.begin(network, teaching.words, seed):.2f}", flush=True)
+    print(f"words explained: {vectors.begin(network, meanings, seed):.2f}", flush=True)
     return network
 
 
-def train(network: Network, examples: Sequence[Example], plan: Plan, teaching: Teaching) -> Network:
+def train(network: Network, examples: Sequence[Example], plan: Plan) -> Network:
     """The network when it has seen `epochs` picks of the examples."""
     chance, shape = random.Random(plan.seed), network.shape
     network.train()
-    lessons = Lessons(examples, shape, plan.mixing, teaching.texts)
-    course = _Course(network, plan, _weights(examples, plan.rare), lessons.count(), teaching.texts)
+    lessons = Lessons(examples, shape, plan.mixing)
+    course = _Course(network, plan, _weights(examples, plan.rare), lessons.count())
     began = time.monotonic()
     for epoch in range(plan.epochs):
         losses = [course.step(batch) for batch in lessons.epoch(plan.batch, chance)]
-        labels, taught = np.mean(losses, 0)
-        spent = time.monotonic() - began
-        print(f"epoch {epoch + 1}: loss {labels:.4f}, of the teacher {taught:.4f}, {spent:.0f} s", flush=True)
+        print(f"epoch {epoch + 1}: loss {np.mean(losses):.4f}, {time.monotonic() - began:.0f} s", flush=True)
     return network.eval()
 
 
 class _Course:
     """The optimizers and what they have come to."""
 
-    def __init__(self, network: Network, plan: Plan, weights: Tensor, count: int, taught: Taught) -> None:
+    def __init__(self, network: Network, plan: Plan, weights: Tensor, count: int) -> None:
         self._network, self._plan, self._weights = network, plan, weights
-        size = len(next(iter(taught.values()))) if taught else 1
-        self._said = nn.Linear(network.shape.hidden, size)  # features as the teacher would say them; left behind after
-        rest = [parameter for name, parameter in network.named_parameters() if not name.startswith("table.")]
-        self._rest = [*rest, *self._said.parameters()]
+        self._rest = [each for name, each in network.named_parameters() if not name.startswith("table.")]
         steps = plan.epochs * -(-count // plan.batch)
         self._optimizers = [
             torch.optim.AdamW(self._rest, lr=plan.rate, weight_decay=0.02, betas=(0.9, 0.98)),
@@ -92,20 +74,19 @@ class _Course:
             for optimizer in self._optimizers
         ]
 
-    def step(self, batch: Batch) -> tuple[float, float]:
-        """The losses of labels and of the teacher."""
+    def step(self, batch: Batch) -> float:
+        """The loss."""
         read = self._network.table(batch.rows)[batch.places]
         features = self._network.features(read, there(batch.places))
-        labels = _loss(self._network.judge(features), batch.targets, self._weights, self._plan.smooth)
-        taught = _apart(self._said(features), batch.taught)
+        loss = _loss(self._network.judge(features), batch.targets, self._weights, self._plan.smooth)
         for optimizer in self._optimizers:
             optimizer.zero_grad()
-        (labels + self._plan.teacher * taught).backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._rest, 1.0)
         for optimizer, schedule in zip(self._optimizers, self._schedules, strict=True):
             optimizer.step()
             schedule.step()
-        return labels.item(), taught.item()
+        return loss.item()
 
 
 def logits(network: Network, texts: Sequence[str], batch: int = 64) -> NDArray[np.float32]:
@@ -146,11 +127,3 @@ def _loss(logits: Tensor, targets: Tensor, weights: Tensor, smooth: float) -> Te
     smoothed = targets.clamp(smooth, 1 - smooth)
     each = F.binary_cross_entropy_with_logits(logits, smoothed, pos_weight=weights, reduction="none")
     return (each * known).sum() / known.sum().clamp(min=1)
-
-
-def _apart(said: Tensor, taught: Tensor) -> Tensor:
-    """One less the cosine, of the texts that were taught."""
-    known = (taught != 0).any(1)
-    if not known.any():
-        return said.sum() * 0
-    return 1 - F.cosine_similarity(said[known], taught[known]).mean()

@@ -6,12 +6,11 @@ none that is unknown of either.
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from haiga.text.grams import Grams
@@ -34,24 +33,19 @@ class Mixing:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`rows` [U, grams] of the different words, the first of them none; `places` [B, T] of them; `targets` [B, C];
-    `taught` [B, D] vectors of a teacher, zeros where there are none."""
+    """`rows` [U, grams] of the different words, the first of them none; `places` [B, T] of them; `targets` [B, C]."""
 
     rows: Tensor
     places: Tensor
     targets: Tensor
-    taught: Tensor
 
 
 class Lessons:
-    """`taught`: a teacher's vectors by text, of `size` numbers."""
+    """Of these examples, read by a network of this shape."""
 
-    def __init__(
-        self, examples: Sequence[Example], shape: Shape, mixing: Mixing, taught: Mapping[str, NDArray[np.float16]]
-    ) -> None:
-        self._mixing, self._window, self._taught = mixing, shape.window, taught
+    def __init__(self, examples: Sequence[Example], shape: Shape, mixing: Mixing) -> None:
+        self._mixing, self._window = mixing, shape.window
         self._grams = Grams(shape.rows, shape.grams)
-        self._size = len(next(iter(taught.values()))) if taught else 1
         self._families: dict[tuple[str, frozenset[str]], list[Example]] = defaultdict(list)
         self._single: list[Example] = []
         for example in examples:
@@ -68,8 +62,8 @@ class Lessons:
         each = self._mixing.each
         picked = [e for family in self._families.values() for e in chance.sample(family, min(each, len(family)))]
         picked += chance.sample(self._single, self._singles)
-        seen = [(example, self._shown(example, chance)) for example in picked]
-        seen.sort(key=lambda pair: len(pair[1].text) * chance.uniform(0.8, 1.2))
+        seen = [self._shown(example, chance) for example in picked]
+        seen.sort(key=lambda example: len(example.text) * chance.uniform(0.8, 1.2))
         starts = list(range(0, len(seen), size))
         chance.shuffle(starts)
         for start in starts:
@@ -89,9 +83,9 @@ class Lessons:
             text = f"{other} {text}" if chance.random() < 0.5 else f"{text} {other}"
         return replace(example, text=text)
 
-    def _batch(self, pairs: Sequence[tuple[Example, Example]], chance: random.Random) -> Batch:
+    def _batch(self, shown: Sequence[Example], chance: random.Random) -> Batch:
         numbers: dict[str, int] = {"": 0}
-        read = [[numbers.setdefault(w, len(numbers)) for w in self._words(shown.text)] for _, shown in pairs]
+        read = [[numbers.setdefault(w, len(numbers)) for w in self._words(example.text)] for example in shown]
         places = np.zeros((len(read), max(map(len, read))), np.int64)
         for row, text in zip(places, read, strict=True):
             row[: len(text)] = text
@@ -99,12 +93,7 @@ class Lessons:
         places[dropped & (np.arange(places.shape[1]) > 0)] = 0
         rows = self._grams.table(list(numbers), len(numbers))
         rows[0] = 0
-        taught = np.zeros((len(pairs), self._size), np.float32)
-        for vector, (given, shown) in zip(taught, pairs, strict=True):
-            if len(shown.text) < 1.5 * len(given.text) + 8 and given.text in self._taught:
-                vector[:] = self._taught[given.text]
-        targets = torch.tensor([shown.targets for _, shown in pairs])
-        return Batch(torch.from_numpy(rows).long(), torch.from_numpy(places), targets, torch.from_numpy(taught))
+        return Batch(torch.from_numpy(rows).long(), torch.from_numpy(places), torch.tensor([e.targets for e in shown]))
 
     def _words(self, text: str) -> list[str]:
         return [word.text for word in words(text)][: self._window] or [NOTHING]

@@ -44,7 +44,11 @@ SOURCES = (
     Source("text/caia_ai_safety.tar.xz", "CAIA AI Safety (Marvin Tutt): advice (harmless)", "CC-BY 4.0"),
 )
 
-TEACHER = Source("", "all-MiniLM-L6-v2, whose vectors training leaned on", "Apache-2.0")
+READ = (  # for what words mean, beside some of the above
+    Source("text/asp_en.tar.xz", "African Storybook: words", "CC-BY 4.0"),
+    Source("text/pb_en.tar.xz", "Pratham Books: words", "CC-BY 4.0"),
+    Source("text/open_english_wordnet.tar.xz", "Open English WordNet: words", "CC-BY 4.0 and the WordNet licence"),
+)
 
 
 def labelled(data: Path) -> Iterator[Example]:

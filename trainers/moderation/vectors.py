@@ -1,6 +1,6 @@
-"""The table's beginning: rows whose means are what a teacher says of each word.
+"""The table's beginning: rows whose means are what each word means.
 
-Rule: of a teacher's vectors the directions in which words differ most are kept, as many as the table is wide.
+Rule: of the words' vectors the directions in which they differ most are kept, as many as the table is wide.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ BATCH = 2048
 SPREAD = 0.3  # of the targets, as rows are spread that begin by chance
 
 
-def begin(network: Network, words: Mapping[str, NDArray[np.float16]], seed: int) -> float:
+def begin(network: Network, words: Mapping[str, NDArray[np.float32]], seed: int) -> float:
     """Fit the table to the words' vectors. Returns the share of their variance that is then explained."""
     shape, chance = network.shape, np.random.default_rng(seed)
     wanted = torch.from_numpy(_main(np.stack(list(words.values())).astype(np.float32), shape.width))
