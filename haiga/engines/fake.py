@@ -119,7 +119,8 @@ class FakeEngine:
     async def _silence(self, seconds: float) -> None:
         """Let others run; raise Dead if the engine is closed by then."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._closed.wait(), seconds) if seconds else await asyncio.sleep(0)
+            async with asyncio.timeout(seconds or None):
+                await (self._closed.wait() if seconds else asyncio.sleep(0))
         if self._closed.is_set():
             raise Dead("the engine was closed")
 

@@ -63,7 +63,8 @@ class Supervised:
         self._ready = asyncio.get_running_loop().create_future()
         self._watch = asyncio.create_task(self._supervise(), name=f"engine {self._name}")
         try:
-            return await asyncio.wait_for(asyncio.shield(self._ready), START_LIMIT)
+            async with asyncio.timeout(START_LIMIT):
+                return await asyncio.shield(self._ready)
         except BaseException:
             await self.close()
             raise
@@ -129,7 +130,9 @@ class Supervised:
         came_up = False
         try:
             while True:
-                report, data = await asyncio.wait_for(_read(reader), SILENCE)
+                # not wait_for, which forgets that it is cancelled when a report comes at the same moment
+                async with asyncio.timeout(SILENCE):
+                    report, data = await _read(reader)
                 match report["is"]:
                     case "ready":
                         came_up, self._writer = True, writer
@@ -164,7 +167,8 @@ async def _read(reader: asyncio.StreamReader) -> tuple[Mapping[str, Any], bytes]
 async def _reap(child: asyncio.subprocess.Process, grace: float) -> None:
     """A child whose socket is closed ends by itself; one that hangs is killed. None is left behind."""
     try:
-        await asyncio.wait_for(child.wait(), grace)
+        async with asyncio.timeout(grace):
+            await child.wait()
     except TimeoutError:
         pass
     finally:

@@ -78,4 +78,5 @@ class Refusals:
             self._news.clear()
             await self.flush()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), self._pause)
+                async with asyncio.timeout(self._pause):
+                    await self._closing.wait()

@@ -90,7 +90,8 @@ class Ledger:
             await self._try()
             await self._tidy()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), PAUSE)
+                async with asyncio.timeout(PAUSE):
+                    await self._closing.wait()
 
     async def _try(self) -> None:
         try:

@@ -68,7 +68,8 @@ class Deliverer:
             except Exception as problem:
                 log.error("webhooks cannot be sent yet: %s", problem)
             try:
-                await asyncio.wait_for(self._free.wait(), self._pause)
+                async with asyncio.timeout(self._pause):
+                    await self._free.wait()
             except TimeoutError:
                 continue
 
