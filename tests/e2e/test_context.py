@@ -65,7 +65,7 @@ def test_a_conversation_goes_on_from_what_the_model_made_of_it(messages: Any) ->
     edit = {"type": "compact_20260112", "trigger": {"type": "input_tokens", "value": 50}}
     said = [*agent(3), {"role": "assistant", "content": "Blue."}, {"role": "user", "content": "And now?"}]
     look = {"name": "look", "input_schema": {"type": "object", "properties": {"at": {"type": "string"}}}}
-    asked = {"model": "tiny", "max_tokens": 4, "messages": said, "tools": [look]}
+    asked = {"model": "tiny", "max_tokens": 4, "temperature": 0, "messages": said, "tools": [look]}
     whole = messages.create(**asked).usage
     prompt = whole.input_tokens + whole.cache_read_input_tokens
     answer = messages.create(**asked, context_management={"edits": [edit]})

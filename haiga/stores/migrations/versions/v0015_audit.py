@@ -29,7 +29,7 @@ def upgrade() -> None:
     op.create_index("ix_audit_log_at", "audit_log", ["at"])
     op.create_table(
         "audit_chain",
-        sa.Column("id", sa.BigInteger, nullable=False),
+        sa.Column("id", sa.BigInteger, nullable=False, autoincrement=False),
         sa.Column("before", sa.String(64), nullable=False),
         sa.Column("gone", sa.BigInteger, nullable=False),
         sa.Column("last", sa.BigInteger, nullable=False),
