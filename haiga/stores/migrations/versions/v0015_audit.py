@@ -14,7 +14,7 @@ def upgrade() -> None:
         keys.alter_column("tags", server_default=None)
     op.create_table(
         "audit_log",
-        sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False, autoincrement=False),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("action", sa.String(64), nullable=False),
         sa.Column("subject", sa.Text, nullable=False),
