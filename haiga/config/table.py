@@ -1,7 +1,6 @@
 """Every setting, one table.
 
-Rule: a new setting is a field of Settings and a row of TABLE, or of a table that is part of it; docs/settings.md has a
-heading for each.
+Rule: a new setting is a field of Settings and a row of TABLE or of a part of it, and has a heading in docs/settings.md.
 """
 
 from collections.abc import Mapping
