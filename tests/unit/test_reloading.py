@@ -10,8 +10,8 @@ import pytest
 CHILD = """
 import pathlib, signal, sys
 from haiga.cli.reloading import Terminal
-if sys.argv[2] == "nohup":
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+# whatever started the tests may itself be meant to outlive its terminal
+signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[2] == "nohup" else signal.SIG_DFL)
 terminal = Terminal()
 before = terminal.gone
 def hung_up(number, frame):

@@ -278,7 +278,7 @@ def test_both_forms_of_a_config_give_the_same_rope(scaling: dict[str, Any]) -> N
 
 def test_wrong_scalings_are_named() -> None:
     for scaling, problem in (
-        ({"rope_type": "spiral"}, "rope_scaling: rope_type 'spiral' is not supported; supported: default, linear"),
+        ({"rope_type": "spiral"}, "rope_scaling: rope_type 'spiral' is not supported; supported: default, mrope"),
         ({"type": "linear"}, "rope_scaling: factor is missing"),
         ({"type": "longrope", "short_factor": [1.0]}, "rope_scaling: short_factor"),
     ):
