@@ -17,7 +17,7 @@ from haiga.engines.native.runner import OpenVINORunner
 from haiga.models.description import describe
 from haiga.models.gguf import GGUF
 from haiga.models.load import Loaded, Settings, cache_file, prepare
-from haiga.models.registry import build
+from haiga.models.registry import build, read_decoder
 from haiga.models.weights import Heap, Packing, Weights
 from tests.checkpoints import load_reference, make_checkpoint, random_tokens, reference_logits
 from tests.gguf_files import write_gguf
@@ -37,7 +37,9 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exact_logits(path: Path, packing: Packing = "kept") -> Any:
     """Logits of every position, activations and cache in f32."""
     weights = Weights(GGUF(path), packing, Heap())
-    runner = OpenVINORunner(Loaded(ov.Core().compile_model(build(weights, 0), "CPU", EXACT), weights), 4, exact=False)
+    horizon = read_decoder(weights.checkpoint.config, 0).horizon
+    compiled = ov.Core().compile_model(build(weights, 0), "CPU", EXACT)
+    runner = OpenVINORunner(Loaded(compiled, weights, horizon), 4, exact=False)
     return runner.step([Row(TOKENS, 0, TABLE, len(TOKENS))]).copy()
 
 
