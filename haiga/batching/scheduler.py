@@ -22,10 +22,10 @@ Rules, in the order in which they are applied by `plan`:
 6.  Layers that see no further than a horizon have a pool of their own (batching/local.py). A sequence needs blocks in
     both, those in the local one for what it sees and what a step writes alone; whichever is short, rule 3 holds.
 7.  Each token of prefill delays the next token of every answer in the step. So while an interactive answer is being
-    generated, interactive prefill gets at most a quarter of the budget. Batch prefill never gets more than that, since
-    an interactive request has to wait for the step that is running when it comes; while interactive work runs it gets
-    an eighth. Batch tokens delay the first token of an interactive answer, too: while an interactive prompt is being
-    computed, batch sequences keep their blocks and sit out.
+    generated, interactive prefill gets at most a quarter of the budget. Batch prefill never gets more than an eighth,
+    since an interactive request has to wait for the step that is running when it comes. Batch tokens delay the first
+    token of an interactive answer, too: while an interactive prompt is being computed, batch sequences keep their
+    blocks and sit out.
 8.  Where a picture's tokens see each other, its span is never cut: a chunk ends before it, or takes it whole.
 9.  Drafts (speculation.py) ride on decodes, in what decodes leave of the budget, an eighth of it at most. A prompt
     whose own tokens are to be scored is run few tokens at a time: a place's logits are as wide as the vocabulary.
@@ -51,8 +51,7 @@ from haiga.batching.step import Advance, Plan, answers, share
 from haiga.core.errors import Invalid
 from haiga.core.ports import Horizon, Row
 
-_SHARE = 4  # the part of the budget that prefill gets which delays others, or may come to
-_SHARE_BESIDE = 8  # that of batch prefill beside interactive work
+_SHARE = {True: 4, False: 8}  # by urgency, the part of the budget that prefill gets which delays others, or may
 _SCORED = 64  # places of prompts whose logits one step gives
 _by_arrival = attrgetter("arrival")
 
@@ -319,9 +318,7 @@ class Scheduler:
 
     def _allowance(self, urgent: bool, beside: bool) -> int:
         """How many tokens of prefill a step may have: rule 7. beside: interactive answers are in the step."""
-        if urgent and not beside:
-            return self.budget
-        return max(1, self.budget // (_SHARE_BESIDE if not urgent and self._running[True] else _SHARE))
+        return self.budget if urgent and not beside else max(1, self.budget // _SHARE[urgent])
 
     def _age(self, served: set[int]) -> None:
         """Rule 2: count the plans that left the oldest batch sequence out; promote it when they are too many."""

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -212,13 +212,15 @@ async def test_an_engine_that_could_not_be_started_again_for_want_of_descriptors
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     child = pid_of(engine)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (sum(1 for _ in Path("/proc/self/fd").iterdir()), hard))
-    try:
+    with ExitStack() as held:
+        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(int(fd.name) for fd in Path("/proc/self/fd").iterdir()), hard))
+        with suppress(OSError):
+            while True:  # a gap between those in use would let a process start, and starve it
+                held.enter_context(Path("/dev/null").open())
         os.kill(child, signal.SIGKILL)
         await until(lambda: engine.process.pid is None)
         await asyncio.sleep(0.3)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert (await answer(engine, ask("after"))).usage.output > 0
 
 

@@ -62,6 +62,7 @@ def test_a_generation_is_remembered_with_all_its_keys(served: Running) -> None:
     key = served.key("router", "routers")
     headers = {"http-referer": "https://example.org/", "user-agent": "me", "authorization": f"Bearer {key}"}
     body = {"model": "openrouter/auto", "messages": ASKED, "stream": True, "user": "ann", "session_id": "s1"}
+    body["plugins"] = [{"id": "auto-router", "allowed_models": ["fake"]}]  # of the two the one that has a price
     response = httpx.post(f"{served.url}/api/v1/chat/completions", json=body, headers=headers)
     data = generation(served, key, response.headers["x-generation-id"]).json()["data"]
     assert GENERATION_KEYS == set(data)
