@@ -1,0 +1,21 @@
+"""What people write to have a picture made, in the syntax that A1111 and SD.Next taught them."""
+
+from haiga.text.image_prompts.expand import Style, expand, styled
+from haiga.text.image_prompts.infotext import infotext, read_infotext
+from haiga.text.image_prompts.networks import Network, networks
+from haiga.text.image_prompts.prompt import Part, Prompt, Span, Weighted, parse
+
+__all__ = [
+    "Network",
+    "Part",
+    "Prompt",
+    "Span",
+    "Style",
+    "Weighted",
+    "expand",
+    "infotext",
+    "networks",
+    "parse",
+    "read_infotext",
+    "styled",
+]
