@@ -1,0 +1,1 @@
+"""Pictures, by diffusers' pipelines in processes of their own."""

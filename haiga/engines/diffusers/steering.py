@@ -1,0 +1,97 @@
+"""How a prompt reaches a pipeline: as text where it is plain text, as embeddings that change with the steps otherwise.
+
+Rule: a plain prompt is the pipeline's own affair; syntax that a model's encoders cannot follow is refused, never
+dropped.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from haiga.core.errors import Invalid
+from haiga.engines.diffusers.conditioning import Conditioner, Encoded, Told
+from haiga.text.image_prompts import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """`told` and `against` as embeddings, or both empty and the texts as they are."""
+
+    text: str
+    negative: str
+    told: Sequence[Told] = ()
+    against: Encoded | None = None
+
+    @classmethod
+    def of(
+        cls, pipeline: Any, conditioner: Conditioner | None, prompt: Prompt, negative: Prompt, skip: int
+    ) -> "Steering":
+        """Raises Invalid when the pipeline cannot follow the prompt."""
+        if conditioner is not None:
+            return cls(prompt.text, negative.text, *conditioner.tell(prompt, negative, skip))
+        if skip or not (prompt.plain and negative.plain):
+            name = type(pipeline).__name__.removesuffix("Pipeline")
+            raise Invalid(
+                f"{name} reads a prompt as plain text: no weights, steps, AND, BREAK or clip skip", field="prompt"
+            )
+        return cls(prompt.text, negative.text)
+
+    def options(self, known: frozenset[str]) -> Mapping[str, Any]:
+        """What the pipeline is called with."""
+        if self.against is None:
+            options: dict[str, Any] = {"prompt": self.text, "negative_prompt": self.negative}
+            return {name: value for name, value in options.items() if name in known and (value or name == "prompt")}
+        first = self.told[0].parts[0][0]
+        options = {"prompt_embeds": first.states, "negative_prompt_embeds": self.against.states}
+        if first.pooled is not None:
+            options |= {"pooled_prompt_embeds": first.pooled, "negative_pooled_prompt_embeds": self.against.pooled}
+        return options
+
+    @contextmanager
+    def steering(self, pipeline: Any, step: Callable[[], int]) -> Iterator[None]:
+        """While this lasts, the pipeline's denoiser is told what holds at each step; `step` gives it, from 1."""
+        if self.against is None or (len(self.told) == 1 and len(self.told[0].parts) == 1):
+            yield
+            return
+        denoiser = pipeline.unet
+        forward = denoiser.forward
+
+        def steered(sample: torch.Tensor, timestep: Any, encoder_hidden_states: torch.Tensor, **options: Any) -> Any:
+            parts = self._at(step()).parts
+            said = [_saying(one, encoder_hidden_states, options) for one, _ in parts]
+            made = [forward(sample, timestep, states, **told) for states, told in said]
+            guided = encoder_hidden_states.shape[0] == 2
+            return (_mixed([each[0] for each in made], [weight for _, weight in parts], guided),)
+
+        denoiser.forward = steered
+        try:
+            yield
+        finally:
+            del denoiser.forward
+
+    def _at(self, step: int) -> Told:
+        return next((told for told in self.told if told.until >= step), self.told[-1])
+
+
+def _saying(one: Encoded, states: torch.Tensor, options: Mapping[str, Any]) -> tuple[torch.Tensor, dict[str, Any]]:
+    """The denoiser's arguments with this prompt in the place of the one that they have: the last of the batch, behind
+    the negative one where there is guidance."""
+    told = dict(options)
+    added = told.get("added_cond_kwargs") or {}
+    if one.pooled is not None and "text_embeds" in added:
+        told["added_cond_kwargs"] = {**added, "text_embeds": torch.cat([added["text_embeds"][:-1], one.pooled])}
+    return torch.cat([states[:-1], one.states]), told
+
+
+def _mixed(predicted: Sequence[torch.Tensor], weights: Sequence[float], guided: bool) -> torch.Tensor:
+    """Predictions for several prompts as one: beside the negative one's, what each differs from it, by weight; with no
+    guidance their mean, by weight (Liu et al. 2022, https://arxiv.org/abs/2206.01714, equation 11)."""
+    against = predicted[0][:-1]
+    if guided:
+        return torch.cat(
+            [against, against + sum(w * (each[1:] - against) for w, each in zip(weights, predicted, strict=True))]
+        )
+    return sum(w * each for w, each in zip(weights, predicted, strict=True)) / sum(weights)  # type: ignore[return-value]
