@@ -1,0 +1,87 @@
+"""A model that makes pictures, in a process of its own.
+
+Rule: closing a job's generator stops it at the engine's next step; a process that dies ends its jobs with Dead.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from haiga.core.errors import Dead, HaigaError
+from haiga.core.images import ImageRequest, Painted, Progress
+from haiga.core.ports import ModelCard
+from haiga.engines.diffusers import protocol
+from haiga.engines.supervised import Supervised, child_command
+
+OVERHEAD = 600 << 20  # bytes that torch and diffusers take beside the weights
+
+
+class DiffusersEngine:
+    """The pipeline in a `directory` of diffusers' layout."""
+
+    def __init__(self, card: ModelCard, directory: Path) -> None:
+        self._card = card
+        self._memory = sum(file.stat().st_size for file in directory.rglob("*.safetensors")) + OVERHEAD
+        plant = orjson.dumps({"directory": str(directory), "name": card.name}).decode()
+        command = child_command("haiga.engines.diffusers.child", plant)
+        self._child = Supervised(card.name, command, self._hear, self._lose)
+        self._ids = count(1)
+        self._jobs: dict[int, asyncio.Queue[Progress | Painted | HaigaError | None]] = {}
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    @property
+    def memory(self) -> int:
+        return self._memory
+
+    @property
+    def busy(self) -> int:
+        return len(self._jobs)
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id while it runs."""
+        return self._child.pid
+
+    async def start(self) -> None:
+        ready = await self._child.start()
+        self._memory = max(self._memory, ready["memory"])
+
+    async def close(self) -> None:
+        await self._child.close()
+
+    async def paint(self, request: ImageRequest, seed: int) -> AsyncGenerator[Progress | Painted, None]:
+        """The job's steps and pictures, the first with the seed, each further one with the next. Raises core errors
+        only."""
+        await self._child.up()
+        id = next(self._ids)
+        said = self._jobs[id] = asyncio.Queue()
+        self._child.send(protocol.paint(id, request, seed))
+        over = False
+        try:
+            while True:
+                heard = await said.get()
+                over = heard is None or isinstance(heard, HaigaError)
+                if heard is None:
+                    return
+                if isinstance(heard, HaigaError):
+                    raise heard
+                yield heard
+        finally:
+            if not over:
+                self._child.send(protocol.stop(id))
+            del self._jobs[id]
+
+    def _hear(self, report: Mapping[str, Any], data: bytes) -> None:
+        if "id" in report and (job := self._jobs.get(report["id"])):
+            job.put_nowait(protocol.read_report(report, data))
+
+    def _lose(self, why: Dead) -> None:
+        for job in self._jobs.values():
+            job.put_nowait(why)
