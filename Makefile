@@ -9,9 +9,9 @@ BIN := .venv/bin
 help: ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-install: .venv/serve.stamp ## Build the environment that serves.
+install: .venv/images.stamp ## Build the environment that serves.
 
-serve: .venv/serve.stamp ## Serve on http://127.0.0.1:8000; ARGS="--port 9000" for `haiga serve --help`'s flags.
+serve: .venv/images.stamp ## Serve on http://127.0.0.1:8000; ARGS="--port 9000" for `haiga serve --help`'s flags.
 	@exec $(BIN)/haiga serve $(ARGS)
 
 test: .venv/dev.stamp ## Run the whole suite; ARGS="tests/unit" for a part.
@@ -48,7 +48,12 @@ clean: ## Remove the environments.
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-.venv/dev.stamp: requirements/dev.txt .venv/serve.stamp
+.venv/images.stamp: requirements/images.txt .venv/serve.stamp
+	@echo "installing what making pictures needs (some minutes, once)"
+	@$(PIP) -r requirements/images.txt
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.txt .venv/images.stamp
 	@echo "installing what tests need (some minutes, once)"
 	@$(PIP) -r requirements/dev.txt
 	@touch $@
