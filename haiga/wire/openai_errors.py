@@ -16,6 +16,7 @@ from haiga.core.errors import (
     Denied,
     Exhausted,
     Failed,
+    Flagged,
     HaigaError,
     Invalid,
     Limited,
@@ -31,6 +32,7 @@ KINDS: tuple[tuple[type[HaigaError], int, str, str | None], ...] = (
     (Invalid, 400, "invalid_request_error", None),
     (Unsupported, 400, "invalid_request_error", "unsupported_value"),
     (NotFound, 404, "invalid_request_error", "not_found"),
+    (Flagged, 400, "image_generation_user_error", "moderation_blocked"),  # elsewhere an answer says so
     (Denied, 403, "invalid_request_error", None),
     (Limited, 429, "requests", "rate_limit_exceeded"),
     (Exhausted, 429, "insufficient_quota", "insufficient_quota"),

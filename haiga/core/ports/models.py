@@ -282,3 +282,16 @@ class ModerationStage(Protocol):
 
     async def judge(self, caller: Caller, request: ModerationRequest, ask: AskScores) -> Moderation:
         """How the items are judged; `ask` is the rest of the way. Raises core errors only."""
+
+
+class Gate(Protocol):
+    """What prompts pass that no text model reads, such as those of pictures and of speech, under the same policies as
+    all that is asked. Ask it once per request, before any work is done or queued."""
+
+    async def admit(
+        self, caller: Caller, model: str, prompts: Sequence[str], images: Sequence[ImageSource] = ()
+    ) -> list[str]:
+        """The prompts as they may be used, in their order; `images` are what the model is to work on. The decision is
+        recorded, and told in the caller's `origin.moderated`. Raises Flagged where a policy stops the request (403, or
+        as the API says it), Busy where it could not be judged in time and that is not to pass, Denied and Invalid for a
+        policy that does not exist."""

@@ -2,7 +2,7 @@
 
 Rule: the input is judged before the model is asked, the answer before it is told. Of a conversation the texts of the
 caller are judged, those of tools and the beginning of an answer that the caller wrote; what the assistant said before
-was judged when it was said.
+was judged when it was said. Prompts that no text model reads are let in by the same rule.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from contextlib import aclosing, contextmanager
 from haiga.core.access import Caller
 from haiga.core.errors import Flagged
 from haiga.core.generation import Event, Finished, Started, TextRequest, Usage
-from haiga.core.messages import text_of
+from haiga.core.messages import ImageSource, text_of
 from haiga.core.policies import Decision, Policy, Refused, Side, refusal, together
 from haiga.core.ports import Ask, ImageClassifier
 from haiga.services.moderation.audit import Audit
@@ -55,6 +55,22 @@ class ModerationStage:
             async for event in events:
                 yield event
 
+    async def admit(
+        self, caller: Caller, model: str, prompts: Sequence[str], images: Sequence[ImageSource] = ()
+    ) -> list[str]:
+        """The prompts with what is masked taken out; see core.ports.Gate."""
+        held = [policy for policy in await self._policies.of(caller) if "input" in policy.sides]
+        if not held:
+            return list(prompts)
+        texts = [prompt for prompt in dict.fromkeys(prompts) if prompt.strip()]
+        decisions, whole = await self._judged(caller, texts, images, held)
+        kept = any(hit.kind == "image" for hit in whole.of("mask"))  # what a model works on cannot be taken out
+        if whole.action == "block" or kept:
+            refused = refusal("input", whole, _excerpt(texts, decisions))
+            raise Flagged(refused.explanation, reasons=refused.reasons, excerpt=refused.excerpt, model=model)
+        cleaned = await self._cleaned(texts, decisions)
+        return [cleaned.get(prompt, prompt) for prompt in prompts]
+
     # --- what is asked ---
 
     async def _admitted(
@@ -66,29 +82,36 @@ class ModerationStage:
             return request
         if request.source is not None and request.source.refused is not None:
             raise request.source.refused  # what was not read here cannot be judged here
-        texts, watch = texts_of(request), _Watch()
-        with watch.over(*texts):
-            decisions = await self._moderator.decide_all(texts, held, "input")
-            if images := images_of(request):
-                seen = await self._images.judge(images)
-                decisions += [self._moderator.unknown_image(held)] if any(each is None for each in seen) else []
-        whole = together([Decision(tuple(policy.label for policy in held)), *decisions])
-        self._told(caller, "input", whole, watch)
+        texts = texts_of(request)
+        decisions, whole = await self._judged(caller, texts, images_of(request), held)
         if whole.action == "block":
-            flagged = next((i for i, decision in enumerate(decisions) if decision.action == "block"), len(texts))
-            excerpt = texts[flagged][:EXCERPT] if flagged < len(texts) else ""
-            return refusal("input", whole, excerpt)
+            return refusal("input", whole, _excerpt(texts, decisions))
         if whole.action != "mask":
             return request
-        return await self._masked(request, texts, decisions)
-
-    async def _masked(self, request: TextRequest, texts: Sequence[str], decisions: Sequence[Decision]) -> TextRequest:
-        cleaned = {}
-        for text, decision in zip(texts, decisions[: len(texts)], strict=True):
-            if decision.action == "mask":
-                cleaned[text] = masked(text, await self._moderator.mask(text, decision))
-        images = any(hit.kind == "image" for decision in decisions for hit in decision.of("mask"))
+        cleaned = await self._cleaned(texts, decisions)
+        images = any(hit.kind == "image" for hit in whole.of("mask"))
         return revised(request, lambda text: cleaned.get(text, text), without_images=images)
+
+    async def _judged(
+        self, caller: Caller, texts: Sequence[str], images: Sequence[ImageSource], policies: Sequence[Policy]
+    ) -> tuple[list[Decision], Decision]:
+        """What becomes of each text, and of all together, which is recorded."""
+        watch = _Watch()
+        with watch.over(*texts):
+            decisions = await self._moderator.decide_all(texts, policies, "input")
+            if images and None in await self._images.judge(images):
+                decisions.append(self._moderator.unknown_image(policies))
+        whole = together([Decision(tuple(policy.label for policy in policies)), *decisions])
+        self._told(caller, "input", whole, watch)
+        return decisions, whole
+
+    async def _cleaned(self, texts: Sequence[str], decisions: Sequence[Decision]) -> dict[str, str]:
+        """Those of the texts of which something is taken out, without it."""
+        return {
+            text: masked(text, await self._moderator.mask(text, decision))
+            for text, decision in zip(texts, decisions[: len(texts)], strict=True)
+            if decision.action == "mask"
+        }
 
     # --- what is answered ---
 
@@ -146,6 +169,12 @@ class _Watch:
     @property
     def digest(self) -> str:
         return self._hash.hexdigest()
+
+
+def _excerpt(texts: Sequence[str], decisions: Sequence[Decision]) -> str:
+    """The beginning of the first text that is blocked; none where it is an image."""
+    blocked = (text for text, decision in zip(texts, decisions, strict=False) if decision.action == "block")
+    return next(blocked, "")[:EXCERPT]
 
 
 def _begun(request: TextRequest) -> str:
