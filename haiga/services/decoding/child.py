@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from haiga.core.pictures import Picture
 from haiga.services.decoding.frames import frame, read_frame
+from haiga.services.decoding.metadata import read_texts
 from haiga.services.decoding.pages import read_pages
 from haiga.services.decoding.pictures import open_picture, read_picture
 from haiga.services.decoding.refusal import Refusal
@@ -51,7 +52,7 @@ def _write(taken: BinaryIO, head: dict[str, Any], payload: bytes = b"") -> None:
 
 def _answers(head: dict[str, Any], data: bytes, seconds: float) -> Iterator[tuple[dict[str, Any], bytes]]:
     """What comes of a job. The clock runs while something is decoded, and is wound up for each picture or page."""
-    found = _picture(head, data, seconds) if head["do"] == "picture" else _pages(head, data)
+    found = JOBS[head["do"]](head, data, seconds)
     try:
         while True:
             _wind(seconds)
@@ -80,7 +81,13 @@ def _picture(head: dict[str, Any], data: bytes, seconds: float) -> Iterator[tupl
     yield _shown(shown.width, shown.height, shown.tobytes())
 
 
-def _pages(head: dict[str, Any], data: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
+def _texts(head: dict[str, Any], data: bytes, seconds: float) -> Iterator[tuple[dict[str, Any], bytes]]:
+    picture = open_picture(data, head)
+    _wind(seconds * max(1.0, picture.width * picture.height / CLOCKED))
+    yield {}, json.dumps(read_texts(picture)).encode()
+
+
+def _pages(head: dict[str, Any], data: bytes, seconds: float) -> Iterator[tuple[dict[str, Any], bytes]]:
     for page in read_pages(data, head["limit"], head["edge"]):
         shown, rgb = _shown(page.width, page.height, page.rgb)
         yield {**shown, "number": page.number, "text": page.text}, rgb
@@ -91,6 +98,8 @@ def _shown(width: int, height: int, rgb: bytes) -> tuple[dict[str, Any], bytes]:
     digest = Picture.of(rgb, width, height).digest if rgb else ""
     return {"width": width, "height": height, "digest": digest}, rgb
 
+
+JOBS = {"picture": _picture, "pages": _pages, "texts": _texts}
 
 if __name__ == "__main__":
     main()

@@ -24,6 +24,7 @@ SECONDS = 2.0  # of processor time for each picture or page
 SILENCE = 30.0  # seconds: on a machine with much to do, processor time takes its time
 IDLE = 60.0  # seconds after which a child with nothing to do is ended
 KEPT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV")  # of the environment
+TEXTS_SIDE = 16384  # pixels of a side of a picture whose texts are read
 BROKEN = "the file could not be decoded within the time and memory that there are for it"
 
 
@@ -70,6 +71,20 @@ class Decoder:
         async with aclosing(self._run(head, data)) as answers:
             (picture,) = [_picture(told, rgb) async for told, rgb in answers]
             return picture
+
+    async def texts(self, data: bytes) -> dict[str, str]:
+        """What a picture's file says in words, by the names that it gives them. Raises Invalid with the reason."""
+        head = {
+            "do": "texts",
+            "side": TEXTS_SIDE,
+            "edge": TEXTS_SIDE,
+            "patches": TEXTS_SIDE**2,
+            "why": "",
+            "exact": False,
+        }
+        async with aclosing(self._run(head, data)) as answers:
+            (texts,) = [json.loads(told) async for _, told in answers]
+            return dict(texts)
 
     async def pages(self, data: bytes, limit: int, edge: int) -> AsyncGenerator[DecodedPage, None]:
         """The pages of a PDF, with pictures where `edge` is not 0. Raises Invalid with the reason."""

@@ -25,7 +25,7 @@ def open_picture(data: bytes, wish: Mapping[str, Any]) -> Image.Image:
     """The picture in `data`, of which no more than the header is read. `wish`: `side`, the most pixels of either side,
     and why (`why`); `edge` and `patches`, to what it is made smaller; `exact`: refuse it rather than make it smaller.
     Raises Refusal."""
-    with _refusing():
+    with refusing():
         picture = Image.open(BytesIO(data), formats=FORMATS)
         _judge(picture.size, wish)
         return picture
@@ -33,12 +33,13 @@ def open_picture(data: bytes, wish: Mapping[str, Any]) -> Image.Image:
 
 def read_picture(picture: Image.Image, wish: Mapping[str, Any]) -> Image.Image:
     """The opened picture as mode RGB. Raises Refusal."""
-    with _refusing():
+    with refusing():
         return _read(picture, wish)
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def refusing() -> Iterator[None]:
+    """Whatever a decoder raises, as a Refusal."""
     try:
         yield
     except (Refusal, MemoryError):
