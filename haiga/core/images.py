@@ -10,28 +10,66 @@ from typing import Literal, TypeAlias
 from haiga.core.pictures import Picture
 
 Fill: TypeAlias = Literal["original", "fill", "noise", "nothing"]
+ControlMode: TypeAlias = Literal["balanced", "prompt", "control"]
 
 
 @dataclass(frozen=True, slots=True)
 class Inpaint:
     """Only where `mask` is white is the source made anew; black where `inverted`. blur: radius in pixels. padding:
-    pixels around the mask that are worked on alone, enlarged; None for the whole picture."""
+    pixels around the mask that are worked on alone, enlarged; None for the whole picture. fill: what is under the mask
+    to begin with: the source, the colours around it, noise, or nothing."""
 
     mask: Picture
     blur: int = 4
     inverted: bool = False
     padding: int | None = None
+    fill: Fill = "original"
 
 
 @dataclass(frozen=True, slots=True)
 class Hires:
-    """A second pass: the picture enlarged `scale` times, then made anew at `strength`, 0 to 1, in `steps` (None: as
-    many as the first)."""
+    """A second pass: the picture enlarged `scale` times, or to width and height, then made anew at `strength`, 0 to 1,
+    in `steps` (None: as many as the first), by another sampler where one is named."""
 
     scale: float = 2.0
     strength: float = 0.7
     steps: int | None = None
     upscaler: str = "Lanczos"
+    width: int | None = None
+    height: int | None = None
+    sampler: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """The first noise is led towards that of another seed, by `strength`, 0 to 1. All pictures of the request then have
+    its seed, each further one the next `seed` of these."""
+
+    seed: int
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A unit of ControlNet: `model` by its name, led by what `preprocessor` makes of the picture (the request's source
+    where there is none), from the share `begin` of the steps to the share `end`."""
+
+    model: str
+    picture: Picture | None = None
+    preprocessor: str = "none"
+    weight: float = 1.0
+    begin: float = 0.0
+    end: float = 1.0
+    mode: ControlMode = "balanced"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A picture that an IP-Adapter, by its name, shows to the model."""
+
+    model: str
+    picture: Picture
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +78,8 @@ class ImageRequest:
 
     width, height: pixels. guidance: the scale of classifier-free guidance. seed: of the first picture, each further one
     has the next. source: what to begin from, kept the more the smaller `strength` is (0 to 1). clip_skip: last layers
-    of the text encoder that are left out. together: pictures in one batch of the denoiser.
+    of the text encoder that are left out. together: pictures in one batch of the denoiser. tiling: edges fit to each
+    other. eta: of the sampler's noise. vae: another decoder, by its name. previews: whether steps show how it looks.
     """
 
     model: str
@@ -61,6 +100,28 @@ class ImageRequest:
     inpaint: Inpaint | None = None
     hires: Hires | None = None
     tiling: bool = False
+    variation: Variation | None = None
+    eta: float | None = None
+    vae: str | None = None
+    controls: tuple[Control, ...] = ()
+    references: tuple[Reference, ...] = ()
+    previews: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UpscaleRequest:
+    """A picture, larger: `scale` times, or to width and height, what juts out of these cut off if `crop`. second:
+    another upscaler, whose result is mixed in by `visibility`, 0 to 1."""
+
+    model: str
+    picture: Picture
+    upscaler: str = "Lanczos"
+    scale: float = 2.0
+    width: int | None = None
+    height: int | None = None
+    crop: bool = True
+    second: str | None = None
+    visibility: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from haiga.core.errors import Cancelled, Failed, HaigaError
 from haiga.core.images import ImageRequest, Progress
 from haiga.engines import frames
 from haiga.engines.diffusers import protocol
-from haiga.engines.diffusers.painter import Painter, Stopped
+from haiga.engines.diffusers.counting import Stopped
+from haiga.engines.diffusers.painter import Painter
 from haiga.engines.link import Link, resident_bytes
 
 log = logging.getLogger(__name__)

@@ -1,55 +1,56 @@
 """One loaded pipeline: a request in, pictures out, told of at each step.
 
-Rule: everything that makes a picture is in its parameters, and nothing of one request is left for the next. Steps are
-counted, shown and stopped where every pipeline passes: at its scheduler's `step`.
+Rule: everything that makes a picture is in its parameters, and nothing of one request is left for the next.
 """
 
+import copy
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
 from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting, DiffusionPipeline
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image
 
 from haiga.core.errors import Invalid
 from haiga.core.images import ImageRequest, Painted, Progress
-from haiga.core.pictures import Picture
-from haiga.engines.diffusers import samplers
+from haiga.engines.diffusers import noise, samplers
+from haiga.engines.diffusers.asked import LATENT_MODES, MULTIPLE, Call, Sampling, run_steps
 from haiga.engines.diffusers.conditioning import Conditioner
+from haiga.engines.diffusers.counting import Counter
+from haiga.engines.diffusers.parameters import parameters
+from haiga.engines.diffusers.pixels import Work, fitted, image_of, picture_of
+from haiga.engines.diffusers.resampling import resampled
+from haiga.engines.diffusers.seamless import seamless
 from haiga.engines.diffusers.steering import Steering
-from haiga.text.image_prompts import Prompt, networks, parse
-
-STEPS = 20
-MULTIPLE = 8  # pixels; what sides are a multiple of, unless the pipeline wants more
-MOST_PIXELS = 2048 * 2048
-
-
-class Stopped(Exception):
-    """The request was cancelled between two steps."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A request with nothing left open."""
+class Pass:
+    """One run of a pipeline for some pictures of a call. `begun`: what it begins from: pictures, or latents [pictures,
+    channels, height, width]. `latents`: whether it ends with these."""
 
-    request: ImageRequest
-    prompt: Prompt
-    negative: Prompt
+    places: list[int]
     width: int
     height: int
     steps: int
-    seed: int
-    sampler: str | None
-    schedule: str
+    sampling: Sampling
+    begun: "Image.Image | torch.Tensor | None" = None
+    mask: Image.Image | None = None
+    strength: float = 1.0
+    latents: bool = False
+
+    @property
+    def run(self) -> int:
+        return self.steps if self.begun is None else run_steps(self.steps, self.strength)
 
 
 class Painter:
-    """A pipeline and what it can be asked. `tell` hears of each step; `stopped` says whether to go on."""
+    """A pipeline and what it can be asked."""
 
     def __init__(self, pipeline: Any, name: str) -> None:
         pipeline.set_progress_bar_config(disable=True)
@@ -78,56 +79,77 @@ class Painter:
         tell: Callable[[Progress], None] = lambda progress: None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[Painted]:
-        """The pictures, one after another. Raises Invalid for what this model cannot do, and Stopped."""
-        call = self._call(request, seed)
-        pipeline = self._for(request)
-        counter = _Counter(call.steps, request.count, tell, stopped)
-        with self._sampling(pipeline, call), counter.watching(pipeline.scheduler):
-            for number in range(request.count):
-                each = replace(call, seed=call.seed + number)
-                image = self._one(pipeline, each, counter)
-                yield Painted(_picture(image), each.seed, self._parameters(each, pipeline))
+        """The pictures, one after another. `tell` hears of each step; `stopped` says whether to end before the next.
+        Raises Invalid and Unsupported for what this model cannot do, and Stopped."""
+        call = Call.of(request, seed, self._side)
+        counter = Counter(call.total, tell, stopped)
+        with seamless(self._pipeline, request.tiling):
+            for places in call.batches:
+                for place, (image, pipeline) in zip(places, self._batch(call, places, counter), strict=True):
+                    made = parameters(call, self._name, pipeline, place, {})
+                    yield Painted(picture_of(image), call.seeds([place])[0], made)
 
-    # --- what is asked ---
+    # --- passes ---
 
-    def _call(self, request: ImageRequest, seed: int) -> Call:
-        width, height = self._size(request)
-        steps = request.steps or STEPS
-        text, wanted = networks(request.prompt)
-        if wanted:
-            raise Invalid(f"there is no network {wanted[0].name!r} for this model", field="prompt")
-        sampler, schedule = None, "Automatic"
-        if request.sampler or request.schedule:
-            sampler, schedule = samplers.named(request.sampler or "Euler", request.schedule)
-        prompt, negative = parse(text, steps), parse(request.negative, steps)
-        return Call(request, prompt, negative, width, height, steps, seed, sampler, schedule)
+    def _batch(self, call: Call, places: list[int], counter: Counter) -> Iterator[tuple[Image.Image, Any]]:
+        """The pictures at those places with the pipeline that made them last."""
+        work = self._work(call)
+        small = call.request.hires is not None and call.request.hires.upscaler in LATENT_MODES
+        begun = work.image if work else self._begun(call)
+        first = Pass(
+            places,
+            call.width,
+            call.height,
+            call.steps,
+            call.sampling,
+            begun,
+            work.mask if work else None,
+            call.request.strength,
+            small,
+        )
+        pipeline = self._for(first)
+        for place, image in zip(places, self._run(pipeline, call, first, counter), strict=True):
+            if call.second is not None:
+                yield self._again(call, place, image, counter)
+            else:
+                yield work.put_back(image) if work else image, pipeline
 
-    def _size(self, request: ImageRequest) -> tuple[int, int]:
-        if request.source is not None and request.width is None and request.height is None:
-            return request.source.width // MULTIPLE * MULTIPLE, request.source.height // MULTIPLE * MULTIPLE
-        width, height = request.width or self._side, request.height or self._side
-        for side, name in ((width, "width"), (height, "height")):
-            if side % MULTIPLE or side < MULTIPLE:
-                raise Invalid(f"{name} must be a multiple of {MULTIPLE}, not {side}", field=name)
-        if width * height > MOST_PIXELS:
-            raise Invalid(f"{width}x{height} is more than {MOST_PIXELS} pixels", field="width")
-        return width, height
+    def _work(self, call: Call) -> Work | None:
+        source, inpaint = call.request.source, call.request.inpaint
+        return Work.of(source, inpaint, (call.width, call.height)) if source and inpaint else None
 
-    @property
-    def _side(self) -> int:
-        """Pixels of a side of the pictures that the model was trained on."""
-        pipeline = self._pipeline
-        scale = getattr(pipeline, "vae_scale_factor", MULTIPLE)
-        size = getattr(pipeline, "default_sample_size", None)
-        return int(size * scale) if size else 512
+    def _begun(self, call: Call) -> Image.Image | None:
+        return fitted(image_of(call.request.source), (call.width, call.height)) if call.request.source else None
 
-    def _for(self, request: ImageRequest) -> Any:
-        """The pipeline of the request's task, over the same weights."""
-        if request.inpaint is not None:
-            if request.source is None:
-                raise Invalid("a mask needs a picture that it is for", field="mask")
+    def _again(self, call: Call, place: int, image: Any, counter: Counter) -> tuple[Image.Image, Any]:
+        """The second pass over a picture, or over the latents of one."""
+        second = call.second
+        assert second is not None and call.request.hires is not None
+        size = second.width, second.height
+        if isinstance(image, torch.Tensor):
+            begun: Any = self._enlarged(image, call, size)
+        else:
+            begun = resampled(image, size, call.request.hires.upscaler)
+        again = Pass([place], *size, second.steps, second.sampling, begun, strength=second.strength)
+        pipeline = self._for(again)
+        return next(iter(self._run(pipeline, call, again, counter))), pipeline
+
+    def _enlarged(self, latents: torch.Tensor, call: Call, size: tuple[int, int]) -> torch.Tensor:
+        """latents: of one picture, as the pipeline ends with them."""
+        assert call.request.hires is not None
+        if latents.ndim == 2:  # packed, as Flux has them
+            pipeline = self._pipeline
+            latents = pipeline._unpack_latents(latents[None], call.height, call.width, pipeline.vae_scale_factor)[0]
+        mode, smooth = LATENT_MODES[call.request.hires.upscaler]
+        scale = self._pipeline.vae_scale_factor
+        to = size[1] // scale, size[0] // scale
+        return torch.nn.functional.interpolate(latents[None], to, mode=mode, antialias=smooth)
+
+    def _for(self, one: Pass) -> Any:
+        """The pipeline of the pass's task, over the same weights."""
+        if one.mask is not None:
             return self._task(AutoPipelineForInpainting, "inpaint")
-        if request.source is not None:
+        if one.begun is not None:
             return self._task(AutoPipelineForImage2Image, "begin from a picture")
         return self._pipeline
 
@@ -139,160 +161,95 @@ class Painter:
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
-    # --- one picture ---
+    def _run(self, pipeline: Any, call: Call, one: Pass, counter: Counter) -> Sequence[Any]:
+        request = call.request
+        seeds = call.seeds(one.places)
+        steering = Steering.of(pipeline, self._conditioner, call.prompt, call.negative, request.clip_skip)
+        options = {**self._options(pipeline, call, one), **steering.options(names(pipeline))}
+        counter.begin(one.steps, one.run)
+        with ExitStack() as stack:
+            scheduler = stack.enter_context(self._sampling(pipeline, one.sampling, request.eta))
+            stack.enter_context(noise.filled(scheduler, _fill(request), one.mask, seeds))
+            stack.enter_context(noise.varied(pipeline, request.variation, call.subseeds(one.places)))
+            stack.enter_context(counter.watching(scheduler))
+            stack.enter_context(steering.steering(pipeline, lambda: _of(counter.step, one, call), len(seeds)))
+            images = self._called(pipeline, options, counter)
+        counter.end()
+        return images
 
-    def _one(self, pipeline: Any, call: Call, counter: "_Counter") -> Image.Image:
-        options = self._options(pipeline, call)
-        steering = Steering.of(pipeline, self._conditioner, call.prompt, call.negative, call.request.clip_skip)
-        counter.begin()
-        with steering.steering(pipeline, lambda: counter.step):
-            image = self._run(pipeline, {**options, **steering.options(_names(pipeline))}, counter)
-        return _outside_as_it_was(image, call) if call.request.inpaint else image
-
-    def _run(self, pipeline: Any, options: Mapping[str, Any], counter: "_Counter") -> Image.Image:
+    def _called(self, pipeline: Any, options: Mapping[str, Any], counter: Counter) -> Sequence[Any]:
         try:
-            image: Image.Image = pipeline(**options).images[0]
+            images: Sequence[Any] = pipeline(**options).images
         except (ValueError, TypeError, AssertionError) as problem:
             if counter.begun:
                 raise
             # a pipeline looks at what it is asked before its first step, and says in its own words what it cannot do
             raise Invalid(f"the model {self._name} cannot be asked this: {problem}") from None
-        counter.end()
-        return image
+        return images
 
-    def _options(self, pipeline: Any, call: Call) -> dict[str, Any]:
-        request = call.request
+    def _options(self, pipeline: Any, call: Call, one: Pass) -> dict[str, Any]:
+        request, known = call.request, names(pipeline)
         options: dict[str, Any] = {
-            "num_inference_steps": call.steps,
-            "generator": torch.Generator("cpu").manual_seed(call.seed),
-            "width": call.width,
-            "height": call.height,
+            "num_inference_steps": one.steps,
+            "generator": noise.generators(call.seeds(one.places)),
+            "width": one.width,
+            "height": one.height,
+            "num_images_per_prompt": len(one.places),
+            "output_type": "latent" if one.latents else "pil",
         }
         if request.guidance is not None:
-            options["guidance_scale"] = request.guidance
-        if request.source is not None:
-            options |= {"image": _image(request.source, call), "strength": request.strength}
-        if request.inpaint is not None:
-            options["mask_image"] = _mask(call)
-        known = _names(pipeline)
+            options[_guidance(pipeline)] = request.guidance
+        if request.eta is not None:
+            options["eta"] = request.eta
+        if one.begun is not None:
+            options |= {"image": one.begun, "strength": one.strength}
+        if one.mask is not None:
+            options["mask_image"] = one.mask
         return {name: value for name, value in options.items() if name in known}
 
     @contextmanager
-    def _sampling(self, pipeline: Any, call: Call) -> Iterator[None]:
+    def _sampling(self, pipeline: Any, sampling: Sampling, eta: float | None) -> Iterator[Any]:
         """With a scheduler of its own, so that nothing of one request is left in it."""
         own = pipeline.scheduler
-        pipeline.scheduler = self._scheduler_for(call)
+        scheduler = self._scheduler_for(sampling)
+        if eta is not None and "eta" not in inspect.signature(scheduler.step).parameters:
+            raise Invalid(f"the sampler {sampling.sampler or type(scheduler).__name__} has no eta", field="eta")
+        pipeline.scheduler = scheduler
         try:
-            yield
+            yield scheduler
         finally:
             pipeline.scheduler = own
 
-    def _scheduler_for(self, call: Call) -> Any:
-        name, changes = type(self._scheduler).__name__, dict[str, Any]()
-        if call.sampler is not None:
-            name, changes = samplers.configured(call.sampler, call.schedule, flow=self.flow)
+    def _scheduler_for(self, sampling: Sampling) -> Any:
+        if sampling.sampler is None:
+            return copy.deepcopy(self._scheduler)
+        name, changes = samplers.configured(sampling.sampler, sampling.schedule, flow=self.flow)
         return getattr(diffusers, name).from_config(self._scheduler.config, **changes)
 
-    def _parameters(self, call: Call, pipeline: Any) -> Mapping[str, str]:
-        request = call.request
-        told = {
-            "Prompt": request.prompt,
-            "Negative prompt": request.negative,
-            "Steps": str(call.steps),
-            "Sampler": call.sampler or type(pipeline.scheduler).__name__,
-            "Schedule type": call.schedule,
-            "CFG scale": "" if request.guidance is None else f"{request.guidance:g}",
-            "Seed": str(call.seed),
-            "Size": f"{call.width}x{call.height}",
-            "Model": self._name,
-            "Clip skip": str(request.clip_skip + 1) if request.clip_skip else "",
-            "Denoising strength": f"{request.strength:g}" if request.source else "",
-            "Mask blur": str(request.inpaint.blur) if request.inpaint else "",
-            "Pipeline": type(pipeline).__name__,
-        }
-        return {name: value for name, value in told.items() if value}
-
-
-class _Counter:
-    """Counts the steps of all pictures of a request at its scheduler, and stops there. A sampler of the second order
-    passes twice in each."""
-
-    def __init__(self, steps: int, count: int, tell: Callable[[Progress], None], stopped: Callable[[], bool]) -> None:
-        self._steps = steps
-        self._count = count
-        self._tell = tell
-        self._stopped = stopped
-        self._pictures = 0
-        self._passes = 0
-        self._all = steps
-
     @property
-    def step(self) -> int:
-        """The step under way of the picture under way, from 1."""
-        return min(self._steps, self._passes * self._steps // self._all + 1)
-
-    @property
-    def begun(self) -> bool:
-        """Whether the picture under way has had a step."""
-        return self._passes > 0
-
-    def begin(self) -> None:
-        """Another picture."""
-        self._passes = 0
-
-    def end(self) -> None:
-        """The picture is there, with fewer steps if it began from another."""
-        self._pictures += 1
-        self._tell(Progress(self._pictures * self._steps, self._steps * self._count))
-
-    @contextmanager
-    def watching(self, scheduler: Any) -> Iterator[None]:
-        step = scheduler.step
-
-        def counted(*args: Any, **options: Any) -> Any:
-            if self._stopped():
-                raise Stopped
-            result = step(*args, **options)
-            self._passes += 1
-            self._all = max(len(scheduler.timesteps), self._passes)
-            done = self._pictures * self._steps + self._passes * self._steps // self._all
-            self._tell(Progress(done, self._steps * self._count))
-            return result
-
-        scheduler.step = counted
-        try:
-            yield
-        finally:
-            del scheduler.step
+    def _side(self) -> int:
+        """Pixels of a side of the pictures that the model was trained on."""
+        pipeline = self._pipeline
+        scale = getattr(pipeline, "vae_scale_factor", MULTIPLE)
+        size = getattr(pipeline, "default_sample_size", None)
+        return int(size * scale) if size else 512
 
 
-def _names(pipeline: Any) -> frozenset[str]:
-    return frozenset(inspect.signature(type(pipeline).__call__).parameters)
+def names(pipeline: Any) -> Mapping[str, inspect.Parameter]:
+    """What the pipeline can be called with."""
+    return inspect.signature(type(pipeline).__call__).parameters
 
 
-# --- pictures ---
+def _guidance(pipeline: Any) -> str:
+    """Where a pipeline takes the scale of classifier-free guidance: some have one for distilled models beside it."""
+    true = names(pipeline).get("true_cfg_scale")
+    return "true_cfg_scale" if true is not None and true.default > 1 else "guidance_scale"
 
 
-def _picture(image: Image.Image) -> Picture:
-    rgb = image.convert("RGB")
-    return Picture.of(rgb.tobytes(), rgb.width, rgb.height)
+def _of(step: int, one: Pass, call: Call) -> int:
+    """The step of the call's, which its prompts are timed by, that one of a pass stands for."""
+    return -(-step * call.steps // one.steps)
 
 
-def _image(picture: Picture, call: Call) -> Image.Image:
-    image = Image.frombytes("RGB", (picture.width, picture.height), picture.rgb)
-    size = (call.width, call.height)
-    return image if image.size == size else ImageOps.fit(image, size, Image.Resampling.LANCZOS)
-
-
-def _mask(call: Call) -> Image.Image:
-    assert call.request.inpaint is not None
-    inpaint = call.request.inpaint
-    mask = _image(inpaint.mask, call).convert("L")
-    return ImageOps.invert(mask) if inpaint.inverted else mask
-
-
-def _outside_as_it_was(image: Image.Image, call: Call) -> Image.Image:
-    """The new picture where the mask is, the old one elsewhere, with a soft edge."""
-    assert call.request.inpaint is not None and call.request.source is not None
-    mask = _mask(call).filter(ImageFilter.GaussianBlur(call.request.inpaint.blur))
-    return Image.composite(image, _image(call.request.source, call), mask)
+def _fill(request: ImageRequest) -> Any:
+    return request.inpaint.fill if request.inpaint else "original"

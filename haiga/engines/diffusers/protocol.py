@@ -4,32 +4,24 @@ Rule: requests, numbers and pixels cross; files, URLs and formats stay on the se
 pixels of its pictures, one after another.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, get_args, get_type_hints
 
 from haiga.core.errors import HaigaError
-from haiga.core.images import Hires, ImageRequest, Inpaint, Painted, Progress
+from haiga.core.images import ImageRequest, Painted, Progress, UpscaleRequest
 from haiga.core.pictures import Picture
 from haiga.engines.frames import frame, read_error, write_error
 
 
 def paint(id: int, request: ImageRequest, seed: int) -> bytes:
     """Begin a job."""
-    mask = request.inpaint.mask if request.inpaint else None
-    pictures = [each for each in (request.source, mask) if each is not None]
-    bare = replace(request, source=None, inpaint=None)
-    inpaint = request.inpaint and {**_flat(replace(request.inpaint, mask=_NOTHING)), "mask": None}
-    fields = {
-        "do": "paint",
-        "id": id,
-        "seed": seed,
-        "request": _flat(bare),
-        "inpaint": inpaint,
-        "source": request.source is not None,
-        "pictures": [_size(each) for each in pictures],
-    }
-    return frame(fields, b"".join(each.rgb for each in pictures))
+    return _asked("paint", id, request, seed)
+
+
+def upscale(id: int, request: UpscaleRequest) -> bytes:
+    """Begin a job that enlarges a picture."""
+    return _asked("upscale", id, request, 0)
 
 
 def stop(id: int) -> bytes:
@@ -37,14 +29,15 @@ def stop(id: int) -> bytes:
     return frame({"do": "stop", "id": id})
 
 
-def read_paint(fields: Mapping[str, Any], pixels: bytes) -> tuple[ImageRequest, int]:
+def read_paint(command: Mapping[str, Any], pixels: bytes) -> tuple[ImageRequest, int]:
     """The request and its seed."""
-    pictures = iter(list(_pictures(fields["pictures"], pixels)))
-    told = dict(fields["request"])
-    told["hires"] = Hires(**told["hires"]) if told["hires"] else None
-    told["source"] = next(pictures) if fields["source"] else None
-    told["inpaint"] = Inpaint(**{**fields["inpaint"], "mask": next(pictures)}) if fields["inpaint"] else None
-    return ImageRequest(**told), fields["seed"]
+    request: ImageRequest = _read(ImageRequest, command["request"], list(_pictures(command["pictures"], pixels)))
+    return request, command["seed"]
+
+
+def read_upscale(command: Mapping[str, Any], pixels: bytes) -> UpscaleRequest:
+    request: UpscaleRequest = _read(UpscaleRequest, command["request"], list(_pictures(command["pictures"], pixels)))
+    return request
 
 
 def ready(memory: int) -> bytes:
@@ -55,13 +48,13 @@ def ready(memory: int) -> bytes:
 def progress(id: int, told: Progress) -> bytes:
     preview = told.preview
     size = _size(preview) if preview else None
-    fields = {"is": "progress", "id": id, "step": told.step, "steps": told.steps, "preview": size}
-    return frame(fields, preview.rgb if preview else b"")
+    report = {"is": "progress", "id": id, "step": told.step, "steps": told.steps, "preview": size}
+    return frame(report, preview.rgb if preview else b"")
 
 
 def painted(id: int, picture: Painted) -> bytes:
-    fields = {"is": "painted", "id": id, "seed": picture.seed, "parameters": picture.parameters}
-    return frame({**fields, "picture": _size(picture.picture)}, picture.picture.rgb)
+    report = {"is": "painted", "id": id, "seed": picture.seed, "parameters": picture.parameters}
+    return frame({**report, "picture": _size(picture.picture)}, picture.picture.rgb)
 
 
 def ended(id: int, error: HaigaError | None = None) -> bytes:
@@ -80,11 +73,37 @@ def read_report(report: Mapping[str, Any], data: bytes) -> Progress | Painted | 
     return read_error(report["error"]) if report["error"] else None
 
 
-_NOTHING = Picture(b"", 0, 0, "")
+def _asked(do: str, id: int, request: ImageRequest | UpscaleRequest, seed: int) -> bytes:
+    pictures: list[Picture] = []
+    command = {"do": do, "id": id, "seed": seed, "request": _told(request, pictures)}
+    return frame({**command, "pictures": [_size(each) for each in pictures]}, b"".join(each.rgb for each in pictures))
 
 
-def _flat(value: Any) -> dict[str, Any]:
-    return asdict(value)
+def _told(value: Any, pictures: list[Picture]) -> Any:
+    """A value with each picture in it as its place among those that follow."""
+    if isinstance(value, Picture):
+        pictures.append(value)
+        return len(pictures) - 1
+    if isinstance(value, tuple):
+        return [_told(each, pictures) for each in value]
+    if is_dataclass(value):
+        return {field.name: _told(getattr(value, field.name), pictures) for field in fields(value)}
+    return value
+
+
+def _read(kind: Any, told: Any, pictures: Sequence[Picture]) -> Any:
+    """What `_told` wrote, as the type says it: dataclasses, tuples of one kind, and what may be None."""
+    if told is None:
+        return None
+    kind = next((each for each in get_args(kind) if is_dataclass(each)), kind) if not is_dataclass(kind) else kind
+    if isinstance(told, list):
+        return tuple(_read(kind, each, pictures) for each in told)
+    if kind is Picture:
+        return pictures[told]
+    if is_dataclass(kind):
+        types = get_type_hints(kind)
+        return kind(**{name: _read(types[name], each, pictures) for name, each in told.items()})  # type: ignore[operator]
+    return told
 
 
 def _size(picture: Picture) -> tuple[int, int, str]:

@@ -4,7 +4,7 @@ Rule: a plain prompt is the pipeline's own affair; syntax that a model's encoder
 dropped.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +39,7 @@ class Steering:
             )
         return cls(prompt.text, negative.text)
 
-    def options(self, known: frozenset[str]) -> Mapping[str, Any]:
+    def options(self, known: Container[str]) -> Mapping[str, Any]:
         """What the pipeline is called with."""
         if self.against is None:
             options: dict[str, Any] = {"prompt": self.text, "negative_prompt": self.negative}
@@ -51,8 +51,9 @@ class Steering:
         return options
 
     @contextmanager
-    def steering(self, pipeline: Any, step: Callable[[], int]) -> Iterator[None]:
-        """While this lasts, the pipeline's denoiser is told what holds at each step; `step` gives it, from 1."""
+    def steering(self, pipeline: Any, step: Callable[[], int], pictures: int = 1) -> Iterator[None]:
+        """While this lasts, the pipeline's denoiser is told what holds at each step; `step` gives it, from 1. pictures:
+        in one batch."""
         if self.against is None or (len(self.told) == 1 and len(self.told[0].parts) == 1):
             yield
             return
@@ -61,10 +62,10 @@ class Steering:
 
         def steered(sample: torch.Tensor, timestep: Any, encoder_hidden_states: torch.Tensor, **options: Any) -> Any:
             parts = self._at(step()).parts
-            said = [_saying(one, encoder_hidden_states, options) for one, _ in parts]
+            said = [_saying(one, encoder_hidden_states, options, pictures) for one, _ in parts]
             made = [forward(sample, timestep, states, **told) for states, told in said]
-            guided = encoder_hidden_states.shape[0] == 2
-            return (_mixed([each[0] for each in made], [weight for _, weight in parts], guided),)
+            guided = encoder_hidden_states.shape[0] == 2 * pictures
+            return (_mixed([each[0] for each in made], [weight for _, weight in parts], pictures if guided else 0),)
 
         denoiser.forward = steered
         try:
@@ -76,22 +77,26 @@ class Steering:
         return next((told for told in self.told if told.until >= step), self.told[-1])
 
 
-def _saying(one: Encoded, states: torch.Tensor, options: Mapping[str, Any]) -> tuple[torch.Tensor, dict[str, Any]]:
+def _saying(
+    one: Encoded, states: torch.Tensor, options: Mapping[str, Any], pictures: int
+) -> tuple[torch.Tensor, dict[str, Any]]:
     """The denoiser's arguments with this prompt in the place of the one that they have: the last of the batch, behind
     the negative one where there is guidance."""
     told = dict(options)
     added = told.get("added_cond_kwargs") or {}
     if one.pooled is not None and "text_embeds" in added:
-        told["added_cond_kwargs"] = {**added, "text_embeds": torch.cat([added["text_embeds"][:-1], one.pooled])}
-    return torch.cat([states[:-1], one.states]), told
+        embeds = torch.cat([added["text_embeds"][:-pictures], one.pooled.repeat(pictures, 1)])
+        told["added_cond_kwargs"] = {**added, "text_embeds": embeds}
+    return torch.cat([states[:-pictures], one.states.repeat(pictures, 1, 1)]), told
 
 
-def _mixed(predicted: Sequence[torch.Tensor], weights: Sequence[float], guided: bool) -> torch.Tensor:
+def _mixed(predicted: Sequence[torch.Tensor], weights: Sequence[float], guided: int) -> torch.Tensor:
     """Predictions for several prompts as one: beside the negative one's, what each differs from it, by weight; with no
-    guidance their mean, by weight (Liu et al. 2022, https://arxiv.org/abs/2206.01714, equation 11)."""
-    against = predicted[0][:-1]
+    guidance their mean, by weight (Liu et al. 2022, https://arxiv.org/abs/2206.01714, equation 11). guided: how many
+    come first that are for the negative one."""
+    against = predicted[0][:guided]
     if guided:
-        return torch.cat(
-            [against, against + sum(w * (each[1:] - against) for w, each in zip(weights, predicted, strict=True))]
-        )
-    return sum(w * each for w, each in zip(weights, predicted, strict=True)) / sum(weights)  # type: ignore[return-value]
+        told = [w * (each[guided:] - against) for w, each in zip(weights, predicted, strict=True)]
+        return torch.cat([against, against + torch.stack(told).sum(0)])
+    told = [w * each for w, each in zip(weights, predicted, strict=True)]
+    return torch.stack(told).sum(0) / sum(weights)
