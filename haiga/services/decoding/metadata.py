@@ -13,7 +13,8 @@ from haiga.services.decoding.refusal import Refusal
 
 LARGEST = 4 << 20  # bytes of all texts of a file
 MOST = 64  # texts of a file
-EXIF, USER_COMMENT, DESCRIPTION, SOFTWARE = 0x8769, 0x9286, 0x010E, 0x0131
+EXIF, USER_COMMENT = 0x8769, 0x9286
+TAGS = {0x010E: "ImageDescription", 0x010F: "Make", 0x0110: "Model", 0x0131: "Software"}
 COMMENT = "UserComment"  # by this name it is told
 
 
@@ -36,7 +37,7 @@ def _texts(picture: Image.Image) -> Iterator[tuple[str, str]]:
         if isinstance(name, str) and name != "exif" and (text := _text(value)):
             yield name, text
     exif = picture.getexif()
-    for tag, name in ((DESCRIPTION, "ImageDescription"), (SOFTWARE, "Software")):
+    for tag, name in TAGS.items():
         if text := _text(exif.get(tag)):
             yield name, text
     if comment := exif.get_ifd(EXIF).get(USER_COMMENT):

@@ -4,11 +4,13 @@ from haiga.text.image_prompts.expand import Style, expand, styled
 from haiga.text.image_prompts.infotext import infotext, read_infotext
 from haiga.text.image_prompts.networks import Network, networks
 from haiga.text.image_prompts.prompt import Part, Prompt, Span, Weighted, parse
+from haiga.text.image_prompts.recalled import Recalled, recall
 
 __all__ = [
     "Network",
     "Part",
     "Prompt",
+    "Recalled",
     "Span",
     "Style",
     "Weighted",
@@ -17,5 +19,6 @@ __all__ = [
     "networks",
     "parse",
     "read_infotext",
+    "recall",
     "styled",
 ]

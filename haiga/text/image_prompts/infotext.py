@@ -9,12 +9,14 @@ Rule: what is written is read back as it was; what cannot be read as a parameter
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _NEGATIVE = "Negative prompt:"
-_PARAMETER = re.compile(r'\s*([\w ()/\-]+?):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
+_PARAMETER = re.compile(r'\s{0,8}([\w(][\w ()/\-]{0,63}?):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
 _FEWEST = 3  # parameters that make a last line one of them, as in A1111's modules/infotext_utils.py
 PROMPT, NEGATIVE = "Prompt", "Negative prompt"
+_SECTIONS = {name.lower(): name for name in (NEGATIVE, "Template", "Negative template")}  # two of them SD.Next's
+_SECTION = re.compile(rf"({'|'.join(_SECTIONS)}):", re.IGNORECASE)
 
 
 def infotext(parameters: Mapping[str, str]) -> str:
@@ -31,10 +33,18 @@ def read_infotext(text: str) -> dict[str, str]:
     found = [(name.strip(), _plain(value)) for name, value in _PARAMETER.findall(last)]
     if len(found) < _FEWEST:
         lines, found = [*lines, last], []
-    prompt, mark, negative = "\n".join(lines).partition(f"\n{_NEGATIVE}")
-    if not mark and prompt.startswith(_NEGATIVE):
-        prompt, negative = "", prompt.removeprefix(_NEGATIVE)
-    return {PROMPT: prompt.strip(), NEGATIVE: negative.strip(), **dict(found)}
+    return {PROMPT: "", NEGATIVE: "", **_sections(lines), **dict(found)}
+
+
+def _sections(lines: Sequence[str]) -> dict[str, str]:
+    """The prompt's lines, and those of each text that begins with a name of its own."""
+    sections: dict[str, list[str]] = {PROMPT: []}
+    name = PROMPT
+    for line in lines:
+        if mark := _SECTION.match(line):
+            name, line = _SECTIONS[mark[1].lower()], line[mark.end() :]
+        sections.setdefault(name, []).append(line)
+    return {name: "\n".join(each).strip() for name, each in sections.items()}
 
 
 def _is_told(name: str, value: str) -> bool:
