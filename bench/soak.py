@@ -157,7 +157,7 @@ async def _broken_off(client: httpx.AsyncClient, chance: random.Random, soak: So
         async for _ in answer.aiter_lines():
             if chance.random() < 0.1:
                 break
-    return "broken off"
+        return "broken off" if answer.status_code == 200 else str(answer.status_code)
 
 
 async def _counted(client: httpx.AsyncClient, chance: random.Random, soak: Soak) -> str:
@@ -180,9 +180,10 @@ async def _kept(client: httpx.AsyncClient, chance: random.Random, soak: Soak) ->
         return str(made.status_code)
     where = f"/v1/responses/{made.json()['id']}"
     soak.tokens += made.json()["usage"]["output_tokens"]
-    await client.get(where)
-    gone = await client.delete(where)
-    return "kept and deleted" if gone.status_code == 200 else str(gone.status_code)
+    for answer in (await client.get(where), await client.delete(where)):
+        if answer.status_code != 200:
+            return str(answer.status_code)
+    return "kept and deleted"
 
 
 # --- looking ---

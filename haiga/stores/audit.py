@@ -19,9 +19,8 @@ AT_ONCE = 1000  # lines that are read together
 
 
 async def append(connection: AsyncConnection, *deeds: Deed) -> None:
-    """Write deeds down in the caller's transaction, which holds SQLite's lock for writers already."""
-    if connection.dialect.name != "sqlite":
-        await lock(connection, AUDIT)
+    """Write deeds down in the caller's transaction."""
+    await lock(connection, AUDIT)
     chain = await _chain(connection)
     for deed in deeds:
         line = chain.line(deed)
@@ -38,7 +37,6 @@ class DatabaseAudit:
 
     async def write(self, deeds: Sequence[Deed]) -> None:
         async with self._engine.begin() as connection:
-            await lock(connection, AUDIT)
             await append(connection, *deeds)
 
     async def page(self, wanted: AuditFilter) -> list[AuditLine]:

@@ -14,29 +14,29 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.core.errors import Busy, Failed
 from haiga.stores.locks import MIGRATION, lock
-from haiga.stores.sqlite import open_sqlite
+from haiga.stores.sqlite import PATIENCE, open_sqlite
 from haiga.stores.trouble import explain
 
 REVISION = "0019"  # the newest migration
 
 
 @asynccontextmanager
-async def connect(where: Path | str) -> AsyncIterator[AsyncEngine]:
+async def connect(where: Path | str, patience: float = PATIENCE) -> AsyncIterator[AsyncEngine]:
     """The SQLite database in a file (made when there is none), or the PostgreSQL database at a URL, migrated; closed
-    when the block ends.
+    when the block ends. `patience`: seconds that a writer of SQLite waits for another program.
 
     Raises Failed, naming the database, when it cannot be opened, read or written.
     """
     try:
-        async with _opened(where) as engine:
+        async with _opened(where, patience) as engine:
             yield engine
     except (DBAPIError, OSError) as problem:
         raise Failed(f"database {_named(where)}: {getattr(problem, 'orig', problem)}") from problem
 
 
 @asynccontextmanager
-async def _opened(where: Path | str) -> AsyncIterator[AsyncEngine]:
-    async with _engine(where) as engine:
+async def _opened(where: Path | str, patience: float) -> AsyncIterator[AsyncEngine]:
+    async with _engine(where, patience) as engine:
         try:
             await _migrate(engine)
         except Busy as problem:
@@ -48,9 +48,9 @@ async def _opened(where: Path | str) -> AsyncIterator[AsyncEngine]:
             yield engine
 
 
-def _engine(where: Path | str) -> AbstractAsyncContextManager[AsyncEngine]:
+def _engine(where: Path | str, patience: float) -> AbstractAsyncContextManager[AsyncEngine]:
     if isinstance(where, Path):
-        return open_sqlite(where)
+        return open_sqlite(where, patience)
     from haiga.stores.postgres import open_postgres
 
     return open_postgres(where)

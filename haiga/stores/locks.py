@@ -1,6 +1,7 @@
 """Work that one process does at a time, whatever the database.
 
-Rule: SQLite has one lock for all writers, PostgreSQL one for each kind of work; both end with the transaction.
+Rule: SQLite has one lock for all writers, which every transaction takes as it begins (see sqlite.py); PostgreSQL one
+for each kind of work. Both end with the transaction.
 """
 
 from sqlalchemy import func, select
@@ -20,8 +21,8 @@ async def lock(connection: AsyncConnection, work: int, part: str | None = None) 
     """As the first statement of a transaction: whoever else asks to do the same work, or the same `part` of it, waits
     until it ends."""
     if connection.dialect.name == "sqlite":
-        await connection.exec_driver_sql("BEGIN IMMEDIATE")
-    elif part is None:
+        return
+    if part is None:
         await connection.execute(select(func.pg_advisory_xact_lock(work)))
     else:
         await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(part, work))))

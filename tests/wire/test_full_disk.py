@@ -29,15 +29,20 @@ HI = {"model": "fake", "messages": [{"role": "user", "content": "hi " * 2000}], 
 ASKED = {"model": "fake", "input": "hi " * 2000}
 LINE = {"model": "fake", "max_tokens": 9, "messages": [{"role": "user", "content": "hi " * 2000}]}
 FULL, READ_ONLY = "PRAGMA max_page_count=1", "PRAGMA query_only=1"
+ROOM, WRITABLE = "PRAGMA max_page_count=4294967294", "PRAGMA query_only=0"
 SLOW = FakeEngine(replace(CARD, name="slow"), pace=0.02)
 
 
 @dataclass
 class Kept:
-    """A server that keeps things, and what the next connections to its database begin with."""
+    """A server that keeps things, and what its connections to the database begin with whenever they are used."""
 
     client: httpx.AsyncClient
     trouble: str | None = None
+
+    def begin(self, raw: Any) -> None:
+        for pragma in (ROOM, WRITABLE, *([self.trouble] if self.trouble else [])):
+            raw.execute(pragma)
 
     async def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
         return await self.client.post(
@@ -51,7 +56,7 @@ async def kept(tmp_path: Path) -> AsyncIterator[Kept]:
         app = create_app(_services(database))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
             it = Kept(client)
-            event.listen(database.sync_engine, "connect", lambda raw, _: it.trouble and raw.execute(it.trouble))
+            event.listen(database.sync_engine, "checkout", lambda raw, *_: it.begin(raw))
             yield it
 
 
