@@ -12,7 +12,7 @@ from typing import Literal
 
 from haiga.core.errors import Busy, Failed, Invalid, NotFound, Unsupported
 from haiga.core.load import Load
-from haiga.core.ports import Elsewhere, Embedder, Engine, ModelCard
+from haiga.core.ports import Elsewhere, Embedder, Engine, ImageEngine, ModelCard
 from haiga.core.records import Price
 
 PATIENCE = 30.0  # seconds that a request waits for memory before it is told to come back
@@ -22,7 +22,7 @@ PATIENCE = 30.0  # seconds that a request waits for memory before it is told to 
 class _Seat:
     """One model's place: its engine, who uses it now, and when it was last asked for."""
 
-    engine: Engine | Embedder
+    engine: Engine | Embedder | ImageEngine
     state: Literal["cold", "loading", "ready", "unloading"] = "cold"
     users: int = 0
     last_used: int = 0
@@ -43,7 +43,8 @@ class Models:
     the memory of loaded engines in bytes; None leaves it to the machine. `embedders` make the embeddings of the models
     of their names; one is loaded and unloaded by itself, as an engine is. A model whose card has a `parent` is loaded
     and unloaded with that one; such models come and go. `elsewhere` are models that are not here, and so are neither
-    loaded nor in the budget; names and aliases of this server come before theirs.
+    loaded nor in the budget; names and aliases of this server come before theirs. `painters` make pictures, under the
+    same budget as all others.
     """
 
     def __init__(
@@ -53,13 +54,16 @@ class Models:
         budget: int | None = None,
         embedders: Mapping[str, Embedder] | None = None,
         elsewhere: Elsewhere | None = None,
+        painters: Mapping[str, ImageEngine] | None = None,
     ) -> None:
         self._engines, self._embedders = dict(engines), dict(embedders or {})
         self._writing = {name: _Seat(engine) for name, engine in self._engines.items() if not engine.card.parent}
         own = tuple(self._writing.values())
         self._writing |= {name: self._writing[e.card.parent] for name, e in self._engines.items() if e.card.parent}
         self._embedding = {name: _Seat(embedder) for name, embedder in self._embedders.items()}
-        self._seats = (*own, *self._embedding.values())
+        self._painters = dict(painters or {})
+        self._painting = {name: _Seat(painter) for name, painter in self._painters.items()}
+        self._seats = (*own, *self._embedding.values(), *self._painting.values())
         self._aliases = tuple(aliases)
         self._budget = budget
         self._elsewhere = elsewhere
@@ -75,19 +79,23 @@ class Models:
     def check(self, aliases: Sequence[tuple[str, str]]) -> None:
         """Raises Invalid for an alias of a model that is not there."""
         for pattern, name in aliases:
-            if name not in self._writing and name not in self._embedding:
+            if not self._has(name):
                 raise Invalid(f"{pattern}={name}: there is no model {name}", field="aliases")
 
     def cards(self) -> list[ModelCard]:
         alone = [embedder.card for name, embedder in self._embedders.items() if name not in self._engines]
-        own = [*(engine.card for engine in self._engines.values()), *alone]
+        own = [
+            *(engine.card for engine in self._engines.values()),
+            *alone,
+            *(each.card for each in self._painters.values()),
+        ]
         taken = {card.name for card in own}
         away = self._elsewhere.cards() if self._elsewhere else ()
         return [*own, *(card for card in away if card.name not in taken)]
 
     def resolve(self, name: str) -> str:
         """The name of the model that answers to `name`. Raises NotFound in the API's words."""
-        if name in self._writing or name in self._embedding:
+        if self._has(name):
             return name
         for pattern, target in self._aliases:
             if fnmatchcase(name, pattern):
@@ -96,15 +104,18 @@ class Models:
             return name
         raise NotFound(f"model: {name}")
 
+    def _has(self, name: str) -> bool:
+        return name in self._writing or name in self._embedding or name in self._painting
+
     def _away(self, name: str) -> Engine | None:
         """Who answers to a name elsewhere."""
         return self._elsewhere.engine(name) if self._elsewhere else None
 
     def card(self, name: str) -> ModelCard:
         resolved = self.resolve(name)
-        if resolved not in self._writing and resolved not in self._embedding and (away := self._away(resolved)):
+        if not self._has(resolved) and (away := self._away(resolved)):
             return away.card
-        return (self._engines.get(resolved) or self._embedders[resolved]).card
+        return (self._engines.get(resolved) or self._embedders.get(resolved) or self._painters[resolved]).card
 
     def loads(self) -> dict[str, Load]:
         """How busy each model is that is loaded and writes text."""
@@ -115,7 +126,7 @@ class Models:
         """Offer one more model, which has a parent; `instead` of one of its name that has a parent too. Raises Invalid
         for a name that is taken."""
         name = engine.card.name
-        free = name not in self._writing and name not in self._embedding
+        free = not self._has(name)
         if not free and not (instead and name in self._engines and self._engines[name].card.parent):
             raise Invalid(f"there is a model {name} already", field="lora_name")
         self._writing[name] = self._writing[engine.card.parent]
@@ -175,6 +186,19 @@ class Models:
             yield self._embedders[resolved]
 
     @asynccontextmanager
+    async def paint(self, name: str) -> AsyncIterator[ImageEngine]:
+        """Who makes the pictures of the model behind a name, as `use`."""
+        resolved = self.resolve(name)
+        if resolved not in self._painters:
+            raise Unsupported(f"model {resolved} makes no pictures", field="model")
+        async with self._held(self._painting[resolved]):
+            yield self._painters[resolved]
+
+    def painters_loaded(self) -> set[str]:
+        """The models that can make pictures at once."""
+        return {name for name, seat in self._painting.items() if seat.state == "ready"}
+
+    @asynccontextmanager
     async def loaded(self, name: str | None) -> AsyncIterator[None]:
         """Have a model loaded, whatever it does, until the block ends; None where all of them run elsewhere. Raises as
         `use`."""
@@ -183,13 +207,16 @@ class Models:
             yield
             return
         resolved = self.resolve(name)
-        async with self._held(self._writing.get(resolved) or self._embedding[resolved]):
+        seat = self._writing.get(resolved) or self._embedding.get(resolved) or self._painting[resolved]
+        async with self._held(seat):
             yield
 
     def _writer(self, name: str) -> str:
         resolved = self.resolve(name)
         if resolved in self._embedders and resolved not in self._engines:
             raise Unsupported(f"model {resolved} makes embeddings only, it writes no text", field="model")
+        if resolved in self._painters:
+            raise Unsupported(f"model {resolved} makes pictures only, it writes no text", field="model")
         return resolved
 
     @asynccontextmanager

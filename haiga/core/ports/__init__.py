@@ -25,6 +25,7 @@ from haiga.core.ports.models import (
     Stage,
     TextClassifier,
 )
+from haiga.core.ports.painting import ImageEngine, JobStore
 from haiga.core.ports.stores import (
     AuditStore,
     BatchStore,
@@ -62,6 +63,8 @@ __all__ = [
     "Gate",
     "Horizon",
     "ImageClassifier",
+    "ImageEngine",
+    "JobStore",
     "KeyStore",
     "Meters",
     "ModelCard",

@@ -110,7 +110,7 @@ class Runner(Protocol):
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a model can take and do; checked before work starts. `images`: it sees; `infill`: fill in before a suffix;
-    `scoring`: give a prompt back with the log probabilities of its tokens."""
+    `scoring`: give a prompt back with the log probabilities of its tokens; `painting`: make pictures."""
 
     images: bool = False
     documents: bool = False
@@ -122,6 +122,7 @@ class Capabilities:
     text: bool = True
     infill: bool = False
     scoring: bool = False
+    painting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

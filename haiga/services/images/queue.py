@@ -79,13 +79,15 @@ class Queue:
             lines[owner] = line
         return job
 
+    def order(self) -> list[str]:
+        """The ids in the order in which they come as things are."""
+        copy = deepcopy(self)
+        return [job.id for _ in range(len(self)) if (job := copy.take())]
+
     def position(self, id: str) -> int | None:
         """How many go before it as things are; None when it is not there."""
-        copy = deepcopy(self)
-        for before in range(len(self)):
-            if (job := copy.take()) and job.id == id:
-                return before
-        return None
+        order = self.order()
+        return order.index(id) if id in order else None
 
     def _turn(self, lines: dict[str, _Line], loaded: Collection[str]) -> str:
         for owner, line in lines.items():

@@ -1,0 +1,81 @@
+"""What a job may be: its id, its priority, its times, its prompts.
+
+Rule: whatever is wrong with a request is told before anything is kept of it.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+import orjson
+
+from haiga.core import errors
+from haiga.core.access import Caller
+from haiga.core.errors import Denied, Failed, HaigaError, Invalid
+from haiga.core.flat import flat
+from haiga.core.images import ImageRequest
+from haiga.core.painting import HIGHEST, ImageJob
+from haiga.core.ports import Gate
+from haiga.services.images.encoding import QUALITY, Kind
+
+MOST_PICTURES = 64  # of one job
+MOST_STEPS = 500
+MOST_CHARACTERS = 64 << 10  # of a prompt
+ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a job is to be done. `id` of the caller's choice; `deadline`: seconds from now in which it must begin;
+    `lifetime`: seconds that it is kept, at most as long as the server keeps jobs; kind, quality: of its files."""
+
+    id: str | None = None
+    priority: int = 0
+    deadline: float | None = None
+    lifetime: float | None = None
+    kind: Kind = "png"
+    quality: int = QUALITY
+
+
+def check(caller: Caller, request: ImageRequest, wish: Wish) -> None:
+    """Raises Invalid, and Denied for a priority over the others' of a key that is no administrator's."""
+    if wish.id is not None and not ID.fullmatch(wish.id):
+        raise Invalid("an id has 1 to 64 letters, digits, underscores, dots and hyphens", field="id")
+    for name, value, least, most in (
+        ("priority", wish.priority, -HIGHEST, HIGHEST),
+        ("quality", wish.quality, 1, 100),
+        ("n", request.count, 1, MOST_PICTURES),
+        ("steps", request.steps or 1, 1, MOST_STEPS),
+    ):
+        if not least <= value <= most:
+            raise Invalid(f"{name} is from {least} to {most}, not {value}", field=name)
+    if wish.priority > 0 and not caller.admin:
+        raise Denied("a priority above 0 takes an administrator's key", field="priority")
+    for name, text in (("prompt", request.prompt), ("negative_prompt", request.negative)):
+        if len(text) > MOST_CHARACTERS:
+            raise Invalid(f"{name} has more than {MOST_CHARACTERS} characters", field=name)
+
+
+async def admitted(caller: Caller, gate: Gate | None, request: ImageRequest) -> ImageRequest:
+    """The request with its prompts as they may be used. Raises as the gate."""
+    if gate is None:
+        return request
+    _, pictures = flat(request)
+    prompt, negative = await gate.admit(caller, request.model, [request.prompt, request.negative], pictures)
+    return replace(request, prompt=prompt, negative=negative)
+
+
+def is_again(there: ImageJob, job: ImageJob, seeded: bool) -> bool:
+    """Whether two jobs of one id ask for the same; `seeded`: the second names its seed."""
+    one, other = orjson.loads(there.asked), orjson.loads(job.asked)
+    if not seeded:
+        one["request"]["seed"] = other["request"]["seed"] = None
+    return (one, there.inputs, there.priority) == (other, job.inputs, job.priority)
+
+
+def error_of(job: ImageJob) -> HaigaError:
+    """What a job came to, as an error for who waits for it."""
+    if job.reason is None:
+        return Failed("the job failed")
+    kind = getattr(errors, job.reason.name.capitalize(), Failed)
+    named = job.reason.name in ("invalid", "unsupported", "dead", "cancelled")
+    return (kind if named else Failed)(job.reason.message, field=job.reason.field)
