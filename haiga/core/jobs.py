@@ -65,12 +65,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the request that made a batch said of how its lines are to be read: the API's version, its betas, and
-    which lines may share one answer."""
+    """What the request that made a batch said of how its lines are to be read: the API's version, its betas,
+    which lines may share one answer, and the moderation policy that holds for them besides the key's."""
 
     version: str | None = None
     betas: tuple[str, ...] = ()
     dedupe: Dedupe = "deterministic"
+    policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

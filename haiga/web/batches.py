@@ -38,7 +38,8 @@ class Batches:
         """Create a batch of messages, which are answered in the background."""
         caller = await self._caller(request)
         version = check_version(request.headers.get("anthropic-version"))
-        rules = Rules(version, tuple(betas(request)), dedupe(request, self._services.settings))
+        shared, policy = dedupe(request, self._services.settings), await named_policy(self._services, caller)
+        rules = Rules(version, tuple(betas(request)), shared, policy)
         try:
             batch = await self._kept.create(caller, "msgbatch", ENDPOINT, rules, request.stream(), BatchReader())
         except ClientDisconnect:
@@ -86,6 +87,14 @@ def dedupe(request: Request, settings: WebSettings) -> Dedupe:
     if wanted not in get_args(Dedupe):
         raise Invalid(f"Input should be {', '.join(map(repr, get_args(Dedupe)))}", field=DEDUPE)
     return cast(Dedupe, wanted)
+
+
+async def named_policy(services: Services, caller: Caller) -> str | None:
+    """The moderation policy that the request names for its lines, besides the key's. Raises Invalid for one that does
+    not exist, and Denied where it is the key's."""
+    if services.policies is not None:
+        await services.policies.of(caller)
+    return caller.origin.moderated.named
 
 
 async def _pieces(results: AsyncIterator[Result]) -> AsyncIterator[bytes]:

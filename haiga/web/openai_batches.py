@@ -10,7 +10,7 @@ from haiga.core.access import Caller
 from haiga.core.jobs import Rules
 from haiga.services.batches import Batches as Kept
 from haiga.services.files import Files
-from haiga.web.batches import dedupe
+from haiga.web.batches import dedupe, named_policy
 from haiga.web.credentials import authenticate
 from haiga.web.polling import polled
 from haiga.web.services import Services
@@ -28,7 +28,8 @@ class OpenAIBatches:
         caller = await self._caller(request)
         asked = read_batch(await request.body())
         check_input(await self._files.get(caller, asked.papers.input))
-        rules = Rules(dedupe=dedupe(request, self._services.settings))
+        policy = await named_policy(self._services, caller)
+        rules = Rules(dedupe=dedupe(request, self._services.settings), policy=policy)
         batch = await self._kept.create_filed(caller, PREFIX, asked.endpoint, rules, asked.papers)
         return _json(write_batch(batch))
 

@@ -202,7 +202,7 @@ DEDUPE = {
     "schema": {"type": "string", "enum": list(get_args(Dedupe)), "default": "deterministic"},
 }
 READ_METRICS = _operation(None, {}, text=True)
-CREATE_BATCH = _operation(BatchAnswer, {"requestBody": _body(BatchBody), "parameters": [VERSION, BETA, DEDUPE]})
+CREATE_BATCH = _operation(BatchAnswer, {"requestBody": _body(BatchBody), "parameters": [VERSION, BETA, DEDUPE, POLICY]})
 LIST_BATCHES = _operation(BatchesAnswer, {})
 GET_BATCH = _operation(BatchAnswer, {})
 DELETE_BATCH = _operation(BatchDeletedAnswer, {})
@@ -220,7 +220,7 @@ DELETE_FILE = _operation(FileDeletedAnswer | OpenAIFileDeletedAnswer, _EITHER, e
 FILE_CONTENT = _operation(None, _EITHER, error=EITHER_ERROR)
 FILE_CONTENT["responses"][200]["content"] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 CREATE_FILED_BATCH = _operation(
-    OpenAIBatchAnswer, {"requestBody": _body(OpenAIBatchBody), "parameters": [DEDUPE]}, error=OpenAIErrorAnswer
+    OpenAIBatchAnswer, {"requestBody": _body(OpenAIBatchBody), "parameters": [DEDUPE, POLICY]}, error=OpenAIErrorAnswer
 )
 LIST_FILED_BATCHES = _operation(OpenAIBatchesAnswer, {}, error=OpenAIErrorAnswer)
 GET_FILED_BATCH = _operation(OpenAIBatchAnswer, {}, error=OpenAIErrorAnswer)

@@ -24,7 +24,8 @@ from haiga.services.files.service import QUOTA
 from haiga.services.inference import Inference
 from haiga.services.intake import Intake, IntakeLimits
 from haiga.services.models import Models
-from haiga.services.moderation import Classifiers, Judging, Moderator, NoImages, Policies
+from haiga.services.moderation import Classifiers, Judging, ModerationStage, Moderator, NoImages, Policies
+from haiga.services.moderation.audit import Audit
 from haiga.services.moderation.explaining import Explaining
 from haiga.services.responses import Responses
 from haiga.services.results import ResultCache
@@ -62,11 +63,15 @@ class Counting(FakeEngine):
         return [text_of(request.messages[-1].content) for request in self.asked]
 
 
-def judging(named: Mapping[str, str]) -> Judging:
+def moderating(policies: Policies, named: Mapping[str, str]) -> tuple[ModerationStage, Judging]:
     """Judges by the words that are named for a category."""
-    classifiers, policies = Classifiers([FakeClassifier(named)]), Policies()
+    classifiers = Classifiers([FakeClassifier(named)])
     moderator = Moderator(classifiers)
-    return Judging(classifiers, NoImages(), policies, moderator, Explaining(classifiers, moderator))
+    explaining = Explaining(classifiers, moderator)
+    return (
+        ModerationStage(policies, moderator, NoImages(), Audit()),
+        Judging(classifiers, NoImages(), policies, moderator, explaining),
+    )
 
 
 @contextmanager
@@ -101,14 +106,17 @@ def serving_batches(
                 resolved = await sources.resolved(caller, request)
                 return await taking.resolved(caller, resolved) if intake else resolved
 
-            stages = [sources, taking, cache] if intake else [sources]
-            inference = Inference(models, stages=stages, prompted=prompted, judging=judging({"vile": "hate"}))
+            policies = Policies()
+            moderated, judging = moderating(policies, {"vile": "hate"})
+            stages = [sources, taking, moderated, cache] if intake else [sources, moderated]
+            inference = Inference(models, stages=stages, prompted=prompted, judging=judging)
             store, responses = DatabaseBatches(database), Responses(inference, DatabaseResponses(database))
             forms = {ENDPOINT: MessageLines(), **openai_lines(web.new_id)}
             worker = Worker(inference, store, forms, web.new_id, lease=1, clock=clock)
             clerk = Clerk(store, files, BatchPaper(), worker.wake, clock=clock)
             batches = Batches(store, worker.wake, clerk.wake, clock=clock)
-            app = create_app(Services(Workspaces(), inference, web, responses=responses, batches=batches, files=files))
+            kept = {"responses": responses, "batches": batches, "files": files, "policies": policies}
+            app = create_app(Services(Workspaces(), inference, web, **kept))
             server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
             worker.start()
             clerk.start()

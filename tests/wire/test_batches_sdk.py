@@ -1,7 +1,7 @@
 """Message batches, with the official anthropic SDK as client."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +307,26 @@ def test_the_server_s_setting_holds_for_batches_that_do_not_say(tmp_path: Path) 
 def test_a_policy_that_is_none_is_refused(served: Served) -> None:
     with pytest.raises(anthropic.BadRequestError, match="haiga-dedupe"):
         served.make(ask("a"), haiga_dedupe="sometimes")
+
+
+def test_the_policy_that_a_batch_names_holds_for_each_of_its_lines(served: Served) -> None:
+    bad, good = ask("bad", "a vile thing", temperature=0), ask("good", "a thing", temperature=0)
+    free = served.results(served.make(bad, good, **OLD).id)
+    held = served.results(served.make(bad, good, haiga_policy="standard", **OLD).id)
+    assert {"bad": "end_turn", "good": "end_turn"} == reasons(free)
+    assert {"bad": "refusal", "good": "end_turn"} == reasons(held)  # no answer of those that were free is shared
+
+
+def test_a_policy_that_does_not_exist_makes_no_batch(served: Served) -> None:
+    with pytest.raises(anthropic.BadRequestError, match="there is no moderation policy none"):
+        served.make(ask("a"), haiga_policy="none")
+    assert [] == served.client.messages.batches.list().data
+
+
+def reasons(results: Mapping[str, MessageBatchIndividualResponse]) -> dict[str, str | None]:
+    """Why each line's answer ended."""
+    assert ["succeeded"] * len(results) == [each.result.type for each in results.values()], results
+    return {name: each.result.message.stop_reason for name, each in results.items() if each.result.type == "succeeded"}
 
 
 def test_canceling_the_batch_that_computes_passes_the_work_on(served: Served) -> None:

@@ -19,6 +19,7 @@ from haiga.core.generation import Usage
 from haiga.core.hours import Hours
 from haiga.core.jobs import SUSPECT, TRIES, Line, Outcome, Prepared
 from haiga.core.moderation import ModerationRequest
+from haiga.core.policies import Moderated
 from haiga.core.ports import BatchStore
 from haiga.core.results import Reuse
 from haiga.services.batches.forms import Form, Work, make
@@ -143,13 +144,15 @@ class Worker:
         lines = await self._store.unread(self._name, self._until(), READ)
         self._unread = len(lines) == READ
         if lines:
-            await self._store.prepare(self._name, await asyncio.to_thread(self._read_all, lines), self._now())
+            held = [(await self._holder(line.key, line.workspace)).policy for line in lines]
+            await self._store.prepare(self._name, await asyncio.to_thread(self._read_all, lines, held), self._now())
         return self._unread
 
-    def _read_all(self, lines: Sequence[Line]) -> list[Prepared]:
-        return [self._read(line) for line in lines]
+    def _read_all(self, lines: Sequence[Line], held: Sequence[str | None]) -> list[Prepared]:
+        return [self._read(line, policy) for line, policy in zip(lines, held, strict=True)]
 
-    def _read(self, line: Line) -> Prepared:
+    def _read(self, line: Line, policy: str | None) -> Prepared:
+        """`policy` is the one that the line's key is held to: no line is to have what another one may not."""
         form = self._forms[line.endpoint]
         try:
             asked = form.read(line)
@@ -160,7 +163,7 @@ class Worker:
         except Exception:
             log.exception("unexpected error in line %s of batch %s", line.custom_id, line.batch)
             return Prepared(line, error=form.failed(Failed("Internal server error"), id=self._new_id("req")))
-        form_of_answer = f"{line.endpoint} {asked.written}"
+        form_of_answer = f"{line.endpoint} {asked.written} {policy} {line.rules.policy}"
         digest = digest_of(work, card, form_of_answer, line.workspace, line.rules.dedupe)
         return Prepared(line, order_of(work, card.name), digest)
 
@@ -253,4 +256,5 @@ def _caller(line: Line) -> Caller:
 
 def _origin(line: Line) -> Origin:
     family: Family = "anthropic" if line.endpoint == "/v1/messages" else "openai"
-    return Origin(family=family, endpoint=line.endpoint, batch=True, reuse=Reuse(line.rules.dedupe != "off"))
+    reuse, moderated = Reuse(line.rules.dedupe != "off"), Moderated(line.rules.policy)
+    return Origin(family=family, endpoint=line.endpoint, batch=True, reuse=reuse, moderated=moderated)
