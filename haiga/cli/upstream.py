@@ -24,7 +24,7 @@ NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
 KINDS = get_args(Kind)
 MODELS: dict[Kind, tuple[tuple[str, str], ...]] = {
     "anthropic": (("claude-*", "claude-*"),),
-    "openai": tuple((pattern, pattern) for pattern in ("gpt-*", "o1*", "o3*", "o4*", "chatgpt-*")),
+    "openai": tuple((pattern, pattern) for pattern in ("gpt-*", "o1*", "o3*", "o4*", "chatgpt-*", "text-embedding-*")),
     "openrouter": (("openrouter/*", "*"),),
 }
 Name = Annotated[str, typer.Argument(help="The upstream's name.")]

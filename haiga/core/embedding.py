@@ -7,6 +7,8 @@ from array import array
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from haiga.core.generation import Served
+
 Passage: TypeAlias = str | tuple[int, ...]  # a text, or its token ids as they stand
 Vector: TypeAlias = "array[float]"  # of typecode "f": 32 bits each
 
@@ -27,7 +29,9 @@ class EmbeddingRequest:
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """The vectors in the order of the texts; `tokens` of all of them, the tokenizer's own first and last included."""
+    """The vectors in the order of the texts; `tokens` of all of them, the tokenizer's own first and last included.
+    `by` says who made them, where another server did."""
 
     vectors: tuple[Vector, ...]
     tokens: int
+    by: Served | None = None

@@ -158,7 +158,7 @@ class Inference:
 
     async def _embed(self, caller: Caller, request: EmbeddingRequest) -> Embeddings:
         card = self._card(caller, request.model)
-        embeds = card.capabilities.embeddings
+        embeds = card.capabilities.embeddings and not card.provider
         if embeds and request.dimensions is not None and request.dimensions > card.dimensions:
             raise Invalid(
                 f"Invalid value for 'dimensions' = {request.dimensions}. Must be less than or equal to"
@@ -167,7 +167,10 @@ class Inference:
                 code="invalid_value",
             )
         async with self._models.embed(card.name) as embedder:
-            return await embedder.embed(replace(request, model=card.name, workspace=caller.workspace))
+            made = await embedder.embed(replace(request, model=card.name, workspace=caller.workspace))
+        if made.by is not None:
+            caller.origin.heard.by = made.by
+        return made
 
     def _handed_on(self, caller: Caller, card: ModelCard, request: TextRequest) -> TextRequest:
         """A request to a model elsewhere, which judges for itself what it is asked; thoughts that this server has
@@ -239,7 +242,7 @@ def _require(card: ModelCard, request: TextRequest, continued: TextRequest) -> N
         raise Unsupported(f"model {card.name} does not support tools", field="tools")
     if request.output_schema is not None and not can.structured_output:
         raise Unsupported(f"model {card.name} does not support structured output", field="output_config.format")
-    if request.suffix is not None and not can.infill:
+    if request.suffix is not None and not (can.infill or card.provider):
         raise Unsupported(
             f"Unsupported parameter: 'suffix' is not supported with model {card.name}: it has no infill tokens.",
             field="suffix",

@@ -181,7 +181,11 @@ class Models:
         """Who makes the embeddings of the model behind a name, as `use`."""
         resolved = self.resolve(name)
         if resolved not in self._embedders:
-            raise Unsupported(f"model {resolved} makes no embeddings", field="model")
+            away = self._elsewhere.embedder(resolved) if self._elsewhere and resolved not in self._engines else None
+            if away is None:
+                raise Unsupported(f"model {resolved} makes no embeddings", field="model")
+            yield away
+            return
         async with self._held(self._embedding[resolved]):
             yield self._embedders[resolved]
 

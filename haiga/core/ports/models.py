@@ -190,6 +190,9 @@ class Elsewhere(Protocol):
     def engine(self, name: str) -> Engine | None:
         """Who answers to the name; None where it is none of these models. It need not be started."""
 
+    def embedder(self, name: str) -> "Embedder | None":
+        """Who makes the embeddings of the model of that name; None where nobody does. It need not be started."""
+
     def cards(self) -> Sequence[ModelCard]:
         """Those of the models that are known by name."""
 

@@ -4,14 +4,16 @@ Rule: a request in a form that the upstream speaks goes there as it was written,
 events; any other is translated through core values. Nothing of an answer is told before the upstream has begun it.
 """
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import httpx
 
+from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.errors import Busy, Failed, HaigaError, Invalid, Unsupported
 from haiga.core.generation import Event, Finished, Form, Served, TextRequest
 from haiga.core.load import Load
@@ -21,8 +23,9 @@ from haiga.engines.upstream.breaker import Breakers
 from haiga.engines.upstream.estimate import estimate
 from haiga.engines.upstream.line import VERSION, Line, Post, pieces
 from haiga.text.known_tools import known
-from haiga.wire.upstream import chat_told, messages_told
+from haiga.wire.upstream import chat_told, completions, messages_told
 from haiga.wire.upstream.chat_asked import chat_body
+from haiga.wire.upstream.embeddings import embeddings_body, read_embeddings
 from haiga.wire.upstream.limits import read_standing
 from haiga.wire.upstream.messages_asked import count_body, messages_body
 from haiga.wire.upstream.reading import read_json
@@ -42,10 +45,20 @@ TROUBLE = (Failed, Busy)  # errors that are the upstream's own
 class Reader(Protocol):
     """One stream of a family."""
 
-    ended: bool
-
     def read(self, data: bytes) -> Iterator[Event]:
         """The events that one frame means."""
+
+    def finish(self) -> Iterator[Event]:
+        """Those that are left when nothing more comes. Raises Failed when that is not the answer's end."""
+
+
+Way: TypeAlias = Form | Literal["completion"]  # the last is a bare prompt
+READERS: Mapping[Way, tuple[Callable[[Served], Reader], Callable[[bytes, Served], Iterator[Event]]]] = {
+    "messages": (messages_told.MessageReader, messages_told.read_whole),
+    "chat": (chat_told.ChatReader, chat_told.read_whole),
+    "router": (chat_told.ChatReader, chat_told.read_whole),
+    "completion": (completions.CompletionReader, completions.read_whole),
+}
 
 
 @dataclass(slots=True)
@@ -106,16 +119,29 @@ class UpstreamEngine:
         return tokens if isinstance(tokens, int) else estimate(request)
 
     async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
-        if request.raw is not None:
-            raise Unsupported(f"{self._card.name} takes conversations only, no bare prompts", field="prompt")
-        form = self._form(request)
-        post = self._post(request, form)
+        way = self._way(request)
+        post = self._post(request, way)
+        with self._under_way():
+            async with aclosing(self._answer(post, way, self._quotes(request, way))) as events:
+                async for event in events:
+                    yield event
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """A vector for each text. Raises core errors."""
+        post = Post("/embeddings", embeddings_body(request, self._theirs))
+        with self._under_way():
+            async with self._line.sent(post) as response:
+                data, by = await self._line.whole(response), self._served(response, None)
+            # large, and not to hold up others
+            return await asyncio.to_thread(read_embeddings, data, request, by)
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """Counted while it lasts, and known to the breaker how it ended."""
         self._breakers.admit(self._card.name)
         self._counts.running += 1
         try:
-            async with aclosing(self._answer(post, form, self._quotes(request, form))) as events:
-                async for event in events:
-                    yield event
+            yield
         except TROUBLE:
             self._breakers.failed(self._card.name)
             raise
@@ -124,33 +150,39 @@ class UpstreamEngine:
         finally:
             self._counts.running -= 1
 
-    def _form(self, request: TextRequest) -> Form:
+    def _way(self, request: TextRequest) -> Way:
+        """Raises Unsupported for a bare prompt, where only conversations are taken."""
+        if request.raw is not None:
+            if self._line.upstream.kind == "anthropic":
+                raise Unsupported(f"{self._card.name} takes conversations only, no bare prompts", field="prompt")
+            return "completion"
         spoken = FORMS[self._line.upstream.kind]
         written = request.source.form if request.source else None
         return written if written in spoken else spoken[0]
 
-    def _quotes(self, request: TextRequest, form: Form) -> Form | None:
+    def _quotes(self, request: TextRequest, way: Way) -> Form | None:
         """OpenRouter's own form is written anew: costs and names in it are this server's."""
-        return form if request.source and request.source.form == form and form != "router" else None
+        return request.source.form if request.source and request.source.form == way and way != "router" else None
 
-    def _post(self, request: TextRequest, form: Form) -> Post:
+    def _post(self, request: TextRequest, way: Way) -> Post:
         kind = self._line.upstream.kind
-        if form == "messages":
+        if way == "completion":
+            return Post("/completions", completions.completion_body(request, self._theirs))
+        if way == "messages":
             path = "/v1/messages" if kind == "anthropic" else "/messages"
             return Post(path, messages_body(request, self._theirs, most=self._most), _versioned(request))
         plain = replace(request, tools=tuple(map(known, request.tools)))
         return Post("/chat/completions", chat_body(plain, self._theirs, router=kind == "openrouter"), {})
 
-    async def _answer(self, post: Post, form: Form, quotes: Form | None) -> AsyncGenerator[Event, None]:
+    async def _answer(self, post: Post, way: Way, quotes: Form | None) -> AsyncGenerator[Event, None]:
+        reader, whole = READERS[way]
         async with self._line.sent(post) as response:
             by = self._served(response, quotes)
             if _is_json(response):
-                read = messages_told.read_whole if form == "messages" else chat_told.read_whole
-                for event in read(await self._line.whole(response), by):
+                for event in whole(await self._line.whole(response), by):
                     yield event
                 return
-            reader = messages_told.MessageReader(by) if form == "messages" else chat_told.ChatReader(by)
-            async with aclosing(self._streamed(response, reader)) as events:
+            async with aclosing(self._streamed(response, reader(by))) as events:
                 async for event in events:
                     yield event
 
@@ -165,11 +197,8 @@ class UpstreamEngine:
                     yield event
                     if isinstance(event, Finished):
                         return
-        if isinstance(reader, chat_told.ChatReader):
-            for event in reader.finish():
-                yield event
-        elif not reader.ended:
-            raise Failed(f"{name} broke off its answer", code="upstream_failed")
+        for event in reader.finish():
+            yield event
 
     def _served(self, response: httpx.Response, quotes: Form | None) -> Served:
         headers = response.headers

@@ -10,13 +10,14 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from haiga.core.embedding import EmbeddingRequest, Embeddings
 from haiga.core.errors import Unsupported
 from haiga.core.generation import Event, TextRequest
 from haiga.core.load import Load
-from haiga.core.ports import Engine, ModelCard
+from haiga.core.ports import Embedder, Engine, ModelCard
 from haiga.core.upstreams import KnownModel, Upstream
 from haiga.engines.upstream.breaker import Breakers
-from haiga.engines.upstream.engine import MODEST, Counts, UpstreamEngine, card
+from haiga.engines.upstream.engine import FORMS, MODEST, Counts, UpstreamEngine, card
 from haiga.engines.upstream.line import Line
 
 
@@ -47,6 +48,14 @@ class Upstreams:
 
     def engine(self, name: str) -> Engine | None:
         """Who answers to the name; one that refuses, where this server is offline."""
+        return self._there(name)
+
+    def embedder(self, name: str) -> Embedder | None:
+        """Who makes the embeddings of the model of that name; None where that API has none."""
+        there = self._there(name)
+        return None if there is None or there.card.forms == FORMS["anthropic"] else there
+
+    def _there(self, name: str) -> "UpstreamEngine | Unreached | None":
         for line in self._lines:
             upstream = line.upstream
             if theirs := upstream.theirs(name):
@@ -101,6 +110,9 @@ class Unreached:
     async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
         raise self._refusal()
         yield
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        raise self._refusal()
 
     def _refusal(self) -> Unsupported:
         where = f"model {self.card.name} is run by the upstream {self.card.provider}"

@@ -92,6 +92,8 @@ class Tracing:
         try:
             made = await ask(caller, request)
             span.set_attribute("gen_ai.usage.input_tokens", made.tokens)
+            if made.by is not None:
+                span.set_attribute("gen_ai.provider.name", made.by.provider)
         except BaseException as error:
             _fail(span, error)
             raise

@@ -78,7 +78,7 @@ class Recorder:
         seen = _Seen(self._clock())
         try:
             made = await ask(caller, request)
-            seen.usage, seen.outcome = Usage(input=made.tokens), SUCCEEDED
+            seen.usage, seen.outcome, seen.by = Usage(input=made.tokens), SUCCEEDED, made.by
         except Exception as error:
             seen.outcome = _name(error)
             raise

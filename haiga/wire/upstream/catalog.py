@@ -14,6 +14,7 @@ from haiga.core.records import Price
 from haiga.core.upstreams import EVERYTHING, KnownModel
 from haiga.wire.upstream.reading import count, read_json
 
+EMBEDS = Capabilities(prefill=False, text=False, embeddings=True)  # where only a name says what a model is for
 LONGEST = 255  # characters of a name
 MOST = 10_000  # models
 PRICES = {
@@ -54,7 +55,7 @@ def _capabilities(said: Mapping[str, Any]) -> Capabilities:
         return _anthropic(told)
     parameters, shape = said.get("supported_parameters"), _mapping(said.get("architecture"))
     if not isinstance(parameters, list):
-        return EVERYTHING
+        return EMBEDS if "embed" in str(said.get("id")).lower() else EVERYTHING
     taken, given = shape.get("input_modalities") or (), shape.get("output_modalities") or ("text",)
     return Capabilities(
         images="image" in taken,

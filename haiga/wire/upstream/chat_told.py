@@ -29,7 +29,7 @@ from haiga.core.generation import (
 )
 from haiga.core.messages import RedactedThinking, Text, Thinking, ToolUse
 from haiga.wire.upstream.errors import told_error
-from haiga.wire.upstream.reading import count, read_json
+from haiga.wire.upstream.reading import count, number, read_json
 
 DONE = b"[DONE]"
 STOPS: Mapping[str, StopReason] = {
@@ -275,10 +275,5 @@ def read_logprobs(said: Any) -> tuple[TokenLogprob, ...]:
 
 def _scored(token: Mapping[str, Any]) -> TokenLogprob:
     tops: Sequence[Any] = token.get("top_logprobs") or ()
-    top = tuple((0, str(each.get("token")), _number(each)) for each in tops if isinstance(each, dict))
-    return TokenLogprob(0, str(token.get("token")), _number(token), top)
-
-
-def _number(token: Mapping[str, Any]) -> float:
-    value = token.get("logprob")
-    return float(value) if isinstance(value, int | float) else 0.0
+    top = tuple((0, str(each.get("token")), number(each.get("logprob"))) for each in tops if isinstance(each, dict))
+    return TokenLogprob(0, str(token.get("token")), number(token.get("logprob")), top)

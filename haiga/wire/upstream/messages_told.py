@@ -74,6 +74,12 @@ class MessageReader:
             yield Quoted("messages", data if b"\n" not in data else orjson.dumps(said))
         yield from (event for event in last if isinstance(event, Finished))
 
+    def finish(self) -> Iterator[Event]:
+        """The end of the stream. Raises Failed when the answer has not come to one."""
+        if not self.ended:
+            raise Failed(f"{self._by.provider} broke off its answer", code="upstream_failed")
+        return iter(())
+
     def _meant(self, kind: str, said: Mapping[str, Any]) -> Iterator[Event]:
         match kind:
             case "message_start":

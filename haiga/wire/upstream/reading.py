@@ -23,3 +23,8 @@ def read_json(data: bytes) -> dict[str, Any]:
 def count(value: Any) -> int:
     """A number of tokens; 0 for what is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST else 0
+
+
+def number(value: Any) -> float:
+    """A log probability; 0 for what is none."""
+    return float(value) if isinstance(value, int | float) else 0.0
