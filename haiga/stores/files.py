@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from haiga.core.files import FileFilter, FilePage, KeptFile, KeptUpload, Part, UploadStatus, Used
 from haiga.stores.locks import FILES as LOCK
 from haiga.stores.locks import lock
+from haiga.stores.picture_tables import IMAGE_PICTURES
 from haiga.stores.tables import FILES, UPLOAD_PARTS, UPLOADS
 
 DAY = 24 * 3600
@@ -94,8 +95,9 @@ class DatabaseFiles:
         alive = or_(F.expires_at.is_(None), F.expires_at > now)
         files = select(F.digest).where(F.digest.in_(digests), alive)
         parts = select(P.digest).where(P.digest.in_(digests))
+        pictures = select(IMAGE_PICTURES.c.digest).where(IMAGE_PICTURES.c.digest.in_(digests))
         async with self._engine.connect() as connection:
-            return set((await connection.execute(union(files, parts))).scalars())
+            return set((await connection.execute(union(files, parts, pictures))).scalars())
 
     async def expire(self, now: int) -> None:
         """See FileStore."""

@@ -11,20 +11,14 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
 )
 
-# named constraints, so that a later migration can name what it changes on any database
-METADATA = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from haiga.stores import picture_tables as picture_tables
+from haiga.stores.metadata import METADATA as METADATA
+
 TOKENS = ("input", "creation_5m", "creation_1h", "cache_read", "output", "thinking")  # of core.generation.Usage
 COSTS = ("input", "creation_5m", "creation_1h", "cache_read", "output")  # of core.records.Cost
 

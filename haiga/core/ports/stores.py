@@ -362,7 +362,7 @@ class FileStore(Protocol):
         """How much is kept."""
 
     async def referenced(self, digests: Collection[str], now: int) -> set[str]:
-        """Those of the digests that a file or a part has."""
+        """Those of the digests that a file, a part or a picture of a job has."""
 
     async def expire(self, now: int) -> None:
         """Forget what has expired."""
