@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import torch
 
+from haiga.engines.diffusers.embeddings import Token, Words, placed
 from haiga.text.image_prompts import Part, Prompt, Span, Weighted
 
 CHUNK = 75  # tokens between the begin and end token
@@ -41,12 +42,11 @@ class Encoder:
     model: Any
     penultimate: bool
 
-    def __call__(self, chunks: Sequence[Sequence[Weighted]], skip: int) -> Encoded:
+    def __call__(self, chunks: Sequence[Sequence[Weighted]], skip: int, words: Words) -> Encoded:
         """The chunks of a text, one behind the other."""
-        windows = [window for chunk in chunks for window in self._windows(chunk)]
-        tokens = torch.tensor([[token for token, _ in window] for window in windows], device=self.model.device)
+        windows = [window for chunk in chunks for window in self._windows(chunk, words)]
         weights = torch.tensor([[weight for _, weight in window] for window in windows])
-        with torch.no_grad():
+        with torch.no_grad(), placed(self.model, [[token for token, _ in window] for window in windows]) as tokens:
             out = self.model(tokens, output_hidden_states=True)
         states = self._states(out, skip)
         if bool((weights != 1).any()):
@@ -65,17 +65,13 @@ class Encoder:
             states = out[0]
         return cast(torch.Tensor, states)
 
-    def _windows(self, chunk: Sequence[Weighted]) -> Iterator[list[tuple[int, float]]]:
+    def _windows(self, chunk: Sequence[Weighted], words: Words) -> Iterator[list[tuple[Token, float]]]:
         """A chunk's tokens with their weights, cut to the encoder's context and filled up to it."""
-        pairs = [
-            (token, piece.weight)
-            for piece in chunk
-            for token in self.tokenizer(piece.text, add_special_tokens=False).input_ids
-        ]
+        pairs = [(token, piece.weight) for piece in chunk for token in words.tokens(piece.text, self.tokenizer)]
         begin, end, pad = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self.tokenizer.pad_token_id)
         for at in range(0, max(1, len(pairs)), CHUNK):
             some = pairs[at : at + CHUNK]
-            filled = [(begin, 1.0), *some, (end, 1.0)]
+            filled: list[tuple[Token, float]] = [(begin, 1.0), *some, (end, 1.0)]
             yield filled + [(pad, 1.0)] * (CHUNK + 2 - len(filled))
 
 
@@ -100,29 +96,37 @@ class Conditioner:
         zeros = bool(pipeline.config.get("force_zeros_for_empty_prompt"))
         return cls([Encoder(tokenizer, model, second is not None) for tokenizer, model in pairs], zeros)
 
-    def tell(self, prompt: Prompt, negative: Prompt, skip: int) -> tuple[list[Told], Encoded]:
+    @property
+    def models(self) -> list[Any]:
+        """The text encoders."""
+        return [encoder.model for encoder in self._encoders]
+
+    def tell(
+        self, prompt: Prompt, negative: Prompt, skip: int, words: Sequence[Words] = ()
+    ) -> tuple[list[Told], Encoded]:
         """What the prompt says step by step, and the negative one, which says the same throughout: its first part at
-        the first step."""
+        the first step. words: what some stand for, for each encoder."""
+        words = words or [Words()] * len(self._encoders)
         ends = sorted({span.until for part in prompt.parts for span in part.spans})
-        told = [[(self._encode(_at(part, end), skip), part.weight) for part in prompt.parts] for end in ends]
-        against = self._against(negative.parts[0].spans[0], skip)
+        told = [[(self._encode(_at(part, end), skip, words), part.weight) for part in prompt.parts] for end in ends]
+        against = self._against(negative.parts[0].spans[0], skip, words)
         longest = max(each.states.shape[1] for each in [against, *(one for parts in told for one, _ in parts)])
-        empty = self._encode(Span(0, ((Weighted(""),),)), skip)
+        empty = self._encode(Span(0, ((Weighted(""),),)), skip, words)
         spans = [
             Told(end, tuple((_filled(one, longest, empty), weight) for one, weight in parts))
             for end, parts in zip(ends, told, strict=True)
         ]
         return spans, _filled(against, longest, empty)
 
-    def _against(self, span: Span, skip: int) -> Encoded:
-        encoded = self._encode(span, skip)
+    def _against(self, span: Span, skip: int, words: Sequence[Words]) -> Encoded:
+        encoded = self._encode(span, skip, words)
         if not self._zeros or any(piece.text for chunk in span.chunks for piece in chunk):
             return encoded
         pooled = None if encoded.pooled is None else torch.zeros_like(encoded.pooled)
         return Encoded(torch.zeros_like(encoded.states), pooled)
 
-    def _encode(self, span: Span, skip: int) -> Encoded:
-        encoded = [encoder(span.chunks, skip) for encoder in self._encoders]
+    def _encode(self, span: Span, skip: int, words: Sequence[Words]) -> Encoded:
+        encoded = [encoder(span.chunks, skip, own) for encoder, own in zip(self._encoders, words, strict=True)]
         states = torch.cat([each.states for each in encoded], dim=-1)
         return Encoded(states, encoded[-1].pooled)
 

@@ -22,11 +22,17 @@ from haiga.engines.diffusers import noise, samplers
 from haiga.engines.diffusers.asked import LATENT_MODES, MULTIPLE, Call, Sampling, run_steps
 from haiga.engines.diffusers.conditioning import Conditioner
 from haiga.engines.diffusers.counting import Counter
+from haiga.engines.diffusers.embeddings import Embeddings, Words
+from haiga.engines.diffusers.loras import Loras
 from haiga.engines.diffusers.parameters import parameters
 from haiga.engines.diffusers.pixels import Work, fitted, image_of, picture_of
 from haiga.engines.diffusers.resampling import resampled
 from haiga.engines.diffusers.seamless import seamless
+from haiga.engines.diffusers.shelf import Shelf
 from haiga.engines.diffusers.steering import Steering
+from haiga.engines.diffusers.vaes import Vaes
+
+NO_SHELF = Shelf()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +58,23 @@ class Pass:
 class Painter:
     """A pipeline and what it can be asked."""
 
-    def __init__(self, pipeline: Any, name: str) -> None:
+    def __init__(self, pipeline: Any, name: str, shelf: Shelf = NO_SHELF) -> None:
         pipeline.set_progress_bar_config(disable=True)
         self._pipeline = pipeline
         self._name = name
         self._scheduler = pipeline.scheduler
         self._conditioner = Conditioner.of(pipeline)
+        self._embeddings = Embeddings(self._conditioner.models if self._conditioner else [], shelf)
+        self._loras = Loras(pipeline, shelf)
+        self._vaes = Vaes(pipeline, shelf)
 
     @classmethod
-    def load(cls, directory: Path, name: str) -> "Painter":
-        """From a directory in diffusers' layout, safetensors alone."""
+    def load(cls, directory: Path, name: str, shelf: Shelf = NO_SHELF) -> "Painter":
+        """From a directory in diffusers' layout, safetensors alone. shelf: what lies beside it."""
         pipeline = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
             directory, use_safetensors=True, local_files_only=True
         )
-        return cls(pipeline, name)
+        return cls(pipeline, name, shelf)
 
     @property
     def flow(self) -> bool:
@@ -83,15 +92,28 @@ class Painter:
         Raises Invalid and Unsupported for what this model cannot do, and Stopped."""
         call = Call.of(request, seed, self._side)
         counter = Counter(call.total, tell, stopped)
-        with seamless(self._pipeline, request.tiling):
+        words, told = self._embeddings.read(request.prompt, request.negative)
+        with self._dressed(call) as worn:
             for places in call.batches:
-                for place, (image, pipeline) in zip(places, self._batch(call, places, counter), strict=True):
-                    made = parameters(call, self._name, pipeline, place, {})
+                for place, (image, pipeline) in zip(places, self._batch(call, places, words, counter), strict=True):
+                    made = parameters(call, self._name, pipeline, place, {**worn, **told})
                     yield Painted(picture_of(image), call.seeds([place])[0], made)
+
+    @contextmanager
+    def _dressed(self, call: Call) -> Iterator[dict[str, str]]:
+        """The pipeline with all that the request asks for beside it; what infotexts say of that."""
+        with (
+            self._loras.worn(call.networks) as told,
+            self._vaes.worn(call.request.vae),
+            seamless(self._pipeline, call.request.tiling),
+        ):
+            yield told
 
     # --- passes ---
 
-    def _batch(self, call: Call, places: list[int], counter: Counter) -> Iterator[tuple[Image.Image, Any]]:
+    def _batch(
+        self, call: Call, places: list[int], words: list[Words], counter: Counter
+    ) -> Iterator[tuple[Image.Image, Any]]:
         """The pictures at those places with the pipeline that made them last."""
         work = self._work(call)
         small = call.request.hires is not None and call.request.hires.upscaler in LATENT_MODES
@@ -108,9 +130,9 @@ class Painter:
             small,
         )
         pipeline = self._for(first)
-        for place, image in zip(places, self._run(pipeline, call, first, counter), strict=True):
+        for place, image in zip(places, self._run(pipeline, call, first, words, counter), strict=True):
             if call.second is not None:
-                yield self._again(call, place, image, counter)
+                yield self._again(call, place, image, words, counter)
             else:
                 yield work.put_back(image) if work else image, pipeline
 
@@ -121,7 +143,9 @@ class Painter:
     def _begun(self, call: Call) -> Image.Image | None:
         return fitted(image_of(call.request.source), (call.width, call.height)) if call.request.source else None
 
-    def _again(self, call: Call, place: int, image: Any, counter: Counter) -> tuple[Image.Image, Any]:
+    def _again(
+        self, call: Call, place: int, image: Any, words: list[Words], counter: Counter
+    ) -> tuple[Image.Image, Any]:
         """The second pass over a picture, or over the latents of one."""
         second = call.second
         assert second is not None and call.request.hires is not None
@@ -132,7 +156,7 @@ class Painter:
             begun = resampled(image, size, call.request.hires.upscaler)
         again = Pass([place], *size, second.steps, second.sampling, begun, strength=second.strength)
         pipeline = self._for(again)
-        return next(iter(self._run(pipeline, call, again, counter))), pipeline
+        return next(iter(self._run(pipeline, call, again, words, counter))), pipeline
 
     def _enlarged(self, latents: torch.Tensor, call: Call, size: tuple[int, int]) -> torch.Tensor:
         """latents: of one picture, as the pipeline ends with them."""
@@ -161,10 +185,10 @@ class Painter:
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
-    def _run(self, pipeline: Any, call: Call, one: Pass, counter: Counter) -> Sequence[Any]:
+    def _run(self, pipeline: Any, call: Call, one: Pass, words: list[Words], counter: Counter) -> Sequence[Any]:
         request = call.request
         seeds = call.seeds(one.places)
-        steering = Steering.of(pipeline, self._conditioner, call.prompt, call.negative, request.clip_skip)
+        steering = Steering.of(pipeline, self._conditioner, call.prompt, call.negative, request.clip_skip, words)
         options = {**self._options(pipeline, call, one), **steering.options(names(pipeline))}
         counter.begin(one.steps, one.run)
         with ExitStack() as stack:

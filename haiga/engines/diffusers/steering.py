@@ -13,6 +13,7 @@ import torch
 
 from haiga.core.errors import Invalid
 from haiga.engines.diffusers.conditioning import Conditioner, Encoded, Told
+from haiga.engines.diffusers.embeddings import Words
 from haiga.text.image_prompts import Prompt
 
 
@@ -27,11 +28,17 @@ class Steering:
 
     @classmethod
     def of(
-        cls, pipeline: Any, conditioner: Conditioner | None, prompt: Prompt, negative: Prompt, skip: int
+        cls,
+        pipeline: Any,
+        conditioner: Conditioner | None,
+        prompt: Prompt,
+        negative: Prompt,
+        skip: int,
+        words: Sequence[Words] = (),
     ) -> "Steering":
-        """Raises Invalid when the pipeline cannot follow the prompt."""
+        """Raises Invalid when the pipeline cannot follow the prompt. words: what some stand for."""
         if conditioner is not None:
-            return cls(prompt.text, negative.text, *conditioner.tell(prompt, negative, skip))
+            return cls(prompt.text, negative.text, *conditioner.tell(prompt, negative, skip, words))
         if skip or not (prompt.plain and negative.plain):
             name = type(pipeline).__name__.removesuffix("Pipeline")
             raise Invalid(
