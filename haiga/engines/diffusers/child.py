@@ -3,7 +3,7 @@
 Rule: a command is heard while a step runs, so that a job stops before its next one; whatever happens to a job, it has
 one last word.
 
-    python -m haiga.engines.diffusers.child '{"directory": …, "name": …}' SOCKET
+    python -m haiga.engines.diffusers.child '{"directory": …, "name": …, "setup": …}' SOCKET
 """
 
 import logging
@@ -22,6 +22,7 @@ from haiga.engines import frames
 from haiga.engines.diffusers import protocol
 from haiga.engines.diffusers.counting import Stopped
 from haiga.engines.diffusers.painter import Painter
+from haiga.engines.diffusers.setup import Setup
 from haiga.engines.link import Link, resident_bytes
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def main() -> None:
     told = orjson.loads(sys.argv[1])
     link = Link.inherited(sys.argv[2])
     try:
-        painter = Painter.load(Path(told["directory"]), told["name"])
+        painter = Painter.load(Path(told["directory"]), told["name"], Setup.read(told["setup"]))
     except Exception as error:  # a directory of somebody's may be wrong in any way; the server must hear of it
         reason = error if isinstance(error, HaigaError) else Failed(f"{told['directory']}: {error}")
         link.send(frames.refused(reason))

@@ -15,18 +15,20 @@ from haiga.core.errors import Dead, HaigaError
 from haiga.core.images import ImageRequest, Painted, Progress
 from haiga.core.ports import ModelCard
 from haiga.engines.diffusers import protocol
+from haiga.engines.diffusers.setup import Setup
 from haiga.engines.supervised import Supervised, child_command
 
+NO_SETUP = Setup()
 OVERHEAD = 600 << 20  # bytes that torch and diffusers take beside the weights
 
 
 class DiffusersEngine:
-    """The pipeline in a `directory` of diffusers' layout."""
+    """The pipeline in a `directory` of diffusers' layout, run as `setup` says."""
 
-    def __init__(self, card: ModelCard, directory: Path) -> None:
+    def __init__(self, card: ModelCard, directory: Path, setup: Setup = NO_SETUP) -> None:
         self._card = card
         self._memory = sum(file.stat().st_size for file in directory.rglob("*.safetensors")) + OVERHEAD
-        plant = orjson.dumps({"directory": str(directory), "name": card.name}).decode()
+        plant = orjson.dumps({"directory": str(directory), "name": card.name, "setup": setup.told()}).decode()
         command = child_command("haiga.engines.diffusers.child", plant)
         self._child = Supervised(card.name, command, self._hear, self._lose)
         self._ids = count(1)

@@ -28,6 +28,7 @@ from haiga.engines.diffusers.parameters import parameters
 from haiga.engines.diffusers.pixels import Work, fitted, image_of, picture_of
 from haiga.engines.diffusers.resampling import resampled
 from haiga.engines.diffusers.seamless import seamless
+from haiga.engines.diffusers.setup import Setup
 from haiga.engines.diffusers.shelf import Shelf
 from haiga.engines.diffusers.steering import Steering
 from haiga.engines.diffusers.vaes import Vaes
@@ -69,12 +70,12 @@ class Painter:
         self._vaes = Vaes(pipeline, shelf)
 
     @classmethod
-    def load(cls, directory: Path, name: str, shelf: Shelf = NO_SHELF) -> "Painter":
-        """From a directory in diffusers' layout, safetensors alone. shelf: what lies beside it."""
+    def load(cls, directory: Path, name: str, setup: Setup) -> "Painter":
+        """From a directory in diffusers' layout, safetensors alone."""
         pipeline = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
             directory, use_safetensors=True, local_files_only=True
         )
-        return cls(pipeline, name, shelf)
+        return cls(pipeline, name, Shelf(setup.shelf, setup.pickles))
 
     @property
     def flow(self) -> bool:
