@@ -13,19 +13,26 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting, DiffusionPipeline
+from diffusers import (
+    AutoPipelineForImage2Image,
+    AutoPipelineForInpainting,
+    AutoPipelineForText2Image,
+    DiffusionPipeline,
+)
 from PIL import Image
 
-from haiga.core.errors import Invalid
+from haiga.core.errors import Invalid, Unsupported
 from haiga.core.images import ImageRequest, Painted, Progress
 from haiga.engines.diffusers import noise, samplers
 from haiga.engines.diffusers.asked import LATENT_MODES, MULTIPLE, Call, Sampling, run_steps
 from haiga.engines.diffusers.conditioning import Conditioner
+from haiga.engines.diffusers.controls import Controls, Lead
 from haiga.engines.diffusers.counting import Counter
 from haiga.engines.diffusers.embeddings import Embeddings, Words
 from haiga.engines.diffusers.loras import Loras
 from haiga.engines.diffusers.parameters import parameters
 from haiga.engines.diffusers.pixels import Work, fitted, image_of, picture_of
+from haiga.engines.diffusers.references import References
 from haiga.engines.diffusers.resampling import resampled
 from haiga.engines.diffusers.seamless import seamless
 from haiga.engines.diffusers.setup import Setup
@@ -56,6 +63,15 @@ class Pass:
         return self.steps if self.begun is None else run_steps(self.steps, self.strength)
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a request has beside its prompt: what words stand for, what leads it, what a pipeline is shown."""
+
+    words: list[Words]
+    lead: Lead
+    shown: Mapping[str, Any]
+
+
 class Painter:
     """A pipeline and what it can be asked."""
 
@@ -68,6 +84,8 @@ class Painter:
         self._embeddings = Embeddings(self._conditioner.models if self._conditioner else [], shelf)
         self._loras = Loras(pipeline, shelf)
         self._vaes = Vaes(pipeline, shelf)
+        self._controls = Controls(pipeline, shelf)
+        self._references = References(pipeline, shelf)
 
     @classmethod
     def load(cls, directory: Path, name: str, setup: Setup) -> "Painter":
@@ -94,26 +112,30 @@ class Painter:
         call = Call.of(request, seed, self._side)
         counter = Counter(call.total, tell, stopped)
         words, told = self._embeddings.read(request.prompt, request.negative)
-        with self._dressed(call) as worn:
+        lead = self._controls.lead(request)
+        with self._dressed(call, lead) as (worn, shown):
+            beside = Beside(words, lead, shown)
             for places in call.batches:
-                for place, (image, pipeline) in zip(places, self._batch(call, places, words, counter), strict=True):
+                for place, (image, pipeline) in zip(places, self._batch(call, places, beside, counter), strict=True):
                     made = parameters(call, self._name, pipeline, place, {**worn, **told})
                     yield Painted(picture_of(image), call.seeds([place])[0], made)
 
     @contextmanager
-    def _dressed(self, call: Call) -> Iterator[dict[str, str]]:
-        """The pipeline with all that the request asks for beside it; what infotexts say of that."""
+    def _dressed(self, call: Call, lead: Lead) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
+        """The pipeline with all that the request asks for beside it; what infotexts say of that, and what the pipeline
+        is called with."""
         with (
             self._loras.worn(call.networks) as told,
             self._vaes.worn(call.request.vae),
-            seamless(self._pipeline, call.request.tiling),
+            self._references.worn(call.request.references) as shown,
+            seamless(self._pipeline, call.request.tiling, lead.nets),
         ):
-            yield told
+            yield told, shown
 
     # --- passes ---
 
     def _batch(
-        self, call: Call, places: list[int], words: list[Words], counter: Counter
+        self, call: Call, places: list[int], beside: Beside, counter: Counter
     ) -> Iterator[tuple[Image.Image, Any]]:
         """The pictures at those places with the pipeline that made them last."""
         work = self._work(call)
@@ -130,10 +152,10 @@ class Painter:
             call.request.strength,
             small,
         )
-        pipeline = self._for(first)
-        for place, image in zip(places, self._run(pipeline, call, first, words, counter), strict=True):
+        pipeline = self._for(first, beside.lead)
+        for place, image in zip(places, self._run(pipeline, call, first, beside, counter), strict=True):
             if call.second is not None:
-                yield self._again(call, place, image, words, counter)
+                yield self._again(call, place, image, beside, counter)
             else:
                 yield work.put_back(image) if work else image, pipeline
 
@@ -144,9 +166,7 @@ class Painter:
     def _begun(self, call: Call) -> Image.Image | None:
         return fitted(image_of(call.request.source), (call.width, call.height)) if call.request.source else None
 
-    def _again(
-        self, call: Call, place: int, image: Any, words: list[Words], counter: Counter
-    ) -> tuple[Image.Image, Any]:
+    def _again(self, call: Call, place: int, image: Any, beside: Beside, counter: Counter) -> tuple[Image.Image, Any]:
         """The second pass over a picture, or over the latents of one."""
         second = call.second
         assert second is not None and call.request.hires is not None
@@ -156,8 +176,8 @@ class Painter:
         else:
             begun = resampled(image, size, call.request.hires.upscaler)
         again = Pass([place], *size, second.steps, second.sampling, begun, strength=second.strength)
-        pipeline = self._for(again)
-        return next(iter(self._run(pipeline, call, again, words, counter))), pipeline
+        pipeline = self._for(again, beside.lead)
+        return next(iter(self._run(pipeline, call, again, beside, counter))), pipeline
 
     def _enlarged(self, latents: torch.Tensor, call: Call, size: tuple[int, int]) -> torch.Tensor:
         """latents: of one picture, as the pipeline ends with them."""
@@ -170,33 +190,36 @@ class Painter:
         to = size[1] // scale, size[0] // scale
         return torch.nn.functional.interpolate(latents[None], to, mode=mode, antialias=smooth)
 
-    def _for(self, one: Pass) -> Any:
+    def _for(self, one: Pass, lead: Lead) -> Any:
         """The pipeline of the pass's task, over the same weights."""
         if one.mask is not None:
-            return self._task(AutoPipelineForInpainting, "inpaint")
+            return self._task(AutoPipelineForInpainting, "inpaint", lead)
         if one.begun is not None:
-            return self._task(AutoPipelineForImage2Image, "begin from a picture")
-        return self._pipeline
+            return self._task(AutoPipelineForImage2Image, "begin from a picture", lead)
+        return self._task(AutoPipelineForText2Image, "be led by ControlNets", lead) if lead.units else self._pipeline
 
-    def _task(self, auto: Any, what: str) -> Any:
+    def _task(self, auto: Any, what: str, lead: Lead) -> Any:
         try:
-            pipeline = auto.from_pipe(self._pipeline)
-        except ValueError:
-            raise Invalid(f"the model {self._name} cannot {what}", field="image") from None
+            pipeline = auto.from_pipe(self._pipeline, **({"controlnet": lead.net} if lead.units else {}))
+        except (ValueError, TypeError):
+            raise Unsupported(f"the model {self._name} cannot {what}", field="image") from None
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
-    def _run(self, pipeline: Any, call: Call, one: Pass, words: list[Words], counter: Counter) -> Sequence[Any]:
+    def _run(self, pipeline: Any, call: Call, one: Pass, beside: Beside, counter: Counter) -> Sequence[Any]:
         request = call.request
         seeds = call.seeds(one.places)
-        steering = Steering.of(pipeline, self._conditioner, call.prompt, call.negative, request.clip_skip, words)
-        options = {**self._options(pipeline, call, one), **steering.options(names(pipeline))}
+        steering = Steering.of(pipeline, self._conditioner, call.prompt, call.negative, request.clip_skip, beside.words)
+        known = names(pipeline)
+        options = {**self._options(pipeline, call, one), **steering.options(known), **beside.shown}
+        options |= beside.lead.options(known, (one.width, one.height))
         counter.begin(one.steps, one.run)
         with ExitStack() as stack:
             scheduler = stack.enter_context(self._sampling(pipeline, one.sampling, request.eta))
             stack.enter_context(noise.filled(scheduler, _fill(request), one.mask, seeds))
             stack.enter_context(noise.varied(pipeline, request.variation, call.subseeds(one.places)))
             stack.enter_context(counter.watching(scheduler))
+            stack.enter_context(beside.lead.leading())
             stack.enter_context(steering.steering(pipeline, lambda: _of(counter.step, one, call), len(seeds)))
             images = self._called(pipeline, options, counter)
         counter.end()
