@@ -85,7 +85,7 @@ def answering(settings: Settings, access: Access, models: Models, database: Asyn
     check_routes(settings.routes, routes, models.card)
     stages: list[Stage] = [*metered.stages, sources, intake, moderated.stage, cache, tools]
     sent = traces(settings)
-    traced = () if sent is None else (sent.stage(),)
+    traced = () if sent is None else (sent.stage(models),)
     stages += traced
     inference = Inference(models, key, stages, [*metered.stages, *traced], prompted, moderated.judging, routes)
     forms: dict[str, Form] = {ENDPOINT: MessageLines(), **openai_lines(random_id)}

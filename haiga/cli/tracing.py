@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from haiga.config import Settings
-from haiga.core.errors import Invalid
+from haiga.core.errors import Invalid, NotFound
+from haiga.services.models import Models
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -29,10 +30,16 @@ class Traces:
     def tracer(self) -> "Tracer":
         return self._provider.get_tracer("haiga", version("haiga"))
 
-    def stage(self) -> "Tracing":
+    def stage(self, models: Models) -> "Tracing":
         from haiga.services.tracing import Tracing
 
-        return Tracing(self.tracer, self._content)
+        def provider(model: str) -> str:
+            try:
+                return models.card(model).provider
+            except NotFound:
+                return ""
+
+        return Tracing(self.tracer, self._content, provider=provider)
 
     def start(self) -> None:
         """The thread runs already."""

@@ -4,7 +4,8 @@ Rule: a text is embedded whole or refused, never cut.
 """
 
 from array import array
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from haiga.core.generation import Served
@@ -18,13 +19,14 @@ MOST_TOKENS = 300_000  # of all texts of one request together
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
     """Texts to be embedded, each by itself. `dimensions`: how many of a vector's first numbers are wanted, None for
-    all."""
+    all. `trace`: headers by which whoever makes them elsewhere joins the trace."""
 
     model: str
     inputs: tuple[Passage, ...]
     dimensions: int | None = None
     workspace: str = "default"
     user: str | None = None
+    trace: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,13 @@ from typing import Any
 
 import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from typer.testing import CliRunner
 
 from haiga.cli import app
 from tests.e2e.test_serve import OLD, serving
+from tests.far_server import far_server
+from tests.wire.upstreams.test_across import by_chat
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -96,6 +99,21 @@ def test_a_request_is_traced_from_its_client_s_span_to_its_last_token(tmp_path: 
         unknown.status_code, said(missed)["http.response.status_code"], said(missed)["error.type"]
     )  # fmt: skip
     assert not any(b"zanzibar" in each for each in collector.bodies)
+
+
+def test_a_request_to_an_upstream_goes_on_with_the_client_s_trace(tmp_path: Path) -> None:
+    body = {"model": "far/one", "max_tokens": 8, "messages": [{"role": "user", "content": "hi"}]}
+    headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+    with collecting() as collector, far_server(by_chat) as far:
+        added = CliRunner().invoke(app, ["upstream", "add", "far", "--url", far.url, "--data-dir", str(tmp_path)])
+        assert 0 == added.exit_code, added.output
+        with serving(tmp_path, "--trace", collector.url) as server:
+            httpx.post(f"{server.url}/v1/chat/completions", json=body, headers=headers, timeout=60).raise_for_status()
+        spans = {span.name: span for span in collector.spans()}
+        sent = next(asked.headers["traceparent"] for asked in far.asked if "completions" in asked.path)
+    chat = spans["chat far/one"]
+    assert (TRACE, chat.span_id.hex()) == tuple(sent.split("-")[1:3])
+    assert (Span.SPAN_KIND_CLIENT, "far") == (chat.kind, said(chat)["gen_ai.provider.name"])
 
 
 def test_offline_a_collector_elsewhere_is_refused(tmp_path: Path) -> None:

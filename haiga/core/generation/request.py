@@ -88,7 +88,8 @@ class TextRequest:
     is expected to be, and changes nothing but how fast it comes. `edits` are made in their order before the model reads
     it, and reported with the answer; None where none were spoken of. `toolsets`: whose tools servers are to run for the
     model. `unbounded`: the caller named no limit, and `max_tokens` is all that the model gives. `source`: how it was
-    written, where somebody else may have to read it, and `read` what it was before any stage changed it.
+    written, where somebody else may have to read it, and `read` what it was before any stage changed it. `trace`:
+    headers by which whoever answers elsewhere joins the trace.
     """
 
     model: str
@@ -116,6 +117,7 @@ class TextRequest:
     unbounded: bool = field(default=False, repr=False, compare=False)
     source: Source | None = None
     read: "TextRequest | None" = field(default=None, repr=False, compare=False)
+    trace: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def changed(self) -> frozenset[str]:

@@ -121,6 +121,7 @@ class UpstreamEngine:
     async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
         way = self._way(request)
         post = self._post(request, way)
+        post = replace(post, headers={**post.headers, **request.trace})
         with self._under_way():
             async with aclosing(self._answer(post, way, self._quotes(request, way))) as events:
                 async for event in events:
@@ -128,7 +129,7 @@ class UpstreamEngine:
 
     async def embed(self, request: EmbeddingRequest) -> Embeddings:
         """A vector for each text. Raises core errors."""
-        post = Post("/embeddings", embeddings_body(request, self._theirs))
+        post = Post("/embeddings", embeddings_body(request, self._theirs), request.trace)
         with self._under_way():
             async with self._line.sent(post) as response:
                 data, by = await self._line.whole(response), self._served(response, None)

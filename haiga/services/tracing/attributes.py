@@ -64,7 +64,6 @@ def answer(usage: Usage) -> dict[str, Value]:
 def _named(caller: Caller, operation: str, model: str) -> dict[str, Value]:
     return {
         "gen_ai.operation.name": operation,
-        "gen_ai.provider.name": PROVIDER,
         "gen_ai.request.model": model,
         "haiga.workspace": caller.workspace,
         "haiga.tier": "batch" if caller.origin.batch else "standard",

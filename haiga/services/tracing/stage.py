@@ -4,11 +4,12 @@ Rule: what a span says is known when it ends; nothing of what was said is in it 
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from haiga.core.access import Caller
 from haiga.core.embedding import EmbeddingRequest, Embeddings
@@ -56,18 +57,26 @@ class _Phases:
 
 
 class Tracing:
-    """Spans of `tracer`; with `content` they say what was asked and answered. `clock` gives nanoseconds of unix
+    """Spans of `tracer`; with `content` they say what was asked and answered. `provider` gives who runs a model
+    elsewhere, empty for this server: it is told the trace, and may go on with it. `clock` gives nanoseconds of unix
     time."""
 
-    def __init__(self, tracer: Tracer, content: bool = False, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        tracer: Tracer,
+        content: bool = False,
+        clock: Callable[[], int] = time.time_ns,
+        provider: Callable[[str], str] = lambda model: "",
+    ) -> None:
         self._tracer = tracer
         self._content = content
         self._clock = clock
+        self._provider = provider
 
     async def answer(self, caller: Caller, request: TextRequest, ask: Ask) -> AsyncGenerator[Event, None]:
         """The events as they are."""
-        span = self._begin(f"{attributes.operation(request)} {request.model}")
-        span.set_attributes(attributes.asked(caller, request))
+        span = self._begin(attributes.operation(request), request.model, attributes.asked(caller, request))
+        request = replace(request, trace=_headers(span))
         phases, heard = _Phases(self._tracer, span), list[Event]()
         try:
             async with aclosing(ask(caller, request)) as events:
@@ -87,13 +96,11 @@ class Tracing:
 
     async def embed(self, caller: Caller, request: EmbeddingRequest, ask: AskVectors) -> Embeddings:
         """The vectors as they are."""
-        span = self._begin(f"{attributes.EMBEDDINGS} {request.model}")
-        span.set_attributes(attributes.embedded(caller, request))
+        span = self._begin(attributes.EMBEDDINGS, request.model, attributes.embedded(caller, request))
+        request = replace(request, trace=_headers(span))
         try:
             made = await ask(caller, request)
             span.set_attribute("gen_ai.usage.input_tokens", made.tokens)
-            if made.by is not None:
-                span.set_attribute("gen_ai.provider.name", made.by.provider)
         except BaseException as error:
             _fail(span, error)
             raise
@@ -101,8 +108,11 @@ class Tracing:
             span.end(self._clock())
         return made
 
-    def _begin(self, name: str) -> Span:
-        return self._tracer.start_span(name, kind=SpanKind.INTERNAL, start_time=self._clock())
+    def _begin(self, operation: str, model: str, said: Mapping[str, attributes.Value]) -> Span:
+        provider = self._provider(model)
+        kind = SpanKind.CLIENT if provider else SpanKind.INTERNAL
+        told = {**said, "gen_ai.provider.name": provider or attributes.PROVIDER}
+        return self._tracer.start_span(f"{operation} {model}", None, kind, told, start_time=self._clock())
 
     def _note(self, event: Event, phases: _Phases, heard: list[Event]) -> None:
         if type(event) is Started:
@@ -114,6 +124,12 @@ class Tracing:
             phases.span.set_attribute("gen_ai.response.finish_reasons", [event.stop])
         if self._content:
             heard.append(event)
+
+
+def _headers(span: Span) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(headers, set_span_in_context(span))
+    return headers
 
 
 def _fail(span: Span, error: BaseException) -> None:
