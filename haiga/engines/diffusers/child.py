@@ -9,15 +9,16 @@ one last word.
 import logging
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
 from haiga.core.errors import Cancelled, Failed, HaigaError
-from haiga.core.images import ImageRequest, Progress
+from haiga.core.images import Painted, Progress
 from haiga.engines import frames
 from haiga.engines.diffusers import protocol
 from haiga.engines.diffusers.counting import Stopped
@@ -26,6 +27,8 @@ from haiga.engines.diffusers.setup import Setup
 from haiga.engines.link import Link, resident_bytes
 
 log = logging.getLogger(__name__)
+
+Job: TypeAlias = Callable[[Callable[[Progress], None], Callable[[], bool]], Iterator[Painted]]
 
 
 def main() -> None:
@@ -50,14 +53,17 @@ class Easel:
     def __init__(self, painter: Painter, link: Link) -> None:
         self._painter = painter
         self._link = link
-        self._jobs: SimpleQueue[tuple[int, ImageRequest, int]] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[int, Job]] = SimpleQueue()
         self._stopped: set[int] = set()
         self._lock = threading.Lock()
 
     def obey(self, command: Mapping[str, Any], pixels: bytes) -> None:
         match command["do"]:
             case "paint":
-                self._jobs.put((command["id"], *protocol.read_paint(command, pixels)))
+                request, seed = protocol.read_paint(command, pixels)
+                self._jobs.put((command["id"], partial(self._painter.paint, request, seed)))
+            case "upscale":
+                self._jobs.put((command["id"], partial(self._painter.upscale, protocol.read_upscale(command, pixels))))
             case "stop":
                 with self._lock:
                     self._stopped.add(command["id"])
@@ -65,17 +71,17 @@ class Easel:
     def work(self) -> None:
         """Job after job, until the process ends."""
         while True:
-            id, request, seed = self._jobs.get()
-            self._link.send(protocol.ended(id, self._do(id, request, seed)))
+            id, job = self._jobs.get()
+            self._link.send(protocol.ended(id, self._do(id, job)))
             with self._lock:
                 self._stopped.discard(id)
 
-    def _do(self, id: int, request: ImageRequest, seed: int) -> HaigaError | None:
+    def _do(self, id: int, job: Job) -> HaigaError | None:
         def tell(progress: Progress) -> None:
             self._link.send(protocol.progress(id, progress))
 
         try:
-            for picture in self._painter.paint(request, seed, tell, lambda: id in self._stopped):
+            for picture in job(tell, lambda: id in self._stopped):
                 self._link.send(protocol.painted(id, picture))
         except Stopped:
             return Cancelled("the job was cancelled")

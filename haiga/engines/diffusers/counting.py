@@ -53,14 +53,18 @@ class Counter:
         self._before += self._run
         self._tell(Progress(self._before, self._total))
 
+    def pause(self) -> None:
+        """Between two pieces of work that are not steps. Raises Stopped."""
+        if self._stopped():
+            raise Stopped
+
     @contextmanager
     def watching(self, scheduler: Any, look: Look | None = None) -> Iterator[None]:
         step = scheduler.step
 
         @wraps(step)  # pipelines look at its parameters to see what it takes
         def counted(*args: Any, **options: Any) -> Any:
-            if self._stopped():
-                raise Stopped
+            self.pause()
             at = self._passes
             result = step(*args, **options)
             self._passes += 1

@@ -4,7 +4,7 @@ Rule: closing a job's generator stops it at the engine's next step; a process th
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from haiga.core.errors import Dead, HaigaError
-from haiga.core.images import ImageRequest, Painted, Progress
+from haiga.core.images import ImageRequest, Painted, Progress, UpscaleRequest
 from haiga.core.ports import ModelCard
 from haiga.engines.diffusers import protocol
 from haiga.engines.diffusers.setup import Setup
@@ -58,13 +58,20 @@ class DiffusersEngine:
     async def close(self) -> None:
         await self._child.close()
 
-    async def paint(self, request: ImageRequest, seed: int) -> AsyncGenerator[Progress | Painted, None]:
+    def paint(self, request: ImageRequest, seed: int) -> AsyncGenerator[Progress | Painted, None]:
         """The job's steps and pictures, the first with the seed, each further one with the next. Raises core errors
         only."""
+        return self._job(lambda id: protocol.paint(id, request, seed))
+
+    def upscale(self, request: UpscaleRequest) -> AsyncGenerator[Progress | Painted, None]:
+        """The picture, larger. Raises core errors only."""
+        return self._job(lambda id: protocol.upscale(id, request))
+
+    async def _job(self, asked: Callable[[int], bytes]) -> AsyncGenerator[Progress | Painted, None]:
         await self._child.up()
         id = next(self._ids)
         said = self._jobs[id] = asyncio.Queue()
-        self._child.send(protocol.paint(id, request, seed))
+        self._child.send(asked(id))
         over = False
         try:
             while True:

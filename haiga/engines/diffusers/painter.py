@@ -22,7 +22,7 @@ from diffusers import (
 from PIL import Image
 
 from haiga.core.errors import Invalid, Unsupported
-from haiga.core.images import ImageRequest, Painted, Progress
+from haiga.core.images import ImageRequest, Painted, Progress, UpscaleRequest
 from haiga.engines.diffusers import noise, samplers
 from haiga.engines.diffusers.asked import LATENT_MODES, MULTIPLE, Call, Sampling, run_steps
 from haiga.engines.diffusers.conditioning import Conditioner
@@ -30,14 +30,14 @@ from haiga.engines.diffusers.controls import Controls, Lead
 from haiga.engines.diffusers.counting import Counter
 from haiga.engines.diffusers.embeddings import Embeddings, Words
 from haiga.engines.diffusers.loras import Loras
-from haiga.engines.diffusers.parameters import parameters
+from haiga.engines.diffusers.parameters import enlarging, parameters
 from haiga.engines.diffusers.pixels import Work, fitted, image_of, picture_of
 from haiga.engines.diffusers.references import References
-from haiga.engines.diffusers.resampling import resampled
 from haiga.engines.diffusers.seamless import seamless
 from haiga.engines.diffusers.setup import Setup
 from haiga.engines.diffusers.shelf import Shelf
 from haiga.engines.diffusers.steering import Steering
+from haiga.engines.diffusers.upscaling import Upscalers
 from haiga.engines.diffusers.vaes import Vaes
 
 NO_SHELF = Shelf()
@@ -86,6 +86,7 @@ class Painter:
         self._vaes = Vaes(pipeline, shelf)
         self._controls = Controls(pipeline, shelf)
         self._references = References(pipeline, shelf)
+        self._upscalers = Upscalers(shelf, pipeline.device)
 
     @classmethod
     def load(cls, directory: Path, name: str, setup: Setup) -> "Painter":
@@ -113,12 +114,26 @@ class Painter:
         counter = Counter(call.total, tell, stopped)
         words, told = self._embeddings.read(request.prompt, request.negative)
         lead = self._controls.lead(request)
+        if request.hires and request.hires.upscaler not in LATENT_MODES:
+            self._upscalers.check(request.hires.upscaler)
         with self._dressed(call, lead) as (worn, shown):
             beside = Beside(words, lead, shown)
             for places in call.batches:
                 for place, (image, pipeline) in zip(places, self._batch(call, places, beside, counter), strict=True):
                     made = parameters(call, self._name, pipeline, place, {**worn, **told})
                     yield Painted(picture_of(image), call.seeds([place])[0], made)
+
+    def upscale(
+        self,
+        request: UpscaleRequest,
+        tell: Callable[[Progress], None] = lambda progress: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Painted]:
+        """The picture, larger. Raises Invalid and Unsupported for upscalers and sizes that cannot be, and Stopped."""
+        counter = Counter(1, tell, stopped)
+        image = self._upscalers.enlarged(request, counter.pause)
+        counter.end()
+        yield Painted(picture_of(image), 0, enlarging(request, image.width))
 
     @contextmanager
     def _dressed(self, call: Call, lead: Lead) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
@@ -174,7 +189,7 @@ class Painter:
         if isinstance(image, torch.Tensor):
             begun: Any = self._enlarged(image, call, size)
         else:
-            begun = resampled(image, size, call.request.hires.upscaler)
+            begun = self._upscalers.to(image, size, call.request.hires.upscaler, counter.pause)
         again = Pass([place], *size, second.steps, second.sampling, begun, strength=second.strength)
         pipeline = self._for(again, beside.lead)
         return next(iter(self._run(pipeline, call, again, beside, counter))), pipeline

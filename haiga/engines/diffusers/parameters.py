@@ -6,7 +6,7 @@ Rule: what could change a picture is named; what was left as it is by default is
 from collections.abc import Mapping
 from typing import Any
 
-from haiga.core.images import ImageRequest
+from haiga.core.images import ImageRequest, UpscaleRequest
 from haiga.engines.diffusers.asked import Call
 
 FILLS = {"fill": "fill", "original": "original", "noise": "latent noise", "nothing": "latent nothing"}
@@ -45,6 +45,20 @@ def parameters(call: Call, model: str, pipeline: Any, place: int, extra: Mapping
         "Pipeline": type(pipeline).__name__,
     }
     return {name: value for name, value in told.items() if value}
+
+
+def enlarging(request: UpscaleRequest, width: int) -> dict[str, str]:
+    """Of a picture that was enlarged to `width` pixels."""
+    told = {
+        "Postprocess upscale by": f"{width / request.picture.width:g}",
+        "Postprocess upscaler": request.upscaler,
+    }
+    if request.second and request.visibility:
+        told |= {
+            "Postprocess upscaler 2": request.second,
+            "Postprocess upscaler 2 visibility": f"{request.visibility:g}",
+        }
+    return told
 
 
 def _varied(call: Call, place: int) -> dict[str, str]:

@@ -191,7 +191,7 @@ def test_pictures_that_are_shown_do_what_they_do_in_diffusers_own(
 def test_a_picture_shown_to_a_model_that_cannot_see_it_is_refused(tmp_path: Path, pipelines: Pipelines) -> None:
     make_adapter(pipelines("sdxl"), tmp_path / "ip_adapters" / "xl", 1)
     plain = painted(pipelines("sd15"), tmp_path)
-    with pytest.raises(Invalid, match="'xl'|xl"):
+    with pytest.raises(Invalid, match="xl"):
         painted(pipelines("sd15"), tmp_path, references=(Reference("xl", scene()),))
     with pytest.raises(Unsupported, match="ZImage"):
         painted(pipelines("z-image"), tmp_path, references=(Reference("xl", scene()),))
