@@ -10,7 +10,7 @@ from haiga.core.limits import Limits, Owner
 from haiga.core.policies import Moderated
 from haiga.core.results import Reuse
 
-Family: TypeAlias = Literal["anthropic", "openai", "openrouter"]
+Family: TypeAlias = Literal["anthropic", "openai", "openrouter", "sdapi"]
 Role: TypeAlias = Literal["admin", "developer", "readonly"]
 DEFAULT = "default"  # the workspace of those who name none
 

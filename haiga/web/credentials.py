@@ -1,7 +1,9 @@
 """Who is asking: the credential in either header, what it is good for, and where the question came in."""
 
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -17,11 +19,11 @@ CACHE = "haiga-cache"
 POLICY = "haiga-policy"
 MODERATION = "haiga-moderation"  # what became of a request and as much of its answer as was judged
 READING = ("GET", "HEAD")
-CALLED = {"anthropic": "Anthropic", "openai": "OpenAI", "openrouter": "OpenRouter"}
+CALLED = {"anthropic": "Anthropic", "openai": "OpenAI", "openrouter": "OpenRouter", "sdapi": "A1111"}
 
 
 async def authenticate(access: Access, request: Request) -> Caller:
-    """The caller behind `x-api-key` or `Authorization: Bearer`. Raises Denied, also for what its key may not do."""
+    """The caller behind `x-api-key` or `Authorization`. Raises Denied, also for what its key may not do."""
     caller, spoken, headers = await _holder(access, request), family(request.scope), request.headers
     if not caller.scope.has_family(spoken):
         raise Denied(f"this API key may not use the {CALLED[spoken]} API")
@@ -80,3 +82,18 @@ def _credentials(request: Request) -> Iterator[str | None]:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         yield token.strip()
+    if scheme.lower() == "basic" and family(request.scope) == "sdapi":
+        yield _password(request, token.strip())
+
+
+def _password(request: Request, token: str) -> str | None:
+    """A key as the password of HTTP Basic, of whichever user: A1111's clients know no other way. Raises Denied for
+    another site's page, since browsers send along what they were once given."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise Denied("HTTP Basic is not taken from another site's page: send the key as Bearer")
+    try:
+        _, _, password = b64decode(token, validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return password or None

@@ -66,6 +66,15 @@ from haiga.wire.openrouter.answers import (
 )
 from haiga.wire.openrouter.keys import KeyPatch, NewKeyBody
 from haiga.wire.openrouter.shapes import RouterBody
+from haiga.wire.sdapi.shapes import (
+    ExtrasBatchBody,
+    ExtrasSingleBody,
+    ImageToImageBody,
+    PngInfoBody,
+    ProgressBody,
+    SdapiErrorAnswer,
+    TextToImageBody,
+)
 from haiga.wire.webhooks import answers as webhooks
 from haiga.wire.webhooks.messages import WebhookBody, WebhookChange, WebhookRotation, WebhookTest
 
@@ -104,6 +113,12 @@ BODIES: tuple[type[BaseModel], ...] = (
     RateLimitChange,
     LoadAdapterBody,
     UnloadAdapterBody,
+    TextToImageBody,
+    ImageToImageBody,
+    ExtrasSingleBody,
+    ExtrasBatchBody,
+    PngInfoBody,
+    ProgressBody,
 )
 REFERENCE = "#/components/schemas/{model}"
 ERRORS = {
@@ -150,6 +165,7 @@ POLICY = {
 SECURITY: dict[str, dict[str, Any]] = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
     "bearer": {"type": "http", "scheme": "bearer"},
+    "basic": {"type": "http", "scheme": "basic"},
 }
 SECURED: list[dict[str, list[str]]] = [{}, {"apiKey": []}, {"bearer": []}]
 
@@ -340,6 +356,26 @@ _AUDIT = [
 ]
 _AUDIT += [_asked(name, many=True) for name in ("event_types", "actor_ids", "resource_ids")]
 LIST_AUDIT = _operation(AuditLogs, {"parameters": _AUDIT}, error=OpenAIErrorAnswer)
+
+
+BASIC: list[dict[str, list[str]]] = [*SECURED, {"basic": []}]
+
+
+def _sdapi(shape: type[BaseModel] | None = None) -> dict[str, Any]:
+    described = _operation(
+        None, {"security": BASIC} | ({} if shape is None else {"requestBody": _body(shape)}), error=SdapiErrorAnswer
+    )
+    described["responses"][422] = described["responses"].pop(400)
+    return described
+
+
+SDAPI_ANY = _sdapi()
+SDAPI_TEXT_TO_IMAGE = _sdapi(TextToImageBody)
+SDAPI_IMAGE_TO_IMAGE = _sdapi(ImageToImageBody)
+SDAPI_EXTRA_SINGLE = _sdapi(ExtrasSingleBody)
+SDAPI_EXTRA_BATCH = _sdapi(ExtrasBatchBody)
+SDAPI_PNG_INFO = _sdapi(PngInfoBody)
+SDAPI_TASK = _sdapi(ProgressBody)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

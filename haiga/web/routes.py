@@ -6,7 +6,7 @@ from typing import TypeAlias
 from fastapi import APIRouter
 
 from haiga.services.files import Uploads as KeptUploads
-from haiga.web import openapi
+from haiga.web import openapi, sdapi
 from haiga.web.adapters import Adapters
 from haiga.web.admin import Admin
 from haiga.web.audit import AuditLogs
@@ -33,6 +33,7 @@ from haiga.web.webhooks import Webhooks
 
 Add: TypeAlias = Callable[..., None]
 ORGANIZATION = "/v1/organizations"
+SDAPI = "/sdapi/v1"
 # their bodies may be larger than others
 BATCHES = "/v1/messages/batches"
 FILES = "/v1/files"
@@ -61,6 +62,8 @@ def router(services: Services) -> APIRouter:
         _reports,
         _openrouter,
         _router_keys,
+        _sdapi,
+        _sdapi_lists,
         _own,
     ):
         family(services, routes.add_api_route)
@@ -272,6 +275,43 @@ def _router_keys(services: Services, add: Add) -> None:
     add(f"{own}/{{hash}}", keys.get, methods=["GET"], **openapi.ROUTER_DATA)
     add(f"{own}/{{hash}}", keys.change, methods=["PATCH"], **openapi.ROUTER_KEY)
     add(f"{own}/{{hash}}", keys.delete, methods=["DELETE"], **openapi.ROUTER_DATA)
+
+
+def _sdapi(services: Services, add: Add) -> None:
+    """A1111's, without their lists."""
+    if services.jobs is None or services.taker is None:
+        return
+    preferences = sdapi.Preferences(services)
+    painting = sdapi.Painting(services, services.jobs, services.taker, preferences)
+    tasks, extras = sdapi.Tasks(services, services.jobs), sdapi.Extras(services, services.taker)
+    add(f"{SDAPI}/txt2img", painting.txt2img, methods=["POST"], **openapi.SDAPI_TEXT_TO_IMAGE)
+    add(f"{SDAPI}/img2img", painting.img2img, methods=["POST"], **openapi.SDAPI_IMAGE_TO_IMAGE)
+    add(f"{SDAPI}/extra-single-image", extras.single, methods=["POST"], **openapi.SDAPI_EXTRA_SINGLE)
+    add(f"{SDAPI}/extra-batch-images", extras.batch, methods=["POST"], **openapi.SDAPI_EXTRA_BATCH)
+    add(f"{SDAPI}/png-info", extras.png_info, methods=["POST"], **openapi.SDAPI_PNG_INFO)
+    add(f"{SDAPI}/progress", tasks.progress, methods=["GET"], **openapi.SDAPI_ANY)
+    add("/internal/progress", tasks.internal, methods=["POST"], **openapi.SDAPI_TASK)
+    add(f"{SDAPI}/interrupt", tasks.interrupt, methods=["POST"], **openapi.SDAPI_ANY)
+    add(f"{SDAPI}/skip", tasks.skip, methods=["POST"], **openapi.SDAPI_ANY)
+    add(f"{SDAPI}/options", preferences.get, methods=["GET"], **openapi.SDAPI_ANY)
+    add(f"{SDAPI}/options", preferences.set, methods=["POST"], **openapi.SDAPI_ANY)
+    add(f"{SDAPI}/sd-models", preferences.list, methods=["GET"], **openapi.SDAPI_ANY)
+    for path in sdapi.REFUSED:
+        add(f"{SDAPI}/{path}", extras.refused, methods=["POST"], **openapi.SDAPI_ANY)
+
+
+def _sdapi_lists(services: Services, add: Add) -> None:
+    if services.jobs is None:
+        return
+    listing = sdapi.Listing(services)
+    for name, write in sdapi.LISTS.items():
+        add(f"{SDAPI}/{name}", listing.named(write), methods=["GET"], **openapi.SDAPI_ANY)
+    for name in sdapi.EMPTY:
+        add(f"{SDAPI}/{name}", listing.empty, methods=["GET"], **openapi.SDAPI_ANY)
+    for name in sdapi.UNCHANGED:
+        add(f"{SDAPI}/{name}", listing.refresh, methods=["POST"], **openapi.SDAPI_ANY)
+    add(f"{SDAPI}/memory", listing.memory, methods=["GET"], **openapi.SDAPI_ANY)
+    add(f"{SDAPI}/cmd-flags", listing.flags, methods=["GET"], **openapi.SDAPI_ANY)
 
 
 def _own(services: Services, add: Add) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from haiga.core.access import Caller
 from haiga.core.jobs import Dedupe
 from haiga.core.limits import Standing
+from haiga.core.palette import Palette
 from haiga.core.ports import ChatStore
 from haiga.core.records import Price
 from haiga.services.adapters import Adapters
@@ -15,6 +16,8 @@ from haiga.services.audit import Audit
 from haiga.services.batches import Batches
 from haiga.services.erasure import Erasure
 from haiga.services.files import Files
+from haiga.services.images import Jobs
+from haiga.services.images.taking import Taker
 from haiga.services.inference import Inference
 from haiga.services.keyring import Keyring
 from haiga.services.metrics import Metrics
@@ -68,7 +71,8 @@ class Services:
     Conversations APIs are not there, without `chats` no chat completion is kept, without `batches`, `files` and
     `webhooks` and `policies` there are none. `stands` tells where a caller stands with its limits; `ledger`, `keyring`,
     `audit` and `erasure` are what administrators see, `adapters` what they load; `refused` is told of requests that
-    were answered 401 or 403, `tracer` makes their spans."""
+    were answered 401 or 403, `tracer` makes their spans. Without `jobs` no pictures are made;
+    `taker` takes in those that requests for them bring, `palette` is what these can name at this moment."""
 
     access: Access
     inference: Inference
@@ -89,3 +93,6 @@ class Services:
     refused: Callable[[Asked], None] = lambda asked: None
     tracer: "Tracer | None" = None
     policies: Policies | None = None
+    jobs: Jobs | None = None
+    taker: Taker | None = None
+    palette: Callable[[], Palette] = Palette

@@ -31,13 +31,15 @@ BROKEN = "the file could not be decoded within the time and memory that there ar
 @dataclass(frozen=True, slots=True)
 class PictureWish:
     """`side`: the most pixels of either side, and `why` it is so; `edge`, `patches`: to what a picture is made smaller
-    (sizes.py); `exact`: refuse one that would have to be."""
+    (sizes.py); `exact`: refuse one that would have to be; `alpha`: of one that is not opaque, how opaque it
+    is, as masks are meant."""
 
     side: int
     edge: int
     patches: int
     why: str = ""
     exact: bool = False
+    alpha: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Decoder:
             "patches": wish.patches,
             "why": wish.why,
             "exact": wish.exact,
+            "alpha": wish.alpha,
         }
         async with aclosing(self._run(head, data)) as answers:
             (picture,) = [_picture(told, rgb) async for told, rgb in answers]

@@ -23,8 +23,8 @@ Image.MAX_IMAGE_PIXELS = None  # the sides are judged here, before Pillow would
 
 def open_picture(data: bytes, wish: Mapping[str, Any]) -> Image.Image:
     """The picture in `data`, of which no more than the header is read. `wish`: `side`, the most pixels of either side,
-    and why (`why`); `edge` and `patches`, to what it is made smaller; `exact`: refuse it rather than make it smaller.
-    Raises Refusal."""
+    and why (`why`); `edge` and `patches`, to what it is made smaller; `exact`: refuse it rather than make it smaller;
+    `alpha`: of one that is not opaque, how opaque it is. Raises Refusal."""
     with refusing():
         picture = Image.open(BytesIO(data), formats=FORMATS)
         _judge(picture.size, wish)
@@ -72,7 +72,7 @@ def _read(picture: Image.Image, wish: Mapping[str, Any]) -> Image.Image:
     picture = _colours(picture)
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return _upright(_opaque(picture), turn)
+    return _upright(_alpha(picture) if wish.get("alpha") else _opaque(picture), turn)
 
 
 def _colours(picture: Image.Image) -> Image.Image:
@@ -82,6 +82,13 @@ def _colours(picture: Image.Image) -> Image.Image:
     if picture.has_transparency_data:
         return picture.convert("RGBA")
     return picture.convert("RGB")
+
+
+def _alpha(picture: Image.Image) -> Image.Image:
+    """How opaque it is, as grey; what is opaque all over is seen as it is."""
+    if picture.mode == "RGBA" and picture.getchannel("A").getextrema() != (255, 255):
+        return picture.getchannel("A").convert("RGB")
+    return _opaque(picture)
 
 
 def _opaque(picture: Image.Image) -> Image.Image:

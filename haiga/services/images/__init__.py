@@ -1,6 +1,6 @@
 """Pictures: jobs in a queue, done one after another, kept for a time."""
 
-from haiga.services.images.asking import Wish
+from haiga.services.images.asking import Wish, error_of, pictures_of
 from haiga.services.images.jobs import Jobs
 
-__all__ = ["Jobs", "Wish"]
+__all__ = ["Jobs", "Wish", "error_of", "pictures_of"]

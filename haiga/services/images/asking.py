@@ -72,6 +72,11 @@ def is_again(there: ImageJob, job: ImageJob, seeded: bool) -> bool:
     return (one, there.inputs, there.priority) == (other, job.inputs, job.priority)
 
 
+def pictures_of(job: ImageJob) -> int:
+    """How many pictures a job is to make."""
+    return int(orjson.loads(job.asked)["request"]["count"])
+
+
 def error_of(job: ImageJob) -> HaigaError:
     """What a job came to, as an error for who waits for it."""
     if job.reason is None:

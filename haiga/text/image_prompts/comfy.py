@@ -82,7 +82,8 @@ def _is_node(node: Any) -> bool:
 
 def _samples(node: Node) -> bool:
     """KSampler and what is like it, and the sampler of several parts."""
-    return {"latent_image", "positive"} <= node["inputs"].keys() or {"guider", "sigmas"} <= node["inputs"].keys()
+    inputs = set(node["inputs"])
+    return {"latent_image", "positive"} <= inputs or {"guider", "sigmas"} <= inputs
 
 
 class _Graph:

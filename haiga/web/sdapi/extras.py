@@ -1,0 +1,88 @@
+"""/sdapi/v1/extra-*, png-info, and what is refused: work on pictures that are there already."""
+
+import asyncio
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from haiga.core.errors import Unsupported
+from haiga.core.images import UpscaleRequest
+from haiga.services.images.encoding import encode
+from haiga.services.images.resizing import enlarged
+from haiga.services.images.taking import ENLARGED, Taker
+from haiga.text.image_prompts import recall
+from haiga.web.credentials import authenticate
+from haiga.web.sdapi.answers import answer
+from haiga.web.services import Services
+from haiga.wire.body import read_object, read_shape
+from haiga.wire.sdapi.options import AUTOMATIC
+from haiga.wire.sdapi.read import upscaler
+from haiga.wire.sdapi.shapes import ExtrasBatchBody, ExtrasBody, ExtrasSingleBody, PngInfoBody
+from haiga.wire.sdapi.write import write_enlarged, write_texts
+
+REFUSED = (
+    "interrogate",
+    "create/embedding",
+    "create/hypernetwork",
+    "train/embedding",
+    "train/hypernetwork",
+    "server-kill",
+    "server-restart",
+    "server-stop",
+)
+
+
+class Extras:
+    def __init__(self, services: Services, taker: Taker) -> None:
+        self._services = services
+        self._taker = taker
+
+    async def single(self, request: Request) -> Response:
+        """Enlarge a picture."""
+        await authenticate(self._services.access, request)
+        asked = read_shape(ExtrasSingleBody, read_object(await request.body()))
+        return answer(write_enlarged(await self._enlarged(asked, [(asked.image, "image")]), several=False))
+
+    async def batch(self, request: Request) -> Response:
+        """Enlarge several pictures."""
+        await authenticate(self._services.access, request)
+        asked = read_shape(ExtrasBatchBody, read_object(await request.body()))
+        told = [(each.data, f"imageList.{at}.data") for at, each in enumerate(asked.imageList)]
+        return answer(write_enlarged(await self._enlarged(asked, told), several=True))
+
+    async def png_info(self, request: Request) -> Response:
+        """Tell what a picture's file says of how it was made."""
+        await authenticate(self._services.access, request)
+        asked = read_shape(PngInfoBody, read_object(await request.body()))
+        found = await asyncio.to_thread(recall, await self._taker.texts(asked.image, "image"))
+        return answer(write_texts(found.text, found.parameters, found.others))
+
+    async def refused(self, request: Request) -> Response:
+        """Refuse what A1111 does and this server does not."""
+        await authenticate(self._services.access, request)
+        raise Unsupported(f"{request.url.path} is not done here")
+
+    async def _enlarged(self, asked: ExtrasBody, told: Sequence[tuple[str, str]]) -> list[bytes]:
+        for field in ("gfpgan_visibility", "codeformer_visibility"):
+            if getattr(asked, field):
+                raise Unsupported("faces are not restored here", field=field)
+        return [await self._one(asked, picture, field) for picture, field in told]
+
+    async def _one(self, asked: ExtrasBody, told: str, field: str) -> bytes:
+        async with self._taker.room(2, ENLARGED):
+            picture = await self._taker.picture(told, field, ENLARGED)
+            sized = asked.resize_mode == 1
+            second = None if asked.upscaler_2 in AUTOMATIC else asked.upscaler_2
+            wanted = UpscaleRequest(
+                model="",
+                picture=picture,
+                upscaler=upscaler(asked.upscaler_1),
+                scale=asked.upscaling_resize,
+                width=asked.upscaling_resize_w if sized else None,
+                height=asked.upscaling_resize_h if sized else None,
+                crop=asked.upscaling_crop,
+                second=second,
+                visibility=asked.extras_upscaler_2_visibility,
+            )
+            return await asyncio.to_thread(lambda: encode(enlarged(wanted)))
