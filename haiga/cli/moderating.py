@@ -72,7 +72,7 @@ def moderating(
     rules = RuleJudge(asking, settings.moderation_judge or "")
     failure = cast(Failure, settings.moderation_failure)
     moderator = Moderator(classifiers, rules, failure=failure, timeout=settings.moderation_timeout)
-    audit = Audit(metered.metrics.add_decision)
+    audit = Audit(metered.metrics.add_decision, texts=settings.moderation_texts)
     stage = ModerationStage(policies, moderator, NoImages(), audit)
     explaining = Explaining(classifiers, moderator, rules)
     judging = Judging(classifiers, NoImages(), policies, moderator, explaining, metered.stages)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from haiga.config.parsing import one_of, parse_directory, parse_seconds, parse_shares
+from haiga.config.parsing import one_of, parse_directory, parse_seconds, parse_shares, parse_switch
 from haiga.config.setting import Setting
 
 MODERATION: Mapping[str, Setting] = {
@@ -64,5 +64,13 @@ MODERATION: Mapping[str, Setting] = {
         "HAIGA_MODERATION_TIMEOUT",
         "How long a text may take to be judged; a long one has a second more for each 10,000 characters.",
         metavar="TIME",
+    ),
+    "moderation_texts": Setting(
+        "--moderation-texts",
+        parse_switch,
+        "no",
+        "HAIGA_MODERATION_TEXTS",
+        "Log what was judged beside each decision of moderation, too: its first 10,000 characters.",
+        switch="yes",
     ),
 }

@@ -93,6 +93,7 @@ class Settings:
     moderation_judge: str | None
     moderation_failure: str
     moderation_timeout: float
+    moderation_texts: bool
     url: str | None
     api_key: str | None
     hub: str

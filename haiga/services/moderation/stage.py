@@ -5,10 +5,8 @@ caller are judged, those of tools and the beginning of an answer that the caller
 was judged when it was said. Prompts that no text model reads are let in by the same rule.
 """
 
-import hashlib
-import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 from haiga.core.access import Caller
 from haiga.core.errors import Flagged
@@ -16,7 +14,7 @@ from haiga.core.generation import Event, Finished, Started, TextRequest, Usage
 from haiga.core.messages import ImageSource, text_of
 from haiga.core.policies import Decision, Policy, Refused, Side, refusal, together
 from haiga.core.ports import Ask, ImageClassifier
-from haiga.services.moderation.audit import Audit
+from haiga.services.moderation.audit import Audit, Watch
 from haiga.services.moderation.masking import masked
 from haiga.services.moderation.moderator import Moderator
 from haiga.services.moderation.policies import Policies
@@ -96,7 +94,7 @@ class ModerationStage:
         self, caller: Caller, texts: Sequence[str], images: Sequence[ImageSource], policies: Sequence[Policy]
     ) -> tuple[list[Decision], Decision]:
         """What becomes of each text, and of all together, which is recorded."""
-        watch = _Watch()
+        watch = Watch()
         with watch.over(*texts):
             decisions = await self._moderator.decide_all(texts, policies, "input")
             if images and None in await self._images.judge(images):
@@ -118,7 +116,7 @@ class ModerationStage:
     async def _screened(
         self, caller: Caller, request: TextRequest, ask: Ask, policies: Sequence[Policy]
     ) -> AsyncGenerator[Event, None]:
-        watch, whole = _Watch(), [Decision(tuple(policy.label for policy in policies))]
+        watch, whole = Watch(), [Decision(tuple(policy.label for policy in policies))]
 
         async def decide(text: str) -> Decision:
             with watch.over(text):
@@ -143,32 +141,9 @@ class ModerationStage:
             if whole:  # the answer broke off
                 self._told(caller, "output", whole[0], watch)
 
-    def _told(self, caller: Caller, side: Side, decision: Decision, watch: "_Watch") -> None:
+    def _told(self, caller: Caller, side: Side, decision: Decision, watch: Watch) -> None:
         caller.origin.moderated.add(decision)
-        self._audit.add(caller, side, decision, watch.digest, watch.seconds)
-
-
-class _Watch:
-    """The hash of what was judged, and how long that has taken in seconds."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self._hash = hashlib.sha256()
-
-    @contextmanager
-    def over(self, *texts: str) -> Iterator[None]:
-        """While these are judged."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds += time.monotonic() - began
-            for text in texts:
-                self._hash.update(text.encode(errors="surrogatepass"))
-
-    @property
-    def digest(self) -> str:
-        return self._hash.hexdigest()
+        self._audit.add(caller, side, decision, watch)
 
 
 def _excerpt(texts: Sequence[str], decisions: Sequence[Decision]) -> str:

@@ -66,3 +66,15 @@ async def test_what_cannot_be_judged_in_time_is_refused_or_said_to_be_so() -> No
     caller = Caller(policy="loose")
     assert ["a cat"] == await gate([], slow).admit(caller, "painter", ["a cat"])
     assert "unjudged=it took too long" in (caller.origin.moderated.told or "")
+
+
+@pytest.mark.parametrize(("texts", "kept"), [(False, None), (True, "a cat\n" + "dog" * 3331 + "d")])
+async def test_what_was_judged_is_logged_in_bounds_where_it_is_asked_for(
+    texts: bool, kept: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    moderator = Moderator(Classifiers([FakeClassifier({})]))
+    stage = ModerationStage(Policies(FIXED), moderator, NoImages(), Audit(texts=texts))
+    with caplog.at_level("INFO", logger="haiga.services.moderation.audit"):
+        await stage.admit(Caller(policy="house"), "painter", ["a cat", "dog" * 9000])
+    (said,) = [record.said for record in caplog.records if hasattr(record, "said")]
+    assert (64, kept) == (len(said["sha256"]), said.get("text"))
