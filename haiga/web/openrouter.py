@@ -47,7 +47,7 @@ class OpenRouter:
         asked = read_router_chat(await request.body())
         id = self._services.settings.new_id("gen").replace("_", "-", 1)
         caller = replace(known, origin=_asked_about(known.origin, asked, id))
-        names = candidates(self._services, caller, asked.routing, lambda card: asked.chat.request)
+        names = candidates(self._services, caller, asked.routing, asked.meant)
         events = first_that_answers(names, lambda name, last: self._ask(caller, asked, name, last))
         try:
             response = await self._respond(request, events, asked, id, created)

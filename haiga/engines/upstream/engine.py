@@ -20,8 +20,8 @@ from haiga.core.load import Load
 from haiga.core.ports import ModelCard
 from haiga.core.upstreams import KnownModel, Upstream
 from haiga.engines.upstream.breaker import Breakers
-from haiga.engines.upstream.estimate import estimate
 from haiga.engines.upstream.line import VERSION, Line, Post, pieces
+from haiga.text.estimate import estimate
 from haiga.text.known_tools import known
 from haiga.wire.upstream import chat_told, completions, messages_told
 from haiga.wire.upstream.chat_asked import chat_body

@@ -12,12 +12,14 @@ UNKNOWN = Decimal("Infinity")
 PROMPTS = 3  # tokens of prompts for each token of answers, as prices are compared in the field
 
 
-def fits(card: ModelCard, request: TextRequest) -> bool:
-    """Whether the model declares all that the request takes."""
-    can = card.capabilities
+def fits(card: ModelCard, request: TextRequest, tokens: int) -> bool:
+    """Whether the model declares all that the request, about so many tokens long, takes."""
+    can, answer = card.capabilities, 1 if request.unbounded else max(1, request.max_tokens)
     blocks = [block for message in request.messages for block in message.content]
     return (
         can.text
+        and answer <= card.max_output
+        and tokens + answer <= card.context
         and (can.tools or not request.tools)
         and (can.structured_output or request.output_schema is None)
         and (can.images or not _any(blocks, Image))

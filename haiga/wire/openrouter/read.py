@@ -30,6 +30,10 @@ class RouterRequest:
     session: str | None = None
     body: bytes = b""
 
+    def meant(self, card: ModelCard) -> TextRequest:
+        """What it takes of any model, whatever one gives."""
+        return replace(self.chat.request, max_tokens=self.chat.max_tokens or 0)
+
     def choices(self, card: ModelCard) -> tuple[TextRequest, ...]:
         """One core request to this model for each answer wanted. Raises Invalid when they are to be too long."""
         made = tuple(replace(choice, model=card.name) for choice in self.chat.choices(card))
@@ -60,7 +64,7 @@ def read_router_chat(body: bytes) -> RouterRequest:
     """The body of POST /api/v1/chat/completions. Raises Invalid, Unsupported and NotFound."""
     shape = read_shape(shapes.RouterBody, read_object(body))
     rules.check(shape, streamed_options=False)
-    routing = read_routing(shape, shape.models or ())
+    routing = read_routing(shape, shape.models or (), told=(shape.n or 1) == 1)
     chat = chat_request(shape)
     request = replace(
         chat.request,

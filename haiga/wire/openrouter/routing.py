@@ -4,7 +4,7 @@ Rule: the providers are this server and its upstreams, by their names. Names tha
 is one of the upstreams.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
@@ -29,6 +29,7 @@ VARIANTS = (":nitro", ":floor", ":free", ":exacto", ":extended", ":thinking")
 NO_EFFECT = ("auto-router", "auto-beta-router", "pareto-router", "response-healing", "file-parser")
 COMPRESSION = "context-compression"
 MILLION = 1_000_000
+UNKNOWN = Decimal("Infinity")  # a price
 SMALL_CONTEXT = 8192
 OWN = ("models", "fallbacks", "provider", "route", "plugins", "transforms", "session_id")
 
@@ -36,44 +37,55 @@ OWN = ("models", "fallbacks", "provider", "route", "plugins", "transforms", "ses
 @dataclass(frozen=True, slots=True)
 class Providers:
     """Who may answer, by the names of providers: `only` these, `order` first and with `strict` no others, none to
-    `ignore`."""
+    `ignore`. `private`: nobody who might keep what is said, as far as this server knows: this server, and OpenRouter
+    where it is `told` the same."""
 
     only: tuple[str, ...] | None = None
     order: tuple[str, ...] | None = None
     ignore: tuple[str, ...] | None = None
     strict: bool = False
+    private: bool = False
+    told: bool = False
 
-    def takes(self, card: ModelCard) -> bool:
-        slug = card.provider.lower() or OURS
+    def takes(self, card: ModelCard, known: Set[str]) -> bool:
+        """Whether the model may answer; `known` are the providers that are here."""
+        slug = _slug(card)
         lists = (self.only, self.order if self.order and self.strict else None)
-        return slug not in (self.ignore or ()) and all(_listed(card, slug, names) for names in lists)
+        if self.private and card.provider and not (self.told and "router" in card.forms):
+            return False
+        return slug not in (self.ignore or ()) and all(_listed(card, names, known) for names in lists)
 
-    def allowed(self, names: Sequence[str], find: Find) -> tuple[str, ...]:
+    def allowed(self, names: Sequence[str], find: Find, known: Set[str]) -> tuple[str, ...]:
         """The names that may be asked, those of preferred providers first; ones that nobody has are left for their own
         error. Raises NotFound when none is left."""
         cards = {name: find(name) for name in names}
         there = [card for card in cards.values() if card is not None]
-        if there and not any(map(self.takes, there)):
+        if there and not any(self.takes(card, known) for card in there):
             raise NotFound("No allowed providers are available for the selected model.", field="provider")
-        taken = [name for name, card in cards.items() if card is None or self.takes(card)]
+        taken = [name for name, card in cards.items() if card is None or self.takes(card, known)]
         return tuple(sorted(taken, key=lambda name: self._rank(cards[name])))
 
     def _rank(self, card: ModelCard | None) -> int:
         order = self.order or ()
-        slug = (card.provider.lower() or OURS) if card else ""
+        slug = _slug(card) if card else ""
         return order.index(slug) if slug in order else len(order)
 
 
-def _listed(card: ModelCard, slug: str, names: Sequence[str] | None) -> bool:
+def _slug(card: ModelCard) -> str:
+    return card.provider.lower() or OURS
+
+
+def _listed(card: ModelCard, names: Sequence[str] | None, known: Set[str]) -> bool:
     """OpenRouter stands for all those that are not known here."""
-    return names is None or slug in names or ("router" in card.forms and any(name != OURS for name in names))
+    return names is None or _slug(card) in names or ("router" in card.forms and not known >= set(names))
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
     """Which models may answer: `names` in order of preference, `router` the name that leaves the choice to the server,
     where one was given. `allowed` and `excluded` are patterns for that choice. `compress`: whether to drop from the
-    middle of a conversation that does not fit; None leaves it to the model's context."""
+    middle of a conversation that does not fit; None leaves it to the model's context. `cheapest`: of several names
+    the cheapest first."""
 
     names: tuple[str, ...]
     router: str | None = None
@@ -85,24 +97,34 @@ class Routing:
     max_completion: Decimal | None = None
     compress: bool | None = None
     providers: Providers = Providers()
+    cheapest: bool = False
 
-    def candidates(self, cards: Sequence[ModelCard], find: Find, worth: Worth = lambda card: ()) -> tuple[str, ...]:
+    def candidates(
+        self,
+        cards: Sequence[ModelCard],
+        find: Find,
+        worth: Worth = lambda card: (),
+        price: Callable[[ModelCard], Decimal] = lambda card: UNKNOWN,
+    ) -> tuple[str, ...]:
         """The names to try, the server's own choice spelt out: the first by `worth`. `find` gives the model behind a
         name that may be asked. Raises NotFound where no provider is left."""
         names: list[str] = []
+        known = {OURS, *map(_slug, cards)}
         for name in self.names:
             auto = name in AUTO and find(name) is None
-            names += self._choice(cards, worth) if auto else [plain_name(name, find)]
-        allowed = self.providers.allowed(tuple(dict.fromkeys(names)), find)
+            names += self._choice(cards, worth, known) if auto else [plain_name(name, find)]
+        if self.cheapest and self.router is None:
+            names.sort(key=lambda name: UNKNOWN if (card := find(name)) is None else price(card))
+        allowed = self.providers.allowed(tuple(dict.fromkeys(names)), find, known)
         return allowed if self.fallbacks else allowed[:1]
 
-    def _choice(self, cards: Sequence[ModelCard], worth: Worth) -> list[str]:
+    def _choice(self, cards: Sequence[ModelCard], worth: Worth, known: Set[str]) -> list[str]:
         """Those able to do all that is asked come first, then the cheapest, then the server's own order."""
         matching = [
             card
             for card in cards
             if card.capabilities.text
-            and self.providers.takes(card)
+            and self.providers.takes(card, known)
             and any(fnmatchcase(card.name, pattern) for pattern in self.allowed)
             and not any(fnmatchcase(card.name, pattern) for pattern in self.excluded)
         ]
@@ -158,8 +180,9 @@ def _compress(shape: shapes.RoutedBody) -> bool | None:
     return None if shape.transforms is None else "middle-out" in shape.transforms
 
 
-def read_routing(shape: shapes.RoutedBody, further: Sequence[str]) -> Routing:
-    """Who may answer: the body's model, then the `further` ones. Raises Invalid, Unsupported and NotFound."""
+def read_routing(shape: shapes.RoutedBody, further: Sequence[str], told: bool = False) -> Routing:
+    """Who may answer: the body's model, then the `further` ones. `told`: OpenRouter, if it is to answer, reads the same
+    preferences. Raises Invalid, Unsupported and NotFound."""
     names = tuple(name for name in (shape.model, *further) if name)
     if not names:
         raise missing("model")
@@ -177,7 +200,19 @@ def read_routing(shape: shapes.RoutedBody, further: Sequence[str]) -> Routing:
         _limit(price.prompt, "prompt"),
         _limit(price.completion, "completion"),
         _compress(shape),
-        Providers(_slugs(wanted.only), _slugs(wanted.order), _slugs(wanted.ignore), wanted.allow_fallbacks is False),
+        _providers(wanted, told),
+        wanted.sort == {"by": "price", "partition": "none"},
+    )
+
+
+def _providers(wanted: shapes.ProviderPreferences, told: bool) -> Providers:
+    return Providers(
+        _slugs(wanted.only),
+        _slugs(wanted.order),
+        _slugs(wanted.ignore),
+        strict=wanted.allow_fallbacks is False,
+        private=wanted.data_collection == "deny" or wanted.zdr is True,
+        told=told,
     )
 
 
