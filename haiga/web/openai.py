@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +13,7 @@ from haiga.core.chats import KeptChat
 from haiga.core.errors import HaigaError
 from haiga.core.generation import Choice, Event, Finished, Reply, TextRequest
 from haiga.services.choices import asked_by, interleave, replies, watched
+from haiga.web.beside import Beside, BesideJudge
 from haiga.web.credentials import authenticate
 from haiga.web.families import request_id
 from haiga.web.services import Services
@@ -45,13 +47,16 @@ class OpenAI:
         caller = await authenticate(self._services.access, request)
         asked = read_passing_chat(await request.body(), self._services.inference.passes_chat)
         card = self._services.inference.model(caller, asked.request.model)
+        judge, beside = self._judge(caller, asked), Beside()
         events = interleave(self._generate(caller, asked.choices(card)))
         id, model, form = self._new_id("chatcmpl"), card.name, asked.form
+        if judge is not None:
+            events = watched(events, partial(judge.tell, beside))
         if asked.kept and self._services.chats:
-            events = watched(events, self._keeper(caller, asked, id, model, int(began)))
+            events = watched(events, self._keeper(caller, asked, id, model, int(began), beside))
         answer = Answer(
-            ChatStream(form, id=id, model=model, created=int(began)) if form.stream else None,
-            lambda whole: write_chat(whole, form, id=id, model=model, created=int(began)),
+            ChatStream(form, id=id, model=model, created=int(began), beside=beside) if form.stream else None,
+            lambda whole: write_chat(whole, form, id=id, model=model, created=int(began), beside=beside),
             asked.placed,
         )
         return await self._respond(request, events, answer, began)
@@ -73,18 +78,22 @@ class OpenAI:
         return await self._respond(request, events, Answer(writer, whole, asked.placed), began)
 
     def _keeper(
-        self, caller: Caller, asked: ChatRequest, id: str, model: str, created: int
+        self, caller: Caller, asked: ChatRequest, id: str, model: str, created: int, beside: Beside
     ) -> Callable[[Sequence[Reply]], Awaitable[None]]:
         """What keeps an answer once it is whole."""
 
         async def keep(whole: Sequence[Reply]) -> None:
-            body = chat_body(whole, asked.form, id=id, model=model, created=created)
+            body = chat_body(whole, asked.form, id=id, model=model, created=created) | beside
             lives = (created, created + self._services.settings.keep)
             kept = KeptChat(id, caller.workspace, model, *lives, asked.metadata or {}, body, asked.written)
             if self._services.chats:
                 await self._services.chats.put(kept)
 
         return keep
+
+    def _judge(self, caller: Caller, asked: ChatRequest) -> BesideJudge | None:
+        """Who judges what is asked and answered, where the request wants to be told. Raises NotFound."""
+        return BesideJudge(self._services.inference, caller, asked.request, asked.judged) if asked.judged else None
 
     def _generate(
         self, caller: Caller, requests: Sequence[TextRequest], each: int | None = None

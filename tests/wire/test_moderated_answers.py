@@ -248,3 +248,36 @@ def test_a_stream_says_the_same_as_a_whole_answer(served: Moderated) -> None:
     whole = client.chat.completions.create(**asked).choices[0].message.content
     assert text == whole == "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     assert 5 < len(chunks)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_judgements_are_told_beside_a_chat_completion_where_it_asks_for_them(served: Moderated, streamed: bool) -> None:
+    asked: Any = {"model": "bad", "messages": said("hello"), "n": 2, "moderation": {"model": "omni-moderation-latest"}}
+    create = served.chat().chat.completions.create
+    if streamed:
+        told = [chunk.moderation for chunk in create(**asked, stream=True) if chunk.moderation]
+    else:
+        answer = create(**asked)
+        told = [answer.moderation]
+        assert ["stop", "stop"] == [choice.finish_reason for choice in answer.choices]  # nothing is stopped by it
+    (judged,) = told
+    assert ("moderation_results", "moderation_results") == (judged.input.type, judged.output.type)
+    assert [False] == [result.flagged for result in judged.input.results]
+    assert [True, True] == [result.categories["hate"] for result in judged.output.results]
+    assert {"fake-moderation"} == {judged.output.model, *(result.model for result in judged.output.results)}
+
+
+def test_what_cannot_be_judged_beside_an_answer_is_said_to_be_so(served: Moderated) -> None:
+    served.classifier.broken = True
+    try:
+        asked: Any = {"messages": said("never asked before"), "moderation": {"model": "fake-moderation"}}
+        judged = served.chat().chat.completions.create(model="good", **asked).moderation
+    finally:
+        served.classifier.broken = False
+    assert judged and ("error", "error") == (judged.input.type, judged.output.type)
+
+
+@pytest.mark.parametrize("model", ["good", "nobody"])
+def test_a_judgement_by_what_is_no_classifier_is_refused(served: Moderated, model: str) -> None:
+    with pytest.raises(openai.NotFoundError, match=f"`{model}` does not exist"):
+        served.chat().chat.completions.create(model="good", messages=said("a"), moderation={"model": model})

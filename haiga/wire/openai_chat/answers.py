@@ -63,6 +63,7 @@ class ChatAnswer(BaseModel):
     usage: ChatUsage
     system_fingerprint: str | None
     service_tier: str | None = None
+    moderation: dict[str, Any] | None = None
 
 
 class KeptChatAnswer(ChatAnswer):

@@ -10,10 +10,12 @@ from haiga.wire.openai_body import missing
 from haiga.wire.openai_chat import shapes
 
 
-def check(body: shapes.ChatBody, *, streamed_options: bool = True) -> None:
+def check(body: shapes.ChatBody, *, streamed_options: bool = True, judged: bool = False) -> None:
     """Every rule, cheapest first. Raises Invalid or Unsupported. `streamed_options`: options of a stream are refused
-    where there is none (OpenRouter, where they have no effect, takes them)."""
+    where there is none (OpenRouter, where they have no effect, takes them). `judged`: judgements can be told beside the
+    answer."""
     _check_features(body)
+    _check_moderation(body.moderation, judged)
     _check_generation(body)
     check_sampling(body, streamed_options)
     _check_tools(body)
@@ -30,7 +32,7 @@ def unsupported(param: str) -> Unsupported:
 
 def _check_features(body: shapes.ChatBody) -> None:
     """Known features that would change the answer and are not offered here are refused by name."""
-    for name in ("audio", "moderation", "web_search_options"):
+    for name in ("audio", "web_search_options"):
         if getattr(body, name) is not None:
             raise unsupported(name)
     for i, modality in enumerate(body.modalities or ()):
@@ -38,6 +40,24 @@ def _check_features(body: shapes.ChatBody) -> None:
             raise Unsupported(
                 f"Unsupported value: 'modalities[{i}]' does not support '{modality[:40]}' with this model.",
                 field=f"modalities[{i}]",
+                code="unsupported_value",
+            )
+
+
+def _check_moderation(wanted: shapes.ModerationWanted | None, judged: bool) -> None:
+    """What is stopped is a matter of policies here, which hold whether a request asks or not."""
+    if wanted is None:
+        return
+    if not judged:
+        raise unsupported("moderation")
+    modes = wanted.policy or shapes.ModerationModes()
+    for side, wish in (("input", modes.input), ("output", modes.output)):
+        if wish is not None and wish.mode == "block":
+            field = f"moderation.policy.{side}.mode"
+            raise Unsupported(
+                f"Unsupported value: '{field}' does not support 'block' with this model. Name a policy in the "
+                "haiga-policy header.",
+                field=field,
                 code="unsupported_value",
             )
 

@@ -298,6 +298,22 @@ class Prediction(Shape):
     content: TextParts
 
 
+class ModerationMode(Shape):
+    mode: Literal["score", "block"]
+
+
+class ModerationModes(Shape):
+    input: ModerationMode | None = None
+    output: ModerationMode | None = None
+
+
+class ModerationWanted(Shape):
+    """Judgements that are wanted beside the answer."""
+
+    model: str
+    policy: ModerationModes | None = None
+
+
 class StreamOptions(Shape):
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
@@ -351,7 +367,7 @@ class ChatBody(SamplingBody):
         default=None, max_length=16
     )
     modalities: list[str] | None = None
-    moderation: dict[str, Any] | None = None
+    moderation: ModerationWanted | None = None
     parallel_tool_calls: bool | None = None
     prediction: Prediction | None = None
     prompt_cache_key: str | None = None

@@ -5,6 +5,7 @@ into chunks. Other families of the same deltas (OpenRouter) have an envelope of 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,10 +129,14 @@ class ChoiceWriter:
 
 
 class ChatStream:
-    """Turns the events of all answers into chunks; the plain Finished after the last answer's ends the stream."""
+    """Turns the events of all answers into chunks; the plain Finished after the last answer's ends the stream, and
+    tells what is `beside` it by then."""
 
-    def __init__(self, form: Form, *, id: str, model: str, created: int) -> None:
+    def __init__(
+        self, form: Form, *, id: str, model: str, created: int, beside: Mapping[str, Any] | None = None
+    ) -> None:
         self._form = form
+        self._beside = {} if beside is None else beside
         self._choices: dict[int, ChoiceWriter] = {}
         self._head: dict[str, Any] = {
             "id": id,
@@ -186,6 +191,7 @@ class ChatStream:
         return data_frame({**self._head, "choices": [choice], **self._usage})
 
     def _end(self, end: Finished) -> bytes:
+        told = data_frame({**self._head, "choices": [], **self._usage, **self._beside}) if self._beside else b""
         if not self._form.include_usage:
-            return DONE
-        return data_frame({**self._head, "choices": [], "usage": usage_body(end.usage)}) + DONE
+            return told + DONE
+        return told + data_frame({**self._head, "choices": [], "usage": usage_body(end.usage)}) + DONE

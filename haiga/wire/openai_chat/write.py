@@ -30,12 +30,15 @@ FINISH: Mapping[StopReason, str] = {
 }
 
 
-def write_chat(replies: Sequence[Reply], form: Form, *, id: str, model: str, created: int) -> bytes:
-    """The whole answer. `model` is the one that was asked, for an answer that does not say whose it is."""
+def write_chat(
+    replies: Sequence[Reply], form: Form, *, id: str, model: str, created: int, beside: Mapping[str, Any] | None = None
+) -> bytes:
+    """The whole answer. `model` is the one that was asked, for an answer that does not say whose it is; `beside` is
+    what else is told of it."""
     quoted = replies[0].quoted
     if quoted and quoted.form == "chat" and len(replies) == 1:
         return renamed(quoted.data, {"id": id, "model": answering(replies, model)})
-    return orjson.dumps(chat_body(replies, form, id=id, model=model, created=created))
+    return orjson.dumps(chat_body(replies, form, id=id, model=model, created=created) | dict(beside or {}))
 
 
 def answering(replies: Sequence[Reply], model: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from haiga.core.errors import HaigaError
+from haiga.core.errors import HaigaError, Unsupported
 from haiga.wire.openai_chat.read import read_chat
 from haiga.wire.openai_errors import envelope
 from tests.unit.wire.openai.bodies import TOOLS
@@ -143,6 +143,15 @@ def test_tools(fields: dict[str, Any], param: str) -> None:
 def test_known_features_that_are_not_offered_are_refused_by_name(fields: dict[str, Any], param: str, code: str) -> None:
     error = refusal(**fields)
     assert (param, code) == (error["param"], error["code"])
+
+
+def test_a_judgement_beside_the_answer_stops_nothing() -> None:
+    wanted = {"model": "omni", "policy": {"input": {"mode": "score"}, "output": {"mode": "block"}}}
+    body = orjson.dumps({"model": "m", "messages": [USER], "moderation": wanted})
+    with pytest.raises(Unsupported, match="haiga-policy") as refused:
+        read_chat(body, judged=True)
+    assert "moderation.policy.output.mode" == refused.value.field
+    assert "omni" == read_chat(body.replace(b"block", b"score"), judged=True).judged
 
 
 @pytest.mark.parametrize(
