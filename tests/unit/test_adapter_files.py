@@ -14,6 +14,8 @@ from safetensors.numpy import load_file, save_file
 from haiga.core.errors import Invalid, Unsupported
 from haiga.models.adapters import Linear, is_adapter, open_adapter, read_base
 from haiga.models.adapters.config import read_lora
+from haiga.models.adapters.widen import widen
+from haiga.models.weights.checkpoint import decode_bf16
 from tests.unit.mutants import ODD
 
 LAYERS = {
@@ -84,6 +86,28 @@ def test_the_scale_is_peft_s_and_lies_in_the_second_factor(
     tensors = load_file(directory / "adapter_model.safetensors")
     np.testing.assert_array_equal(tensors[f"{STEM}.lora_A.weight"], down)
     np.testing.assert_allclose(tensors[f"{STEM}.lora_B.weight"].T * scale, up, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "read"), [(np.float16, lambda bits: bits.view(np.float16)), (np.uint16, decode_bf16)])
+@pytest.mark.parametrize("scale", [1.0, 0.3, 70000.0])
+def test_every_number_of_16_bits_is_widened_to_the_last_bit(kind: Any, read: Any, scale: float) -> None:
+    every = np.arange(1 << 16, dtype=np.uint16)
+    with np.errstate(all="ignore"):
+        expected = read(every).astype(np.float32) * np.float32(scale)
+    fine = np.isfinite(expected)
+    square = np.resize(every[fine], (3, fine.sum() // 3))
+    actual = np.empty(square.T.shape, np.float32)
+    widen(square.view(kind).T, scale, actual)
+    np.testing.assert_array_equal(np.resize(expected[fine], square.shape).T.view(np.uint32), actual.view(np.uint32))
+
+
+def test_factors_are_written_as_they_are_read(tmp_path: Path) -> None:
+    adapter = open_adapter(write(tmp_path), LAYERS)
+    for layer in adapter.ranks:
+        expected = adapter.factors(layer)
+        actual = tuple(np.empty(factor.shape, np.float32) for factor in expected)
+        adapter.write(layer, *actual)
+        np.testing.assert_array_equal(np.concatenate(expected, 1), np.concatenate(actual, 1))
 
 
 def test_names_of_another_class_of_the_model_are_found(tmp_path: Path) -> None:

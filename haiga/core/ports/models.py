@@ -45,8 +45,8 @@ class Adapter(Protocol):
     def ranks(self) -> Mapping[str, int]:
         """The rank of each layer that it changes."""
 
-    def factors(self, layer: str) -> "tuple[NDArray[np.float32], NDArray[np.float32]]":
-        """A [rank, inner] and B [rank, outer] of a layer: y + (x A^T) B."""
+    def write(self, layer: str, down: "NDArray[np.float32]", up: "NDArray[np.float32]") -> None:
+        """Put a layer's factors into A [rank, inner] and B [rank, outer]: y + (x A^T) B."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from haiga.core.errors import Invalid, Unsupported
 from haiga.models.adapters.config import CONFIG, WEIGHTS, LoraConfig, read_lora
+from haiga.models.adapters.widen import Floats, widen
 from haiga.models.fields import Fields
 from haiga.models.files import open_regular
 from haiga.models.weights import Tensors
@@ -25,8 +25,6 @@ _LAYER = re.compile(r"(?:.*\.)?(layers\.\d+\..+)")  # what stands before differs
 # experts see a part of the rows, and what decides between them is kept exact
 _NOT_LINEAR = re.compile(r".*(\.experts\.\d+\..*|\.mlp\.gate|\.router|\.shared_expert_gate|\.block_sparse_moe\.gate)")
 _CHUNK = 1 << 20
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,13 @@ class Adapter:
     _layers: Mapping[str, Linear]
     _config: LoraConfig
     _tensors: Tensors
+
+    def write(self, layer: str, down: Floats, up: Floats) -> None:
+        """Put what `factors` gives into these, which have its shapes. What is not finite was refused when the adapter
+        was opened."""
+        names, rank, linear = self._names[layer], self.ranks[layer], self._layers[layer]
+        widen(self._tensors.stored(names[0], (rank, linear.inner)), 1.0, down)
+        widen(self._tensors.stored(names[1], (linear.outer, rank)).T, self._config.scale_of(_trained(names[0])), up)
 
     def factors(self, layer: str) -> tuple[Floats, Floats]:
         """A [rank, inner], and B transposed [rank, outer] with the scale in it: y + (x A^T) B. Raises Invalid for

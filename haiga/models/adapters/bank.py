@@ -11,7 +11,8 @@ import numpy as np
 import openvino as ov
 
 from haiga.core.ports import Adapter
-from haiga.models.adapters.adapter import Floats
+from haiga.models.adapters.products import A, B
+from haiga.models.adapters.widen import Floats
 
 
 class Bank:
@@ -19,6 +20,7 @@ class Bank:
 
     def __init__(self, widths: Mapping[str, int], slots: int) -> None:
         self._widths, self._slots = dict(widths), slots
+        self._layers = [name.removeprefix(A) for name in widths if name.startswith(A)]
         self._rank = 1
         self._nothing = {name: np.zeros((1, 1, width), np.float32) for name, width in widths.items()}
         self._held = self._room()
@@ -53,12 +55,12 @@ class Bank:
         if (rank := max(adapter.ranks.values())) > self._rank:
             self._widen(rank)
         slot = self._free_slot(wanted)
-        for name, held in self._held.items():
-            kind, layer = name.split(".", 1)
-            held[slot] = 0
-            if layer in adapter.ranks:
-                factor = adapter.factors(layer)[kind == "lora_B"]
-                held[slot, : len(factor)] = factor
+        for layer in self._layers:
+            pair, rank = [self._held[kind + layer][slot] for kind in (A, B)], adapter.ranks.get(layer, 0)
+            if rank:
+                adapter.write(layer, *(factor[:rank] for factor in pair))
+            for factor in pair:
+                factor[rank:] = 0
         self._seats[adapter.key] = slot
 
     def _free_slot(self, wanted: Mapping[str, Adapter]) -> int:

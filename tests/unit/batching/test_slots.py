@@ -15,7 +15,7 @@ class Named:
     key: str
     ranks: Mapping[str, int] = field(default_factory=dict)
 
-    def factors(self, layer: str) -> Any:
+    def write(self, layer: str, down: Any, up: Any) -> None:
         raise NotImplementedError
 
 
