@@ -22,6 +22,7 @@ from tests.served import make_model
 
 PROMPT = "The quick brown fox jumps over the lazy dog and runs through the wood."
 COUNT = 6
+PRICES = "models.tiny = {input = 1, output = 2}\nmodels.red = {input = 10, output = 30}\n"
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,10 @@ def blue(base: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def server(base: Path, red: Path, blue: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    data = tmp_path_factory.mktemp("data")
+    (data / "prices.toml").write_text(PRICES)
     flags = ("--no-starter", "--model", f"tiny={base}", "--adapter", f"red=tiny:{red}", "--model", f"blue={blue}")
-    with serving(tmp_path_factory.mktemp("data"), *flags) as server:
+    with serving(data, *flags, "--prices", str(data / "prices.toml")) as server:
         yield server
 
 
@@ -135,6 +138,16 @@ def test_usage_is_counted_under_the_adapter_s_name(server: Server) -> None:
         if sample.labels.get("model") == "blue"
     ]
     assert any(sample.name == "haiga_generation_tokens_total" and sample.value >= COUNT for sample in samples)
+
+
+def test_an_adapter_costs_what_its_own_name_costs(server: Server) -> None:
+    for model, (given, made) in {"tiny": (1, 2), "red": (10, 30), "blue": (0, 0)}.items():
+        body = {"model": model, "messages": [{"role": "user", "content": f"to {model}"}], "max_tokens": 4}
+        answer = httpx.post(f"{server.url}/api/v1/chat/completions", json=body, timeout=60).json()
+        record = httpx.get(f"{server.url}/api/v1/generation", params={"id": answer["id"]}).json()["data"]
+        tokens = answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"]
+        assert (tokens[0] * given + tokens[1] * made) / 1e6 == pytest.approx(answer["usage"]["cost"])
+        assert (answer["usage"]["cost"], True) == (record["total_cost"], record["model"].endswith(model))
 
 
 def test_the_library_keeps_an_adapter_with_its_base(base: Path, red: Path, tmp_path: Path) -> None:

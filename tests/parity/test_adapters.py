@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from haiga.batching.blocks import BlockPool
+from haiga.batching.scheduler import Scheduler
+from haiga.batching.sequence import Request
 from haiga.core.ports import Adapter, Row
 from haiga.engines.native.runner import OpenVINORunner
 from haiga.models.adapters import linear_layers, open_adapter
@@ -122,6 +125,34 @@ def test_more_adapters_than_slots_run_in_parts(base: Path, exact: bool) -> None:
     for actual, wanted in zip(run(runner, adapters, [5, 200]), expected, strict=True):
         np.testing.assert_allclose(actual, wanted, atol=1e-4)
     runner.close()
+
+
+def test_who_is_sent_back_for_blocks_goes_on_under_its_own_adapter(base: Path) -> None:
+    adapters = several(base, 3)
+    runner = OpenVINORunner.load(base, "f32", "f32", 7, adapted=adapted(adapters), slots=2)
+    requests = [
+        Request(f"{at}", tuple(random_tokens(40, at)), 30, salt=bytes([at]), adapter=adapter)
+        for at, adapter in enumerate([*adapters, None])
+    ]
+    _, alone = zip(*(answers(runner, [each]) for each in requests), strict=True)
+    preemptions, together = answers(runner, requests)
+    assert preemptions > 0
+    assert {name: tokens for one in alone for name, tokens in one.items()} == together
+    assert len(set(map(tuple, together.values()))) == len(requests)
+    runner.close()
+
+
+def answers(runner: OpenVINORunner, requests: Sequence[Request]) -> tuple[int, dict[str, list[int]]]:
+    """How often somebody was sent back, and the greedy answers."""
+    scheduler = Scheduler(BlockPool(runner.blocks, 32), 64, 4, 256, slots=2)
+    for request in requests:
+        scheduler.add(request)
+    told: dict[str, list[int]] = {request.id: [] for request in requests}
+    while scheduler.running + scheduler.waiting:
+        plan = scheduler.plan(0.0)
+        for advance in scheduler.commit(plan, [[int(row.argmax())] for row in runner.step(plan.rows)], 0.0):
+            told[advance.id] += advance.tokens
+    return scheduler.preemptions, told
 
 
 def test_an_adapter_over_packed_weights_adds_what_it_adds_in_floats(base: Path) -> None:
