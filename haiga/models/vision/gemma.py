@@ -7,6 +7,7 @@ Paper: arXiv 2503.19786.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isqrt
+from typing import ClassVar
 
 import numpy as np
 import openvino as ov
@@ -34,21 +35,10 @@ class Gemma:
     side: int
     width: int
 
-    @property
-    def token(self) -> str:
-        return _BEGIN
-
-    @property
-    def written(self) -> str:
-        return _BEGIN
-
-    @property
-    def filler(self) -> str:
-        return _SOFT
-
-    @property
-    def mutual(self) -> bool:
-        return True
+    token: ClassVar[str] = _BEGIN
+    written: ClassVar[str] = _BEGIN
+    filler: ClassVar[str] = _SOFT
+    mutual: ClassVar[bool] = True
 
     def spelling(self, width: int, height: int) -> str:
         return f"\n\n{_BEGIN}{_SOFT * self.side**2}{_END}\n\n"

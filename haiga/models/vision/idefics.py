@@ -7,6 +7,7 @@ neighbouring patches being folded into one (pixel shuffle). Paper: arXiv 2408.12
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import openvino as ov
@@ -42,26 +43,15 @@ class Idefics:
     resampling: Resampling
     resizes: bool = True
 
-    @property
-    def token(self) -> str:
-        return _IMAGE
-
-    @property
-    def written(self) -> str:
-        return _IMAGE
-
-    @property
-    def filler(self) -> str:
-        return _IMAGE
+    token: ClassVar[str] = _IMAGE
+    written: ClassVar[str] = _IMAGE
+    filler: ClassVar[str] = _IMAGE
+    mutual: ClassVar[bool] = False
 
     @property
     def _count(self) -> int:
         """Features of a square."""
         return (self.square // self.encoder.patch // self.fold) ** 2
-
-    @property
-    def mutual(self) -> bool:
-        return False
 
     def spelling(self, width: int, height: int) -> str:
         square = _IMAGE * self._count

@@ -7,6 +7,7 @@ is Pillow's, of the same kind.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import openvino as ov
@@ -44,21 +45,10 @@ class Llama4:
     scale: Scale
     resampling: Resampling
 
-    @property
-    def token(self) -> str:
-        return _IMAGE
-
-    @property
-    def written(self) -> str:
-        return _IMAGE
-
-    @property
-    def filler(self) -> str:
-        return _PATCH
-
-    @property
-    def mutual(self) -> bool:
-        return False
+    token: ClassVar[str] = _IMAGE
+    written: ClassVar[str] = _IMAGE
+    filler: ClassVar[str] = _PATCH
+    mutual: ClassVar[bool] = False
 
     def spelling(self, width: int, height: int) -> str:
         square = _PATCH * (self.encoder.side // self.fold) ** 2

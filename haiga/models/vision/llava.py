@@ -7,7 +7,7 @@ by row without what was padded, each row ended by a learned vector. Papers: arXi
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import openvino as ov
@@ -71,21 +71,10 @@ class Llava:
     bias: bool
     grids: tuple[tuple[int, int], ...] = ()
 
-    @property
-    def token(self) -> str:
-        return _IMAGE
-
-    @property
-    def written(self) -> str:
-        return _IMAGE
-
-    @property
-    def filler(self) -> str:
-        return _IMAGE
-
-    @property
-    def mutual(self) -> bool:
-        return False
+    token: ClassVar[str] = _IMAGE
+    written: ClassVar[str] = _IMAGE
+    filler: ClassVar[str] = _IMAGE
+    mutual: ClassVar[bool] = False
 
     def spelling(self, width: int, height: int) -> str:
         count = self.encoder.side**2 + (self.kind.classed and not self.drops)

@@ -7,6 +7,7 @@ column by a rope of its own. Papers: arXiv 2409.12191, 2502.13923, 2511.21631.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import openvino.opset15 as op
@@ -56,21 +57,10 @@ class Qwen:
     resampling: Resampling
     resizes: bool
 
-    @property
-    def token(self) -> str:
-        return _PAD
-
-    @property
-    def written(self) -> str:
-        return f"{_BEGIN}{_PAD}{_END}"
-
-    @property
-    def filler(self) -> str:
-        return _PAD
-
-    @property
-    def mutual(self) -> bool:
-        return False
+    token: ClassVar[str] = _PAD
+    written: ClassVar[str] = f"{_BEGIN}{_PAD}{_END}"
+    filler: ClassVar[str] = _PAD
+    mutual: ClassVar[bool] = False
 
     def spelling(self, width: int, height: int) -> str:
         rows, columns = self.grid(width, height)
