@@ -13,6 +13,7 @@ from haiga.web.audit import AuditLogs
 from haiga.web.batches import Batches
 from haiga.web.chats import Chats
 from haiga.web.conversations import Conversations
+from haiga.web.deletions import noting
 from haiga.web.embeddings import Embeddings
 from haiga.web.files import Files
 from haiga.web.messages import Messages
@@ -66,7 +67,7 @@ def router(services: Services) -> APIRouter:
         _sdapi_lists,
         _own,
     ):
-        family(services, routes.add_api_route)
+        family(services, noting(services, routes.add_api_route))
     return routes
 
 

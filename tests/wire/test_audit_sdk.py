@@ -1,6 +1,7 @@
 """What was done to the server, as OpenAI's official SDK reads it, and as the command line tells it."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
@@ -63,6 +64,46 @@ def test_what_an_administrator_does_is_told_with_the_key_that_did_it(served: Run
     assert ["project.archived", "project.created"] == kinds
     by = [each.type for each in logs.list(actor_ids=[admin.id])]
     assert ["project.archived", "project.created"] == by
+
+
+def test_who_deletes_something_is_told_and_who_finds_nothing_to_delete_is_not(served: Running, logs: Any) -> None:
+    key = served.key("deleting")
+    with openai.OpenAI(base_url=f"{served.url}/v1", api_key=key, max_retries=0) as client:
+        answer = client.responses.create(model="fake", input="hi")
+        chat = client.chat.completions.create(model="fake", messages=HELLO, store=True)
+        talk = client.conversations.create(items=[{"type": "message", "role": "user", "content": "hi"}])
+        file = client.files.create(file=("a.txt", b"hi"), purpose="user_data")
+        item = client.conversations.items.list(talk.id).data[0]
+        assert item.id is not None
+        client.conversations.items.delete(item.id, conversation_id=talk.id)
+        client.conversations.delete(talk.id)
+        client.responses.delete(answer.id)
+        client.chat.completions.delete(chat.id)
+        client.files.delete(file.id)
+        with pytest.raises(openai.NotFoundError):
+            client.files.delete(file.id)
+    batches = claude(served, key).messages.batches
+    asked = {"custom_id": "a", "params": {"model": "fake", "max_tokens": 5, "messages": HELLO}}
+    batch = batches.create(requests=[asked])
+    while batches.retrieve(batch.id).processing_status != "ended":
+        time.sleep(0.05)
+    batches.delete(batch.id)
+    wanted = {
+        "conversation_item.deleted": item.id,
+        "conversation.deleted": talk.id,
+        "response.deleted": answer.id,
+        "chat_completion.deleted": chat.id,
+        "file.deleted": file.id,
+        "batch.deleted": batch.id,
+    }
+    told = {line.type: line for line in logs.list(event_types=list(wanted))}
+    assert wanted == {kind: line.model_extra[kind]["id"] for kind, line in told.items()}
+    (holder,) = {line.actor.api_key.id for line in told.values()}
+    assert [holder] == [
+        each.id
+        for each in claude(served, served.key("x", admin=True)).organization.api_keys.list()
+        if each.name == "deleting"
+    ]
 
 
 def test_a_server_s_start_is_told_with_its_version(logs: Any) -> None:
