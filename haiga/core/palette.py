@@ -17,5 +17,4 @@ class Palette:
     vaes: tuple[str, ...] = ()
     embeddings: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
-    preprocessors: tuple[str, ...] = ()
     styles: Mapping[str, tuple[str, str]] = field(default_factory=dict)

@@ -44,10 +44,16 @@ def services(
 
 
 @contextmanager
-def serving(services: Services, last: Callable[[], Awaitable[None]] | None = None) -> Iterator[str]:
-    """The server's address while the block runs; `last` is awaited at its end."""
+def serving(
+    services: Services,
+    last: Callable[[], Awaitable[None]] | None = None,
+    first: Callable[[], None] | None = None,
+) -> Iterator[str]:
+    """The server's address while the block runs; `first` is called in its loop, `last` is awaited at its end."""
 
     async def run() -> None:
+        if first is not None:
+            first()
         await server.serve()
         if last is not None:
             await last()

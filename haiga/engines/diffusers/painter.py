@@ -37,7 +37,7 @@ from haiga.engines.diffusers.seamless import seamless
 from haiga.engines.diffusers.setup import Setup
 from haiga.engines.diffusers.shelf import Shelf
 from haiga.engines.diffusers.steering import Steering
-from haiga.engines.diffusers.upscaling import Upscalers
+from haiga.engines.diffusers.upscaling.upscalers import Upscalers
 from haiga.engines.diffusers.vaes import Vaes
 
 NO_SHELF = Shelf()

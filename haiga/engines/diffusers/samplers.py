@@ -6,9 +6,10 @@ Rule: a name means one scheduler or is refused; it is never replaced by one that
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import Any
 
-from haiga.core.errors import Invalid
+from haiga.core.errors import Invalid, Unsupported
 
 Config = Mapping[str, Any]
 
@@ -96,13 +97,15 @@ def named(sampler: str, schedule: str | None = None) -> tuple[str, str]:
 
 def configured(sampler: str, schedule: str, *, flow: bool) -> tuple[str, dict[str, Any]]:
     """diffusers' class and what differs from the model's own settings. `flow`: whether the model was trained by flow
-    matching. Raises Invalid when the sampler cannot do what is asked."""
+    matching. Raises Invalid when the sampler cannot do what is asked, Unsupported for what it lacks."""
     chosen, sigmas = SAMPLERS[sampler], SCHEDULES[schedule]
     if flow and chosen.flow is None:
         able = ", ".join(name for name, each in SAMPLERS.items() if each.flow is not None)
         raise Invalid(f"the sampler {sampler} cannot sample this model, which can have {able}", field="sampler_name")
     if any(kind in sigmas for kind in _KINDS) and not chosen.sigmas:
         raise Invalid(f"the sampler {sampler} has no {schedule} sigmas", field="scheduler")
+    if "use_beta_sigmas" in sigmas and find_spec("scipy") is None:
+        raise Unsupported(f"the schedule {schedule} needs the package scipy beside the server", field="scheduler")
     off = dict.fromkeys(_KINDS, False) if chosen.sigmas else {}
     if flow:
         return chosen.flow_scheduler or chosen.scheduler, {**chosen.config, **(chosen.flow or {}), **off, **sigmas}

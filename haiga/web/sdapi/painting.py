@@ -32,7 +32,7 @@ from haiga.wire.sdapi.read import Asked, read_img2img, read_txt2img
 from haiga.wire.sdapi.write import Made, write_pictures
 
 WAYS: tuple[Way, ...] = ("stretch", "crop", "fill")  # A1111's resize_mode
-PARAMS = {"prompt": "prompt", "id": "force_task_id", "n": "batch_size", "strength": "denoising_strength"}
+FIELDS = {"id": "force_task_id", "n": "batch_size", "upscaler": "hr_upscaler"}
 
 
 class Painting:
@@ -59,7 +59,7 @@ class Painting:
         try:
             seen, made = await while_connected(request, self._made(caller, asked))
         except HaigaError as error:
-            error.field = PARAMS.get(error.field or "", error.field)
+            error.field = FIELDS.get(error.field or "", error.field)
             raise
         response = answer(write_pictures(asked, made, seen.job.id))
         response.headers["haiga-job-id"] = seen.job.id

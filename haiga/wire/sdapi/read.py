@@ -18,6 +18,7 @@ from haiga.wire.sdapi.shapes import GenerationBody, ImageToImageBody, TextToImag
 
 FILLS: tuple[Fill, ...] = ("fill", "original", "noise", "nothing")
 SAME = ("", "Use same sampler", "Use same scheduler", "Same as primary", *AUTOMATIC)
+WITH_ETA = ("ddim", "tcd")  # other samplers leave it alone, as A1111's clients, which always send it, expect
 _ID = re.compile(r"[^A-Za-z0-9_.-]")
 
 
@@ -101,11 +102,11 @@ def _asked(shape: GenerationBody, options: Options, draw: Draw) -> Asked:
         count=shape.batch_size * shape.n_iter,
         together=shape.batch_size,
         sampler=_sampler(shape),
-        schedule=None if shape.scheduler in AUTOMATIC else shape.scheduler,
+        schedule=None if shape.scheduler in AUTOMATIC else shape.scheduler.replace("_", " "),
         clip_skip=max(0, int(shape.clip_skip) - 1) or options.clip_skip,
         tiling=shape.tiling,
         variation=_variation(shape, draw),
-        eta=shape.eta,
+        eta=shape.eta if (_sampler(shape) or "").lower().startswith(WITH_ETA) else None,
         vae=options.vae,
     )
     styles = tuple(name for name in shape.styles if name not in AUTOMATIC)
@@ -144,7 +145,7 @@ def _hires(shape: TextToImageBody) -> Hires | None:
             raise _not_done(name)
     sampler = None if shape.hr_sampler_name in SAME else shape.hr_sampler_name
     if shape.hr_scheduler not in SAME:
-        sampler = f"{sampler or _sampler(shape) or 'Euler'} {shape.hr_scheduler}"
+        sampler = f"{sampler or _sampler(shape) or 'Euler'} {shape.hr_scheduler.replace('_', ' ')}"
     return Hires(
         scale=shape.hr_scale,
         strength=shape.denoising_strength,

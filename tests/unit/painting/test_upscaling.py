@@ -12,9 +12,9 @@ from haiga.core.errors import Invalid, Unsupported
 from haiga.core.images import UpscaleRequest
 from haiga.engines.diffusers.pixels import picture_of
 from haiga.engines.diffusers.shelf import Shelf
-from haiga.engines.diffusers.upscaling import Upscalers
 from haiga.engines.diffusers.upscaling.networks import Compact, Esrgan, Span
 from haiga.engines.diffusers.upscaling.reading import network
+from haiga.engines.diffusers.upscaling.upscalers import Upscalers
 
 Weights = dict[str, torch.Tensor]
 

@@ -1,0 +1,24 @@
+"""What can be named in a request for pictures: samplers, ways to enlarge, and what lies on the shelf at this moment."""
+
+from haiga.core.palette import Palette
+from haiga.engines.diffusers.asked import LATENT_MODES
+from haiga.engines.diffusers.samplers import ALIASES, SAMPLERS, SCHEDULES
+from haiga.engines.diffusers.shelf import Shelf
+from haiga.engines.diffusers.upscaling.resampling import RESAMPLERS
+
+
+def palette(shelf: Shelf) -> Palette:
+    """Reads the shelf's folders anew each time."""
+    also: dict[str, tuple[str, ...]] = {
+        name: tuple(alias for alias, own in ALIASES.items() if own == name) for name in SAMPLERS
+    }
+    return Palette(
+        samplers=also,
+        schedules=tuple(SCHEDULES),
+        upscalers=(*RESAMPLERS, *shelf.names("upscalers")),
+        latent_upscalers=tuple(LATENT_MODES),
+        loras=tuple(shelf.names("loras")),
+        vaes=tuple(shelf.names("vaes")),
+        embeddings=tuple(shelf.names("embeddings")),
+        controls=(*shelf.names("controlnets"), *shelf.names("ip_adapters")),
+    )

@@ -1,0 +1,70 @@
+"""Who makes pictures in tests: the very painter of a painting process over a tiny pipeline, in a thread of this one."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from haiga.core.errors import Cancelled, Failed, HaigaError
+from haiga.core.images import ImageRequest, Painted, Progress
+from haiga.core.ports import Capabilities, ModelCard
+from haiga.engines.diffusers.counting import Stopped
+from haiga.engines.diffusers.painter import Painter
+from tests.pipelines import made
+
+
+class ThreadPainter:
+    """A model of its family's name. `gate`: while it is shut, jobs stand still after each step."""
+
+    def __init__(self, family: str) -> None:
+        self._painter = Painter(made(family), family)
+        self._family = family
+        self.gate = threading.Event()
+        self.gate.set()
+        self.busy = 0
+        self.memory = 1 << 20
+
+    @property
+    def card(self) -> ModelCard:
+        return ModelCard(self._family, self._family, 0, 0, 0, Capabilities(text=False, painting=True))
+
+    async def start(self) -> None:
+        """There is nothing to start."""
+
+    async def close(self) -> None:
+        self.gate.set()
+
+    async def paint(self, request: ImageRequest, seed: int) -> AsyncGenerator[Progress | Painted, None]:
+        stopped, loop = threading.Event(), asyncio.get_running_loop()
+        said: asyncio.Queue[Any] = asyncio.Queue()
+
+        def tell(each: Any) -> None:
+            loop.call_soon_threadsafe(said.put_nowait, each)
+            while not self.gate.wait(0.005) and not stopped.is_set():
+                pass
+
+        def work() -> None:
+            try:
+                for picture in self._painter.paint(request, seed, tell, stopped.is_set):
+                    tell(picture)
+                last: HaigaError | None = None
+            except Stopped:
+                last = Cancelled("the job was cancelled")
+            except HaigaError as error:
+                last = error
+            except Exception as error:
+                last = Failed(f"the picture could not be made: {error}")
+            loop.call_soon_threadsafe(said.put_nowait, last)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        self.busy += 1
+        try:
+            while (heard := await said.get()) is not None:
+                if isinstance(heard, HaigaError):
+                    raise heard
+                yield heard
+        finally:
+            stopped.set()
+            self.busy -= 1
+            await asyncio.to_thread(thread.join)
