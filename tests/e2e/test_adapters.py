@@ -118,6 +118,8 @@ def test_one_of_other_layers_is_loaded_and_unloaded_while_the_server_answers(
         asked(server, "green")
     assert 404 == httpx.post(f"{server.url}/v1/unload_lora_adapter", json={"lora_name": "green"}).status_code
     assert 404 == httpx.post(f"{server.url}/v1/unload_lora_adapter", json={"lora_name": "tiny"}).status_code
+    lines = httpx.get(f"{server.url}/v1/organization/audit_logs", params={"resource_ids[]": "green"}).json()["data"]
+    assert ["adapter.unloaded", "adapter.loaded", "adapter.loaded"] == [line["type"] for line in lines]
 
 
 def test_what_is_cached_under_one_adapter_is_not_given_to_another(server: Server) -> None:

@@ -64,6 +64,13 @@ def test_what_can_change_changes_the_rest_is_named_and_a_wrong_file_changes_noth
             None,
         ),
     ] == told
+    command = [str(Path(sys.executable).with_name("haiga")), "audit", "export", "--data-dir", str(tmp_path)]
+    audited = [
+        json.loads(line) for line in subprocess.run(command, capture_output=True, check=True).stdout.splitlines()
+    ]
+    (line,) = [line for line in audited if line["action"] == "config.reloaded"]
+    assert ("server", "settings") == (line["kind"], line["subject"])
+    assert {"aliases", "file_quota", "prices", "routes"} == set(line["details"]["changed"])
 
 
 def test_an_answer_under_way_goes_on_and_the_next_is_answered_too() -> None:

@@ -39,6 +39,10 @@ def test_an_upstream_is_added_asked_listed_and_removed_and_its_key_is_never_kept
     assert "haiga: the upstream anthropic is not asked: this server is offline" == offline
     assert "removed anthropic" in haiga("upstream", "remove", "anthropic", "--data-dir", data).stderr
     assert "there is no upstream" in one_line(haiga("upstream", "remove", "anthropic", "--data-dir", data))
+    told = [orjson.loads(line) for line in haiga("audit", "export", "--data-dir", data).stdout.splitlines()]
+    assert [("upstream.added", "anthropic"), ("upstream.removed", "anthropic")] == [
+        (line["action"], line["subject"]) for line in told
+    ]
 
 
 @pytest.mark.parametrize(

@@ -126,9 +126,22 @@ def test_pages_follow_each_other_both_ways(served: Running, logs: Any) -> None:
         logs.list(after="nonsense")
 
 
-def test_only_administrators_read_it(served: Running) -> None:
+def test_only_administrators_read_it_and_who_else_tries_is_told(served: Running, logs: Any) -> None:
     response = httpx.get(f"{served.url}/v1/organization/audit_logs", headers={"x-api-key": served.key("dev")})
     assert 403 == response.status_code
+    found: list[Any] = []
+    while not found:  # it may be on its way already
+        served.do(_flushed(served))
+        found = [line.model_extra["access.refused"]["id"] for line in logs.list(event_types=["access.refused"])]
+    assert ["/v1/organization/audit_logs"] == found
+
+
+def test_a_workspace_s_new_limits_are_told(served: Running, boss: str, logs: Any, directory: Path) -> None:
+    made = claude(served, boss).organization.workspaces.create(name="slower")
+    flags = ["--rpm", "7", "--data-dir", str(directory)]
+    assert 0 == CliRunner().invoke(app, ["workspaces", "set", "slower", *flags]).exit_code
+    kinds = [(each.type, each.actor.type) for each in logs.list(resource_ids=[made.id])]
+    assert [("project.updated", "session"), ("project.created", "api_key")] == kinds
 
 
 def test_refused_logins_are_told_once_with_their_number(served: Running, logs: Any) -> None:
