@@ -1,7 +1,7 @@
 """A scheduler driven step by step over a HashingRunner, with everything that must hold checked at every step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from haiga.batching.blocks import BlockPool
 from haiga.batching.cold import Stored
@@ -155,3 +155,19 @@ class Simulation:
         tokens: Sequence[int] = self.runner.alone(request.prompt, min(request.max_tokens, room))
         ends = [at for at, token in enumerate(tokens) if token in request.end]
         return list(tokens[: ends[0] + 1] if ends else tokens)
+
+
+def request(
+    name: str, prompt: int | tuple[int, ...] = 10, max_tokens: int = 3, start: int = 0, **fields: object
+) -> Request:
+    """A request; a number for a prompt means that many tokens counted up from `start`."""
+    tokens = tuple(range(start, start + prompt)) if isinstance(prompt, int) else prompt
+    return replace(Request(name, tokens, max_tokens), **fields)
+
+
+def bound(requests: list[Request], budget: int, rows: int) -> int:
+    """Steps that are enough for all of them: the oldest gets half of what decodes leave (a batch one, of its part of
+    the budget), then a token per step; twice that, since what is sent back is computed again."""
+    rate = {"interactive": (budget - rows + 2) // 2, "batch": max(1, budget // 16)}
+    known = [(each, len(each.prompt) + each.max_tokens) for each in requests]
+    return 2 * sum(-(-tokens // rate[each.priority]) + each.max_tokens + 2 for each, tokens in known)
