@@ -19,13 +19,15 @@ _HASH = re.compile(r" \[[0-9a-fA-F]{6,64}\]$")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`clip_skip`: layers of the text encoder that are left out. None leaves a choice to the model or the server."""
+    """`clip_skip`: layers of the text encoder that are left out. `previews`: progress shows how a picture looks so far.
+    None leaves a choice to the model or the server."""
 
     model: str | None = None
     vae: str | None = None
     clip_skip: int = 0
     format: Format = "png"
     quality: int = 90
+    previews: bool = True
 
 
 def with_options(options: Options, asked: Mapping[str, Any], field: str = "") -> Options:
@@ -50,7 +52,7 @@ def write_options(options: Options) -> dict[str, Any]:
         "jpeg_quality": options.quality,
         "enable_pnginfo": True,
         "save_images_add_number": True,
-        "live_previews_enable": True,
+        "live_previews_enable": options.previews,
         "show_progress_every_n_steps": 1,
     }
 
@@ -82,6 +84,12 @@ def _quality(options: Options, value: Any) -> Options:
     return replace(options, quality=_within(int(value), 1, 100))
 
 
+def _previews(options: Options, value: Any) -> Options:
+    if not isinstance(value, bool):
+        raise ValueError
+    return replace(options, previews=value)
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > 256:
         raise ValueError
@@ -100,4 +108,5 @@ _READERS = {
     "CLIP_stop_at_last_layers": _clip_skip,
     "samples_format": _format,
     "jpeg_quality": _quality,
+    "live_previews_enable": _previews,
 }

@@ -108,6 +108,7 @@ def _asked(shape: GenerationBody, options: Options, draw: Draw) -> Asked:
         variation=_variation(shape, draw),
         eta=shape.eta if (_sampler(shape) or "").lower().startswith(WITH_ETA) else None,
         vae=options.vae,
+        previews=options.previews,
     )
     styles = tuple(name for name in shape.styles if name not in AUTOMATIC)
     return Asked(

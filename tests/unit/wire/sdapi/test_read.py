@@ -109,7 +109,13 @@ def test_an_option_that_cannot_be_is_refused_by_its_path(name: str, value: objec
 
 
 def test_options_are_told_as_they_are_set() -> None:
-    told = {"sd_vae": "bright", "CLIP_stop_at_last_layers": 2, "samples_format": "webp", "jpeg_quality": 70}
+    told: dict[str, Any] = {
+        "sd_vae": "bright",
+        "CLIP_stop_at_last_layers": 2,
+        "samples_format": "webp",
+        "jpeg_quality": 70,
+    }
+    told["live_previews_enable"] = False
     assert told.items() <= write_options(with_options(OPTIONS, told)).items()
 
 
