@@ -32,6 +32,7 @@ from haiga.engines.diffusers.embeddings import Embeddings, Words
 from haiga.engines.diffusers.loras import Loras
 from haiga.engines.diffusers.parameters import enlarging, parameters
 from haiga.engines.diffusers.pixels import Work, fitted, image_of, picture_of
+from haiga.engines.diffusers.previews import Previews, tiny_decoder
 from haiga.engines.diffusers.references import References
 from haiga.engines.diffusers.seamless import seamless
 from haiga.engines.diffusers.setup import Setup
@@ -75,7 +76,7 @@ class Beside:
 class Painter:
     """A pipeline and what it can be asked."""
 
-    def __init__(self, pipeline: Any, name: str, shelf: Shelf = NO_SHELF) -> None:
+    def __init__(self, pipeline: Any, name: str, shelf: Shelf = NO_SHELF, tiny: Any = None) -> None:
         pipeline.set_progress_bar_config(disable=True)
         self._pipeline = pipeline
         self._name = name
@@ -86,6 +87,7 @@ class Painter:
         self._vaes = Vaes(pipeline, shelf)
         self._controls = Controls(pipeline, shelf)
         self._references = References(pipeline, shelf)
+        self._previews = Previews(pipeline, tiny)
         self._upscalers = Upscalers(shelf, pipeline.device)
 
     @classmethod
@@ -94,7 +96,7 @@ class Painter:
         pipeline = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
             directory, use_safetensors=True, local_files_only=True
         )
-        return cls(pipeline, name, Shelf(setup.shelf, setup.pickles))
+        return cls(pipeline, name, Shelf(setup.shelf, setup.pickles), tiny_decoder(directory))
 
     @property
     def flow(self) -> bool:
@@ -233,7 +235,8 @@ class Painter:
             scheduler = stack.enter_context(self._sampling(pipeline, one.sampling, request.eta))
             stack.enter_context(noise.filled(scheduler, _fill(request), one.mask, seeds))
             stack.enter_context(noise.varied(pipeline, request.variation, call.subseeds(one.places)))
-            stack.enter_context(counter.watching(scheduler))
+            look = self._previews.look(one.width, one.height) if request.previews else None
+            stack.enter_context(counter.watching(scheduler, look))
             stack.enter_context(beside.lead.leading())
             stack.enter_context(steering.steering(pipeline, lambda: _of(counter.step, one, call), len(seeds)))
             images = self._called(pipeline, options, counter)
