@@ -42,7 +42,8 @@ def main() -> None:
         link.send(frames.refused(reason))
         return
     easel = Easel(painter, link)
-    link.send(protocol.ready(resident_bytes()))
+    decision = painter.decision
+    link.send(protocol.ready(resident_bytes(), decision.told, decision.reasons))
     link.listen(easel.obey)
     easel.work()
 

@@ -102,7 +102,7 @@ class Controls:
         net = self._loaded.pop(key, None)
         if net is None:
             base = getattr(self._pipeline, "unet", None) or self._pipeline.transformer
-            net = _read(path).to(device=base.device, dtype=base.dtype).eval()
+            net = _read(path).to(device=self._pipeline._execution_device, dtype=base.dtype).eval()
         self._loaded[key] = net
         return net
 

@@ -4,6 +4,7 @@ Rule: closing a job's generator stops it at the engine's next step; a process th
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from itertools import count
 from pathlib import Path
@@ -18,6 +19,8 @@ from haiga.engines.diffusers import protocol
 from haiga.engines.diffusers.setup import Setup
 from haiga.engines.supervised import Supervised, child_command
 
+log = logging.getLogger(__name__)
+
 NO_SETUP = Setup()
 OVERHEAD = 600 << 20  # bytes that torch and diffusers take beside the weights
 
@@ -31,6 +34,7 @@ class DiffusersEngine:
         plant = orjson.dumps({"directory": str(directory), "name": card.name, "setup": setup.told()}).decode()
         command = child_command("haiga.engines.diffusers.child", plant)
         self._child = Supervised(card.name, command, self._hear, self._lose)
+        self._fitted: tuple[str, tuple[str, ...]] = "", ()
         self._ids = count(1)
         self._jobs: dict[int, asyncio.Queue[Progress | Painted | HaigaError | None]] = {}
 
@@ -47,6 +51,11 @@ class DiffusersEngine:
         return len(self._jobs)
 
     @property
+    def fitted(self) -> tuple[str, tuple[str, ...]]:
+        """How the model is run, in one line, and why, once it has started."""
+        return self._fitted
+
+    @property
     def pid(self) -> int | None:
         """The process's id while it runs."""
         return self._child.pid
@@ -54,6 +63,8 @@ class DiffusersEngine:
     async def start(self) -> None:
         ready = await self._child.start()
         self._memory = max(self._memory, ready["memory"])
+        self._fitted = ready["fitted"], tuple(ready["reasons"])
+        log.info("%s runs on %s: %s", self._card.name, ready["fitted"], "; ".join(ready["reasons"]))
 
     async def close(self) -> None:
         await self._child.close()

@@ -17,7 +17,6 @@ from diffusers import (
     AutoPipelineForImage2Image,
     AutoPipelineForInpainting,
     AutoPipelineForText2Image,
-    DiffusionPipeline,
 )
 from PIL import Image
 
@@ -25,10 +24,14 @@ from haiga.core.errors import Invalid, Unsupported
 from haiga.core.images import ImageRequest, Painted, Progress, UpscaleRequest
 from haiga.engines.diffusers import noise, samplers
 from haiga.engines.diffusers.asked import LATENT_MODES, MULTIPLE, Call, Sampling, run_steps
+from haiga.engines.diffusers.compiled import Swapped
 from haiga.engines.diffusers.conditioning import Conditioner
 from haiga.engines.diffusers.controls import Controls, Lead
 from haiga.engines.diffusers.counting import Counter
+from haiga.engines.diffusers.devices import measured, torch_device
 from haiga.engines.diffusers.embeddings import Embeddings, Words
+from haiga.engines.diffusers.fitting import Decision, decide
+from haiga.engines.diffusers.loading import denoiser, loaded
 from haiga.engines.diffusers.loras import Loras
 from haiga.engines.diffusers.parameters import enlarging, parameters
 from haiga.engines.diffusers.pixels import Work, fitted, image_of, picture_of
@@ -42,6 +45,8 @@ from haiga.engines.diffusers.upscaling.upscalers import Upscalers
 from haiga.engines.diffusers.vaes import Vaes
 
 NO_SHELF = Shelf()
+NO_SETUP = Setup()
+AS_IT_IS = Decision("cpu", "float32", "none", False, "native", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,15 @@ class Beside:
 class Painter:
     """A pipeline and what it can be asked."""
 
-    def __init__(self, pipeline: Any, name: str, shelf: Shelf = NO_SHELF, tiny: Any = None) -> None:
+    def __init__(
+        self,
+        pipeline: Any,
+        name: str,
+        shelf: Shelf = NO_SHELF,
+        tiny: Any = None,
+        decision: Decision = AS_IT_IS,
+        setup: Setup = NO_SETUP,
+    ) -> None:
         pipeline.set_progress_bar_config(disable=True)
         self._pipeline = pipeline
         self._name = name
@@ -88,15 +101,22 @@ class Painter:
         self._controls = Controls(pipeline, shelf)
         self._references = References(pipeline, shelf)
         self._previews = Previews(pipeline, tiny)
-        self._upscalers = Upscalers(shelf, pipeline.device)
+        self._upscalers = Upscalers(shelf, torch_device(decision.device))
+        self._decision = decision
+        self._bare = True
+        self._swapped = self._swap(setup)
 
     @classmethod
     def load(cls, directory: Path, name: str, setup: Setup) -> "Painter":
         """From a directory in diffusers' layout, safetensors alone."""
-        pipeline = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
-            directory, use_safetensors=True, local_files_only=True
-        )
-        return cls(pipeline, name, Shelf(setup.shelf, setup.pickles), tiny_decoder(directory))
+        decision = decide(measured(directory), setup.wanted)
+        pipeline = loaded(directory, decision)
+        return cls(pipeline, name, Shelf(setup.shelf, setup.pickles), tiny_decoder(directory), decision, setup)
+
+    @property
+    def decision(self) -> Decision:
+        """How it is run, and why."""
+        return self._decision
 
     @property
     def flow(self) -> bool:
@@ -122,7 +142,7 @@ class Painter:
             beside = Beside(words, lead, shown)
             for places in call.batches:
                 for place, (image, pipeline) in zip(places, self._batch(call, places, beside, counter), strict=True):
-                    made = parameters(call, self._name, pipeline, place, {**worn, **told})
+                    made = parameters(call, self._name, pipeline, place, {**worn, **told, **self._run_by})
                     yield Painted(picture_of(image), call.seeds([place])[0], made)
 
     def upscale(
@@ -147,7 +167,27 @@ class Painter:
             self._references.worn(call.request.references) as shown,
             seamless(self._pipeline, call.request.tiling, lead.nets),
         ):
+            self._bare = not (call.networks or call.request.references or call.request.tiling)
             yield told, shown
+
+    # --- what runs it ---
+
+    def _swap(self, setup: Setup) -> dict[str, Swapped]:
+        """The parts that are run by something else than torch, while no request changes them."""
+        parts = {"denoiser": (denoiser(self._pipeline), setup.denoiser)}
+        if setup.decoder != "torch":
+            parts["decoder"] = self._pipeline.vae.decoder, setup.decoder
+        return {
+            name: Swapped(part, backend, lambda: self._bare)
+            for name, (part, backend) in parts.items()
+            if backend != "torch"
+        }
+
+    @property
+    def _run_by(self) -> dict[str, str]:
+        told = {"Memory": self._decision.told}
+        backends = ", ".join(f"{name} {part.told}" for name, part in self._swapped.items())
+        return told | ({"Backend": backends} if backends else {})
 
     # --- passes ---
 

@@ -88,14 +88,16 @@ def fitted_colours(vae: Any) -> torch.Tensor:
     shift = vae.config.shift_factor or 0
     rows = ((latents - shift) * vae.config.scaling_factor).flatten(1).T
     small = torch.nn.functional.avg_pool2d(wanted, factor).flatten(1).T
-    return torch.linalg.lstsq(torch.cat([rows, torch.ones(len(rows), 1)], 1), small).solution
+    found: torch.Tensor = torch.linalg.lstsq(torch.cat([rows, torch.ones(len(rows), 1)], 1), small).solution
+    return found
 
 
 def tiny_decoder(directory: Path) -> Any:
     """The AutoencoderTiny in a folder of a model's directory, if there is one."""
     for file in sorted(directory.glob("*/config.json")):
         if json.loads(file.read_text()).get("_class_name") == "AutoencoderTiny":
-            return diffusers.AutoencoderTiny.from_pretrained(file.parent, use_safetensors=True, local_files_only=True)
+            kind: Any = diffusers.AutoencoderTiny
+            return kind.from_pretrained(file.parent, use_safetensors=True, local_files_only=True)
     return None
 
 

@@ -40,9 +40,9 @@ def read_upscale(command: Mapping[str, Any], pixels: bytes) -> UpscaleRequest:
     return request
 
 
-def ready(memory: int) -> bytes:
-    """The pipeline is loaded; `memory` is resident bytes."""
-    return frame({"is": "ready", "memory": memory})
+def ready(memory: int, fitted: str, reasons: Sequence[str]) -> bytes:
+    """The pipeline is loaded; `memory` is resident bytes. fitted: how it is run, and why."""
+    return frame({"is": "ready", "memory": memory, "fitted": fitted, "reasons": list(reasons)})
 
 
 def progress(id: int, told: Progress) -> bytes:

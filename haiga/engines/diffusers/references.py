@@ -61,7 +61,7 @@ class References:
         except (ValueError, KeyError, RuntimeError, OSError, StopIteration) as problem:
             raise Invalid(f"the IP-Adapter {names} does not fit this model: {problem}", field=FIELD) from None
         base = getattr(self._pipeline, "unet", None) or self._pipeline.transformer
-        self._pipeline.image_encoder.to(device=base.device, dtype=base.dtype)
+        self._pipeline.image_encoder.to(device=self._pipeline._execution_device, dtype=base.dtype)
 
 
 def _encoder(path: Path) -> str:

@@ -8,14 +8,28 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from haiga.core.errors import Invalid
+from haiga.engines.diffusers.fitting import Wanted
+
+AUTO = Wanted()
+BACKENDS = ("torch", "compile", "openvino", "onnx")
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
     """`shelf`: the folder of LoRAs and the like; `pickles`: whether files that could run code are read from there, as
-    weights alone."""
+    weights alone. `wanted`: device, numbers and memory. `denoiser`, `decoder`: what runs these parts."""
 
     shelf: Path | None = None
     pickles: bool = False
+    wanted: Wanted = AUTO
+    denoiser: str = "torch"
+    decoder: str = "torch"
+
+    def __post_init__(self) -> None:
+        for name in ("denoiser", "decoder"):
+            if getattr(self, name) not in BACKENDS:
+                raise Invalid(f"{getattr(self, name)!r} is none of {', '.join(BACKENDS)}", field=name)
 
     def told(self) -> dict[str, Any]:
         """As it crosses to a painting process."""
@@ -23,4 +37,5 @@ class Setup:
 
     @classmethod
     def read(cls, told: Mapping[str, Any]) -> "Setup":
-        return cls(**{**told, "shelf": Path(told["shelf"]) if told["shelf"] else None})
+        shelf = Path(told["shelf"]) if told["shelf"] else None
+        return cls(**{**told, "shelf": shelf, "wanted": Wanted(**told["wanted"])})

@@ -65,7 +65,7 @@ class Steering:
             yield
             return
         denoiser = pipeline.unet
-        forward = denoiser.forward
+        forward, swapped = denoiser.forward, "forward" in vars(denoiser)
 
         def steered(sample: torch.Tensor, timestep: Any, encoder_hidden_states: torch.Tensor, **options: Any) -> Any:
             parts = self._at(step()).parts
@@ -79,6 +79,8 @@ class Steering:
             yield
         finally:
             del denoiser.forward
+            if swapped:
+                denoiser.forward = forward
 
     def _at(self, step: int) -> Told:
         return next((told for told in self.told if told.until >= step), self.told[-1])

@@ -42,7 +42,7 @@ class Vaes:
     def _held(self, path: Path, own: Any) -> Any:
         key = path, path.stat().st_mtime_ns
         if self._last is None or self._last[0] != key:
-            self._last = key, _read(path, own).to(device=own.device, dtype=own.dtype).eval()
+            self._last = key, _read(path, own).to(device=self._pipeline._execution_device, dtype=own.dtype).eval()
         return self._last[1]
 
 
