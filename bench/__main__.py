@@ -27,6 +27,7 @@ from bench import (
     soak,
     streams,
     vision,
+    workers,
 )
 
 CONSOLE = Console(width=110)
@@ -96,6 +97,15 @@ def gateways(options: argparse.Namespace) -> None:
     CONSOLE.print(table)
     if not streams.PROXY.exists():
         CONSOLE.print("litellm's proxy was not measured: scripts/bench-env builds it")
+
+
+def servers(options: argparse.Namespace) -> None:
+    figures = workers.run(options.requests)
+    columns = ("servers", "requests/s", "median, ms", "cores kept busy")
+    table = Table("database", *columns, title=f"Several servers before an upstream, {workers.CLIENTS} clients")
+    for f in figures:
+        table.add_row(f.database, str(f.servers), f"{f.rate:,.0f}", f"{f.median * 1000:.1f}", f"{f.cores:.2f}")
+    CONSOLE.print(table)
 
 
 def mixtures(options: argparse.Namespace) -> None:
@@ -258,6 +268,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "grammar": grammars,
     "streams": streaming,
     "gateway": gateways,
+    "workers": servers,
     "experts": mixtures,
     "adapters": adapted,
     "metering": meters,

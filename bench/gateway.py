@@ -14,6 +14,7 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ import orjson
 import uvicorn
 import uvloop
 
-from bench.streams import KEY, PROXY, Anybody, Served, _process
+from bench.streams import KEY, PROXY, Anybody, Served, process_of
 from haiga.core.records import Price
 from haiga.core.upstreams import Upstream
 from haiga.engines.upstream import Upstreams
@@ -68,8 +69,8 @@ def run(requests: int) -> list[Figure]:
     """The upstream alone, this server, and litellm's proxy where it has been built, for each number of clients."""
     own = [sys.executable, "-m", "bench.gateway"]
     with ExitStack() as stack:
-        far = stack.enter_context(_process([*own, "far"]))
-        servers = {"the upstream": far.url, "haiga": stack.enter_context(_process([*own, "near", far.url])).url}
+        far = stack.enter_context(process_of([*own, "far"]))
+        servers = {"the upstream": far.url, "haiga": stack.enter_context(process_of([*own, "near", far.url])).url}
         if PROXY.exists():
             servers["litellm"] = stack.enter_context(_litellm(far.url)).url
         return [
@@ -94,7 +95,7 @@ def _litellm(far: str) -> AbstractContextManager[Served]:
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(json.dumps({"model_list": [{"model_name": "fake", "litellm_params": there}]}))
     quiet = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": KEY}
-    return _process([str(PROXY), "--config", str(config), "--host", "127.0.0.1", "--port"], env=quiet)
+    return process_of([str(PROXY), "--config", str(config), "--host", "127.0.0.1", "--port"], env=quiet)
 
 
 # --- clients ---
@@ -102,20 +103,20 @@ def _litellm(far: str) -> AbstractContextManager[Served]:
 
 async def _measured(name: str, url: str, clients: int, requests: int) -> Figure:
     port = int(url.rpartition(":")[2])
-    await asyncio.gather(*(_client(port, WARMING // clients + 1) for _ in range(clients)))
+    await asyncio.gather(*(client(port, WARMING // clients + 1) for _ in range(clients)))
     began = time.perf_counter()
-    took = await asyncio.gather(*(_client(port, requests // clients) for _ in range(clients)))
+    took = await asyncio.gather(*(client(port, requests // clients) for _ in range(clients)))
     spent = time.perf_counter() - began
     all_ = sorted(seconds for each in took for seconds in each)
     return Figure(name, clients, statistics.median(all_), all_[int(len(all_) * 0.99)], len(all_) / spent)
 
 
-async def _client(port: int, requests: int) -> list[float]:
+async def client(port: int, requests: int, asked: Mapping[str, object] = ASKED, key: str = KEY) -> list[float]:
     """Latencies of requests one after the other, on one connection."""
-    body = orjson.dumps(ASKED)
+    body = orjson.dumps(asked)
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-        f"authorization: Bearer {KEY}\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"authorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     sent, took = head.encode() + body, []
     async with AsyncExitStack() as stack:

@@ -99,7 +99,7 @@ def serve(port: int) -> None:
 def run(rounds: int) -> list[Figure]:
     """The figures of every route: of the rounds, the best."""
     wire = [_wire(write, rounds) for write in _writers()]
-    with _process([sys.executable, "-m", "bench.streams"]) as server:
+    with process_of([sys.executable, "-m", "bench.streams"]) as server:
         served = [min(_read(server, route) for _ in range(rounds)) for route in ROUTES]
         proxied = _through_proxy(server, rounds)
     return [
@@ -154,7 +154,7 @@ class Served:
 
 
 @contextmanager
-def _process(command: list[str], **settings: Any) -> Iterator[Served]:
+def process_of(command: list[str], **settings: Any) -> Iterator[Served]:
     """The server that the command starts when it is given a port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -200,7 +200,7 @@ def _through_proxy(server: Served, rounds: int) -> float | None:
     config.write_text(json.dumps({"model_list": [{"model_name": "fake", "litellm_params": upstream}]}))
     command = [str(PROXY), "--config", str(config), "--host", "127.0.0.1", "--port"]
     quiet = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": KEY}
-    with _process(command, env=quiet) as proxy:
+    with process_of(command, env=quiet) as proxy:
         return EVENTS / min(_read(proxy, "/v1/chat/completions") for _ in range(rounds))
 
 
