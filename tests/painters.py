@@ -2,22 +2,24 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 from haiga.core.errors import Cancelled, Failed, HaigaError
-from haiga.core.images import ImageRequest, Painted, Progress
+from haiga.core.images import ImageRequest, Painted, Progress, UpscaleRequest
 from haiga.core.ports import Capabilities, ModelCard
 from haiga.engines.diffusers.counting import Stopped
-from haiga.engines.diffusers.painter import Painter
+from haiga.engines.diffusers.painter import NO_SHELF, Painter
+from haiga.engines.diffusers.shelf import Shelf
 from tests.pipelines import made
 
 
 class ThreadPainter:
     """A model of its family's name. `gate`: while it is shut, jobs stand still after each step."""
 
-    def __init__(self, family: str) -> None:
-        self._painter = Painter(made(family), family)
+    def __init__(self, family: str, shelf: Shelf = NO_SHELF) -> None:
+        self._painter = Painter(made(family), family, shelf)
         self._family = family
         self.gate = threading.Event()
         self.gate.set()
@@ -34,7 +36,13 @@ class ThreadPainter:
     async def close(self) -> None:
         self.gate.set()
 
-    async def paint(self, request: ImageRequest, seed: int) -> AsyncGenerator[Progress | Painted, None]:
+    def paint(self, request: ImageRequest, seed: int) -> AsyncGenerator[Progress | Painted, None]:
+        return self._job(partial(self._painter.paint, request, seed))
+
+    def upscale(self, request: UpscaleRequest) -> AsyncGenerator[Progress | Painted, None]:
+        return self._job(partial(self._painter.upscale, request))
+
+    async def _job(self, job: Callable[..., Iterator[Painted]]) -> AsyncGenerator[Progress | Painted, None]:
         stopped, loop = threading.Event(), asyncio.get_running_loop()
         said: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -45,7 +53,7 @@ class ThreadPainter:
 
         def work() -> None:
             try:
-                for picture in self._painter.paint(request, seed, tell, stopped.is_set):
+                for picture in job(tell, stopped.is_set):
                     tell(picture)
                 last: HaigaError | None = None
             except Stopped:

@@ -284,7 +284,8 @@ def _sdapi(services: Services, add: Add) -> None:
         return
     preferences = sdapi.Preferences(services)
     painting = sdapi.Painting(services, services.jobs, services.taker, preferences)
-    tasks, extras = sdapi.Tasks(services, services.jobs), sdapi.Extras(services, services.taker)
+    extras = sdapi.Extras(services, services.jobs, services.taker, preferences)
+    tasks = sdapi.Tasks(services, services.jobs)
     add(f"{SDAPI}/txt2img", painting.txt2img, methods=["POST"], **openapi.SDAPI_TEXT_TO_IMAGE)
     add(f"{SDAPI}/img2img", painting.img2img, methods=["POST"], **openapi.SDAPI_IMAGE_TO_IMAGE)
     add(f"{SDAPI}/extra-single-image", extras.single, methods=["POST"], **openapi.SDAPI_EXTRA_SINGLE)

@@ -7,14 +7,18 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import webuiapi
 from PIL import Image
+from safetensors.torch import save_file
 
 from haiga.core.pictures import Picture
+from haiga.engines.diffusers.shelf import Shelf
+from haiga.engines.diffusers.upscaling.networks import Compact
 from haiga.services.images.encoding import encode
 from tests.painters import ThreadPainter
 from tests.wire.sdapi_server import painting
@@ -24,13 +28,22 @@ BASIC = httpx.BasicAuth("anyone", "sk-one")
 
 
 @pytest.fixture(scope="module")
-def painters() -> dict[str, ThreadPainter]:
-    return {family: ThreadPainter(family) for family in ("sd15", "sdxl", "flux")}
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server keeps things, with an upscaler that doubles on its shelf."""
+    place = tmp_path_factory.mktemp("sdapi")
+    (place / "shelf" / "ESRGAN").mkdir(parents=True)
+    save_file(Compact([3, 4, 12], 2).state_dict(), place / "shelf" / "ESRGAN" / "doubler.safetensors")
+    return place
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, painters: dict[str, ThreadPainter]) -> Iterator[str]:
-    with painting(tmp_path_factory.mktemp("sdapi"), list(painters.values())) as url:
+def painters(place: Path) -> dict[str, ThreadPainter]:
+    return {family: ThreadPainter(family, Shelf(place / "shelf")) for family in ("sd15", "sdxl", "flux")}
+
+
+@pytest.fixture(scope="module")
+def url(place: Path, painters: dict[str, ThreadPainter]) -> Iterator[str]:
+    with painting(place, list(painters.values())) as url:
         yield url
 
 
@@ -324,6 +337,13 @@ def test_pictures_are_enlarged_one_and_several(api: webuiapi.WebUIApi) -> None:
     sized = {"resize_mode": 1, "upscaling_resize_w": 50, "upscaling_resize_h": 50}
     several = api.extra_batch_images([scene((40, 20)), scene((20, 20))], upscaler_1="Nearest", **sized)
     assert [(80, 40), (50, 50), (50, 50)] == [one.image.size, *(image.size for image in several.images)]
+
+
+def test_a_network_from_the_shelf_is_listed_and_enlarges_alone_and_as_a_second_pass(api: webuiapi.WebUIApi) -> None:
+    assert "doubler" in {upscaler["name"] for upscaler in api.get_upscalers()}
+    made = api.extra_single_image(scene((40, 20)), upscaler_1="doubler", upscaling_resize=3, upscaler_2="Lanczos")
+    again = api.txt2img(enable_hr=True, hr_upscaler="doubler", denoising_strength=0.5, alwayson_scripts={}, **SMALL)
+    assert [(120, 60), (128, 128)] == [made.image.size, again.image.size]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ Rule: a job changes its state in the store first; whoever works on it finds out 
 from collections.abc import AsyncGenerator, Collection
 from typing import Protocol
 
-from haiga.core.images import ImageRequest, Painted, Progress
+from haiga.core.images import ImageRequest, Painted, Progress, UpscaleRequest
 from haiga.core.painting import ImageJob, JobFilter, JobPage, KeptPicture
 from haiga.core.ports.models import ModelCard
 
@@ -21,6 +21,9 @@ class ImageEngine(Protocol):
     def paint(self, request: ImageRequest, seed: int) -> AsyncGenerator[Progress | Painted, None]:
         """The job's steps and pictures, the first with the seed, each further one with the next. Raises core errors
         only. Closing the generator stops the job before its next step."""
+
+    def upscale(self, request: UpscaleRequest) -> AsyncGenerator[Progress | Painted, None]:
+        """The picture, larger. Raises and is closed as `paint`."""
 
     @property
     def busy(self) -> int:

@@ -13,8 +13,8 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from haiga.core.access import Caller
-from haiga.core.errors import Dead, Invalid, Limited, NotFound, Unsupported
-from haiga.core.images import ImageRequest
+from haiga.core.errors import Dead, Failed, Invalid, Limited, NotFound, Unsupported
+from haiga.core.images import ImageRequest, Painted, UpscaleRequest
 from haiga.core.painting import ImageJob, JobFilter, JobState, KeptPicture, Reason, Seen
 from haiga.core.pictures import Picture
 from haiga.core.ports import BlobStore, Gate, JobStore, ModelCard
@@ -57,6 +57,7 @@ class Jobs:
         shared: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._models = models
         self._store = store
         self._card = card
         self._gate = gate
@@ -167,6 +168,16 @@ class Jobs:
         """Its file. Raises Failed where it is not there any more."""
         return await self._keeping.read(picture.digest)
 
+    async def enlarge(self, caller: Caller, request: UpscaleRequest) -> Picture:
+        """A picture, larger, for somebody who waits: it is no job, but takes its turn at the model's engine. Raises
+        Unsupported, NotFound, Denied, Invalid."""
+        card = self._painter(caller, request.model)
+        async with self._models.paint(card.name) as engine, aclosing(engine.upscale(request)) as said:
+            async for each in said:
+                if isinstance(each, Painted):
+                    return each.picture
+        raise Failed("no picture was made")
+
     # --- from the server's start to its end ---
 
     def start(self) -> None:
@@ -225,13 +236,20 @@ class Jobs:
 
     async def _admitted(self, caller: Caller, request: ImageRequest) -> ImageRequest:
         """The request under the model's own name, with a seed."""
-        if self._missing is not None:
-            raise Unsupported(self._missing, field="model", code="unsupported_value")
-        card = self._card(caller, request.model)
-        if not card.capabilities.painting:
-            raise Unsupported(f"model {card.name} makes no pictures", field="model", code="unsupported_value")
+        card = self._painter(caller, request.model)
         seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
         return await admitted(caller, self._gate, replace(request, model=card.name, seed=seed))
+
+    def _painter(self, caller: Caller, name: str) -> ModelCard:
+        """The model that is meant. Raises Unsupported, NotFound, Denied."""
+        if self._missing is not None:
+            raise Unsupported(self._missing, field="model", code="unsupported_value")
+        if not name:
+            raise Unsupported("this server has no model that makes pictures", field="model", code="unsupported_value")
+        card = self._card(caller, name)
+        if not card.capabilities.painting:
+            raise Unsupported(f"model {card.name} makes no pictures", field="model", code="unsupported_value")
+        return card
 
     def _job(self, caller: Caller, asked: Asked, wish: Wish) -> tuple[ImageJob, Sequence[Picture]]:
         now = self._clock()

@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from haiga.core.errors import Unsupported
+from haiga.core.access import Caller
+from haiga.core.errors import HaigaError, Unsupported
 from haiga.core.images import UpscaleRequest
+from haiga.core.pictures import Picture
+from haiga.services.images import Jobs
 from haiga.services.images.encoding import encode
-from haiga.services.images.resizing import enlarged
+from haiga.services.images.resizing import WAYS, enlarged
 from haiga.services.images.taking import ENLARGED, Taker
 from haiga.text.image_prompts import recall
 from haiga.web.credentials import authenticate
 from haiga.web.sdapi.answers import answer
+from haiga.web.sdapi.preferences import Preferences
 from haiga.web.services import Services
 from haiga.wire.body import read_object, read_shape
 from haiga.wire.sdapi.options import AUTOMATIC
@@ -34,22 +38,24 @@ REFUSED = (
 
 
 class Extras:
-    def __init__(self, services: Services, taker: Taker) -> None:
+    def __init__(self, services: Services, jobs: Jobs, taker: Taker, preferences: Preferences) -> None:
         self._services = services
+        self._jobs = jobs
         self._taker = taker
+        self._preferences = preferences
 
     async def single(self, request: Request) -> Response:
         """Enlarge a picture."""
-        await authenticate(self._services.access, request)
+        caller = await authenticate(self._services.access, request)
         asked = read_shape(ExtrasSingleBody, read_object(await request.body()))
-        return answer(write_enlarged(await self._enlarged(asked, [(asked.image, "image")]), several=False))
+        return answer(write_enlarged(await self._enlarged(caller, asked, [(asked.image, "image")]), several=False))
 
     async def batch(self, request: Request) -> Response:
         """Enlarge several pictures."""
-        await authenticate(self._services.access, request)
+        caller = await authenticate(self._services.access, request)
         asked = read_shape(ExtrasBatchBody, read_object(await request.body()))
         told = [(each.data, f"imageList.{at}.data") for at, each in enumerate(asked.imageList)]
-        return answer(write_enlarged(await self._enlarged(asked, told), several=True))
+        return answer(write_enlarged(await self._enlarged(caller, asked, told), several=True))
 
     async def png_info(self, request: Request) -> Response:
         """Tell what a picture's file says of how it was made."""
@@ -63,26 +69,40 @@ class Extras:
         await authenticate(self._services.access, request)
         raise Unsupported(f"{request.url.path} is not done here")
 
-    async def _enlarged(self, asked: ExtrasBody, told: Sequence[tuple[str, str]]) -> list[bytes]:
+    async def _enlarged(self, caller: Caller, asked: ExtrasBody, told: Sequence[tuple[str, str]]) -> list[bytes]:
         for field in ("gfpgan_visibility", "codeformer_visibility"):
             if getattr(asked, field):
                 raise Unsupported("faces are not restored here", field=field)
-        return [await self._one(asked, picture, field) for picture, field in told]
+        return [await self._one(caller, asked, picture, field) for picture, field in told]
 
-    async def _one(self, asked: ExtrasBody, told: str, field: str) -> bytes:
+    async def _one(self, caller: Caller, asked: ExtrasBody, told: str, field: str) -> bytes:
         async with self._taker.room(2, ENLARGED):
             picture = await self._taker.picture(told, field, ENLARGED)
-            sized = asked.resize_mode == 1
-            second = None if asked.upscaler_2 in AUTOMATIC else asked.upscaler_2
-            wanted = UpscaleRequest(
-                model="",
-                picture=picture,
-                upscaler=upscaler(asked.upscaler_1),
-                scale=asked.upscaling_resize,
-                width=asked.upscaling_resize_w if sized else None,
-                height=asked.upscaling_resize_h if sized else None,
-                crop=asked.upscaling_crop,
-                second=second,
-                visibility=asked.extras_upscaler_2_visibility,
-            )
-            return await asyncio.to_thread(lambda: encode(enlarged(wanted)))
+            wanted = _wanted(asked, picture, self._preferences.of(caller).model or "")
+            if {wanted.upscaler, wanted.second} <= {*WAYS, None}:
+                made = await asyncio.to_thread(enlarged, wanted)
+            else:
+                made = await self._by_network(caller, wanted)
+            return await asyncio.to_thread(encode, made)
+
+    async def _by_network(self, caller: Caller, wanted: UpscaleRequest) -> Picture:
+        try:
+            return await self._jobs.enlarge(caller, wanted)
+        except HaigaError as error:
+            error.field = "upscaler_1" if error.field == "upscaler" else error.field
+            raise
+
+
+def _wanted(asked: ExtrasBody, picture: Picture, model: str) -> UpscaleRequest:
+    sized = asked.resize_mode == 1
+    return UpscaleRequest(
+        model=model,
+        picture=picture,
+        upscaler=upscaler(asked.upscaler_1),
+        scale=asked.upscaling_resize,
+        width=asked.upscaling_resize_w if sized else None,
+        height=asked.upscaling_resize_h if sized else None,
+        crop=asked.upscaling_crop,
+        second=None if asked.upscaler_2 in AUTOMATIC else asked.upscaler_2,
+        visibility=asked.extras_upscaler_2_visibility,
+    )
