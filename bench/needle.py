@@ -24,6 +24,7 @@ from haiga.batching.loop import Loop, Output
 from haiga.batching.scheduler import Scheduler
 from haiga.batching.sequence import Request
 from haiga.core.generation import Sampling
+from haiga.core.ports import Horizon
 from haiga.engines.native.runner import OpenVINORunner
 
 FILLERS, KEYS = 128, 8
@@ -188,8 +189,6 @@ class _Kept:
 
 
 def _near() -> int:
-    from haiga.core.ports import Horizon
-
     return 4 * least_blocks(Horizon(CHUNK, chunked=True), BUDGET, 32)
 
 
