@@ -10,21 +10,19 @@ from pathlib import Path
 from haiga.config.intake import INTAKE
 from haiga.config.keeping import KEEPING
 from haiga.config.moderation import MODERATION
+from haiga.config.outward import OUTWARD
 from haiga.config.parsing import (
     one_of,
     parse_bytes,
-    parse_count,
     parse_database,
     parse_directory,
     parse_list,
-    parse_pairs,
     parse_port,
     parse_seconds,
-    parse_some,
     parse_switch,
-    parse_url,
     parse_windows,
 )
+from haiga.config.running import RUNNING
 from haiga.config.setting import Setting
 from haiga.config.watching import WATCHING
 from haiga.core.hours import Window
@@ -144,112 +142,7 @@ TABLE: Mapping[str, Setting] = {
         metavar="URL",
         secret=True,
     ),
-    "models": Setting(
-        "--model",
-        parse_pairs,
-        "",
-        "HAIGA_MODEL",
-        "Serve the model at this path under this name, beside those added with `haiga models add`; repeatable.",
-        metavar="NAME=PATH",
-    ),
-    "adapters": Setting(
-        "--adapter",
-        parse_pairs,
-        "",
-        "HAIGA_ADAPTER",
-        "Serve the LoRA adapter in this directory, over the model BASE, under this name; repeatable.",
-        metavar="NAME=BASE:PATH",
-    ),
-    "adapter_slots": Setting(
-        "--adapter-slots",
-        parse_count,
-        "8",
-        "HAIGA_ADAPTER_SLOTS",
-        "How many adapters of one model run at once; requests for more of them wait.",
-        metavar="COUNT",
-    ),
-    "aliases": Setting(
-        "--alias",
-        parse_pairs,
-        "",
-        "HAIGA_ALIAS",
-        "Answer to names of this pattern with this model, as in 'claude-*=starter'; repeatable, first match wins.",
-        metavar="PATTERN=NAME",
-    ),
-    "tags": Setting(
-        "--tag",
-        parse_pairs,
-        "",
-        "HAIGA_TAG",
-        "Tag models whose names fit a pattern, as in 'qwen*=eu', so that keys can be held to a tag; repeatable, a"
-        " model may have several.",
-        metavar="PATTERN=TAG",
-    ),
-    "context": Setting(
-        "--context",
-        parse_count,
-        None,
-        "HAIGA_CONTEXT",
-        "Longest context in tokens; by default the model's own.",
-        metavar="TOKENS",
-    ),
-    "kv_memory": Setting(
-        "--kv-memory",
-        parse_bytes,
-        None,
-        "HAIGA_KV_MEMORY",
-        "Memory for keys and values, per model; by default two full contexts, up to 2 GiB.",
-        metavar="SIZE",
-    ),
-    "kv_disk": Setting(
-        "--kv-disk",
-        parse_bytes,
-        "0",
-        "HAIGA_KV_DISK",
-        "Disk for keys and values of all models together, so that long conversations which come back, even after a"
-        " restart, are not computed again; 0 for none.",
-        metavar="SIZE",
-    ),
-    "max_queue": Setting(
-        "--max-queue",
-        parse_some,
-        "256",
-        "HAIGA_MAX_QUEUE",
-        "Requests that may wait for a model to begin with them; the next is told to come back (529 or 503).",
-        metavar="N",
-    ),
-    "memory_budget": Setting(
-        "--memory-budget",
-        parse_bytes,
-        None,
-        "HAIGA_MEMORY_BUDGET",
-        "Memory for all loaded models together; the least recently used one is unloaded to make room.",
-        metavar="SIZE",
-    ),
-    "weights": Setting(
-        "--weights",
-        one_of("bf16", "int8", "int4"),
-        None,
-        "HAIGA_WEIGHTS",
-        "Precision of the weights of models given by path; by default chosen by their size.",
-        metavar="bf16|int8|int4",
-    ),
-    "cache": Setting(
-        "--cache",
-        one_of("f32", "bf16", "u8", "u4"),
-        None,
-        "HAIGA_CACHE",
-        "Precision of keys and values; by default chosen with the weights.",
-        metavar="f32|bf16|u8|u4",
-    ),
-    "starter": Setting(
-        "--no-starter",
-        parse_switch,
-        "yes",
-        "HAIGA_STARTER",
-        "Leave out the embedded starter model, which is otherwise the first in the list.",
-        switch="no",
-    ),
+    **RUNNING,
     "offline": Setting("--offline", parse_switch, "no", "HAIGA_OFFLINE", "Fetch nothing from anywhere.", switch="yes"),
     "cors": Setting(
         "--cors",
@@ -378,24 +271,5 @@ TABLE: Mapping[str, Setting] = {
         metavar="all|deterministic|off",
     ),
     **MODERATION,
-    "url": Setting(
-        "--url",
-        parse_url,
-        None,
-        "HAIGA_URL",
-        "A running server to talk to, instead of loading a model here.",
-        metavar="URL",
-    ),
-    "api_key": Setting(None, str, None, "HAIGA_API_KEY", "The API key for that server.", metavar="KEY", secret=True),
-    "hub": Setting(
-        None,
-        parse_url,
-        "https://huggingface.co",
-        "HF_ENDPOINT",
-        "The hub that `haiga models add org/name` downloads from.",
-        metavar="URL",
-    ),
-    "hub_token": Setting(
-        None, str, None, "HF_TOKEN", "Token for restricted repositories of that hub.", metavar="TOKEN", secret=True
-    ),
+    **OUTWARD,
 }
