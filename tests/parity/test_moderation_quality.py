@@ -75,7 +75,7 @@ def by_source(lines: Sequence[Line], found: Sequence[frozenset[str]]) -> Mapping
 async def test_hate_and_harassment_are_found_in_every_source(classifier: LocalClassifier) -> None:
     lines = read()
     found = by_source(lines, await flagged(classifier, [line.text for line in lines]))
-    assert 0.72 <= sum(found.values()) / len(found)  # the aim is 0.75
+    assert 0.76 <= sum(found.values()) / len(found)  # the aim is 0.75
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -99,13 +99,13 @@ async def test_harmless_sentences_that_sound_alarming_are_flagged_no_more_often_
     examples = made("benign")
     found = await flagged(classifier, [example.text for example in examples])
     assert 500 <= len(examples)
-    assert sum(map(bool, found)) / len(found) < 0.12  # the aim is 0.05
+    assert sum(map(bool, found)) / len(found) < 0.10  # the aim is 0.05
 
 
 async def test_most_harm_in_sentences_of_a_new_making_is_flagged(classifier: LocalClassifier) -> None:
     examples = made("harmful")
     found = await flagged(classifier, [example.text for example in examples])
-    assert 0.49 < sum(map(bool, found)) / len(found)
+    assert 0.52 < sum(map(bool, found)) / len(found)
 
 
 async def test_sentences_written_by_hand(classifier: LocalClassifier) -> None:

@@ -1,6 +1,7 @@
 """Training of the moderation classifier that ships with haiga.
 
-    python -m trainers.moderation --data FOLDER --out FOLDER
+    python -m trainers.moderation train --data DATA --run RUN      then `groups`
+    python -m trainers.moderation publish --data DATA --run RUN --out FOLDER
 
-FOLDER of the data has `moderation/` and `text/`. The server never imports this package.
+DATA has `moderation/` and `text/`, RUN is what the steps hand on to each other. The server never imports this package.
 """

@@ -6,6 +6,7 @@ Rule: the only file of the package that reads arguments and prints results. Step
 import argparse
 import json
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from trainers.moderation.network import Network, Shape
 WORDS = 30_000
 WIDTH = 128  # of the words' vectors, before the table's width is taken of it
 SEED = 1
-SLOWER = 0.4  # of the rate
+SLOWER = 0.5  # of the rate
 
 
 def arguments() -> argparse.Namespace:
@@ -30,6 +31,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--run", type=Path, required=True, help="folder that steps hand on their results in")
     parser.add_argument("--out", type=Path, help="publish: folder that the classifier is written to")
     parser.add_argument("--epochs", type=int, default=6, help="picks of the texts that are shown (default: 6)")
+    parser.add_argument("--minutes", type=float, help="train: at most so long, the rates falling in time")
     parser.add_argument("--again", action="store_true", help="train: go on from the run's network, more slowly")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     return parser.parse_args()
@@ -42,12 +44,12 @@ def main() -> None:
 
 
 def train(given: argparse.Namespace) -> None:
-    """Writes network.pt."""
+    """Writes network.pt, after every pick of the texts."""
     texts = corpus.read(given.data)
     plan = _plan(given)
-    network = fit.train(_kept(given.run) if given.again else _begun(given, texts), texts.train, plan)
     given.run.mkdir(parents=True, exist_ok=True)
-    torch.save({"shape": asdict(network.shape), "state": network.state_dict()}, given.run / "network.pt")
+    begun = _kept(given.run) if given.again else _begun(given, texts)
+    fit.train(begun, texts.train, plan, partial(_keep, given.run))
 
 
 def groups(given: argparse.Namespace) -> None:
@@ -73,7 +75,7 @@ def publish(given: argparse.Namespace) -> None:
 
 def _plan(given: argparse.Namespace) -> fit.Plan:
     """Who has learned already learns on more slowly."""
-    plan, slower = fit.Plan(epochs=given.epochs), SLOWER if given.again else 1.0
+    plan, slower = fit.Plan(epochs=given.epochs, minutes=given.minutes), SLOWER if given.again else 1.0
     return replace(plan, rate=plan.rate * slower, table_rate=plan.table_rate * slower)
 
 
@@ -82,6 +84,10 @@ def _kept(run: Path) -> Network:
     network = Network(Shape(**{**kept["shape"], "dilations": tuple(kept["shape"]["dilations"])}), len(CATEGORIES))
     network.load_state_dict(kept["state"])
     return network
+
+
+def _keep(run: Path, network: Network) -> None:
+    torch.save({"shape": asdict(network.shape), "state": network.state_dict()}, run / "network.pt")
 
 
 def _begun(given: argparse.Namespace, texts: corpus.Corpus) -> Network:

@@ -77,7 +77,8 @@ def _often(example: Example) -> int:
 def _made(slots: templates.Slots, kept: Sequence[Example]) -> list[Example]:
     filled = _filled(slots, FILLINGS)
     said = templates.quotable([e for e in [*kept, *filled] if e.source in ("templates", "toxigen")])
-    return [*filled, *templates.framed(said, slots, FRAMED, SEED), *templates.deeds(slots, DONE, SEED)]
+    joined = [*templates.deeds(slots, DONE, SEED), *templates.claims(slots, DONE, SEED)]
+    return [*filled, *templates.framed(said, slots, FRAMED, SEED), *joined]
 
 
 def _filled(slots: templates.Slots, each: int) -> list[Example]:

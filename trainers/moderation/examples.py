@@ -17,7 +17,7 @@ ALL = frozenset(CATEGORIES)
 class Example:
     """`labels`: categories that hold. `known`: categories that the source speaks of. `source`, `group`: where it comes
     from, and whom it speaks of. `family`: the template or document it was made of, which is in one split as a whole,
-    and behind " #" which of its parts."""
+    and behind " #" which of its parts. `votes`: the share of annotators that saw a category, where a source tells."""
 
     text: str
     labels: frozenset[str]
@@ -25,11 +25,18 @@ class Example:
     source: str
     group: str = ""
     family: str = ""
+    votes: tuple[tuple[str, float], ...] = ()
 
     @property
     def targets(self) -> list[float]:
         """1, 0 or -1 (unknown) by category."""
         return [(1.0 if name in self.labels else 0.0) if name in self.known else -1.0 for name in CATEGORIES]
+
+    @property
+    def taught(self) -> list[float]:
+        """As `targets`, annotators' shares where they are known: those who disagree teach doubt."""
+        votes = dict(self.votes)
+        return [votes.get(name, target) for name, target in zip(CATEGORIES, self.targets, strict=True)]
 
 
 def held_out(example: Example, share: float) -> bool:

@@ -7,8 +7,9 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ class Plan:
     smooth: float = 0.02  # labels are 0.98 and 0.02
     rare: float = 0.3  # a label's weight is its share to the power of minus this
     seed: int = 1
+    minutes: float | None = None  # at most: the rates fall faster where it would take longer
     mixing: Mixing = field(default_factory=Mixing)
 
 
@@ -45,16 +47,22 @@ def begun(shape: Shape, meanings: Mapping[str, NDArray[np.float32]], seed: int) 
     return network
 
 
-def train(network: Network, examples: Sequence[Example], plan: Plan) -> Network:
-    """The network when it has seen `epochs` picks of the examples."""
+def train(
+    network: Network, examples: Sequence[Example], plan: Plan, keep: Callable[[Network], None] = lambda network: None
+) -> Network:
+    """The network when it has seen `epochs` picks of the examples; `keep` is given it after each."""
     chance, shape = random.Random(plan.seed), network.shape
     network.train()
     lessons = Lessons(examples, shape, plan.mixing)
     course = _Course(network, plan, _weights(examples, plan.rare), lessons.count())
-    began = time.monotonic()
-    for epoch in range(plan.epochs):
-        losses = [course.step(batch) for batch in lessons.epoch(plan.batch, chance)]
-        print(f"epoch {epoch + 1}: loss {np.mean(losses):.4f}, {time.monotonic() - began:.0f} s", flush=True)
+    epoch = 0
+    while course.done < 1:
+        losses = [
+            course.step(batch) for batch in takewhile(lambda _: course.done < 1, lessons.epoch(plan.batch, chance))
+        ]
+        epoch += 1
+        print(f"epoch {epoch}: loss {np.mean(losses):.4f}, {course.elapsed:.0f} s, {course.done:.3f} done", flush=True)
+        keep(network)
     return network.eval()
 
 
@@ -63,19 +71,31 @@ class _Course:
 
     def __init__(self, network: Network, plan: Plan, weights: Tensor, count: int) -> None:
         self._network, self._plan, self._weights = network, plan, weights
+        self._began, self._step = time.monotonic(), 0
+        self._steps = plan.epochs * -(-count // plan.batch)
         self._rest = [each for name, each in network.named_parameters() if not name.startswith("table.")]
-        steps = plan.epochs * -(-count // plan.batch)
         self._optimizers = [
             torch.optim.AdamW(self._rest, lr=plan.rate, weight_decay=0.02, betas=(0.9, 0.98)),
             torch.optim.SparseAdam(network.table.parameters(), lr=plan.table_rate),  # a batch touches few of its rows
         ]
         self._schedules = [
-            torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share(step / steps))
-            for optimizer in self._optimizers
+            torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: _share(self.done)) for optimizer in self._optimizers
         ]
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds."""
+        return time.monotonic() - self._began
+
+    @property
+    def done(self) -> float:
+        """The share of the course, by steps or by the clock."""
+        late = 0.0 if self._plan.minutes is None else self.elapsed / (60 * self._plan.minutes)
+        return max(self._step / self._steps, late)
 
     def step(self, batch: Batch) -> float:
         """The loss."""
+        self._step += 1
         read = self._network.table(batch.rows)[batch.places]
         features = self._network.features(read, there(batch.places))
         loss = _loss(self._network.judge(features), batch.targets, self._weights, self._plan.smooth)

@@ -24,8 +24,8 @@ NOTHING = "<nothing>"
 
 @dataclass(frozen=True, slots=True)
 class Mixing:
-    single: float = 0.6  # share of the texts without a family that an epoch shows
-    each: int = 12  # fillings of a family in an epoch, of one kind of labels
+    single: float = 0.4  # share of the texts without a family that an epoch shows
+    each: int = 4  # fillings of a family in an epoch, of one kind of labels
     disguised: float = 0.15  # share of texts that are disguised
     beside: float = 0.15  # share of texts that stand beside a harmless one
     dropped: float = 0.04  # share of words that are left out
@@ -93,7 +93,7 @@ class Lessons:
         places[dropped & (np.arange(places.shape[1]) > 0)] = 0
         rows = self._grams.table(list(numbers), len(numbers))
         rows[0] = 0
-        return Batch(torch.from_numpy(rows).long(), torch.from_numpy(places), torch.tensor([e.targets for e in shown]))
+        return Batch(torch.from_numpy(rows).long(), torch.from_numpy(places), torch.tensor([e.taught for e in shown]))
 
     def _words(self, text: str) -> list[str]:
         return [word.text for word in words(text)][: self._window] or [NOTHING]

@@ -91,7 +91,9 @@ def _davidson(path: Path) -> Iterator[Example]:
     text = lzma.decompress(path.read_bytes()).decode("utf-8", "replace")
     for row in csv.DictReader(io.StringIO(text)):
         known = SPOKEN if labels[row["class"]] else ALL
-        yield Example(_tweet(row["tweet"]), labels[row["class"]], known, "davidson")
+        hate, rude, asked = (int(row[name]) for name in ("hate_speech", "offensive_language", "count"))
+        votes = (("hate", hate / asked), ("harassment", (hate + rude) / asked))
+        yield Example(_tweet(row["tweet"]), labels[row["class"]], known, "davidson", votes=votes)
 
 
 def _tweet(text: str) -> str:
@@ -128,24 +130,23 @@ def _convabuse(path: Path) -> Iterator[Example]:
     """A turn is abusive where most annotators rated it below 0."""
     for name, text in members(path, ".csv"):
         for row in csv.DictReader(io.StringIO(text)):
-            label = _judged(row)
-            if label is not None and len(row["user"]) > 1:
-                split = "test" if "test" in name else "train"
-                yield Example(row["user"], label, SPOKEN if label else ALL, f"convabuse-{split}")
+            abusive, harmless, grouped = _votes(row)
+            if abusive != harmless and len(row["user"]) > 1:
+                label = FRIENDLY if harmless > abusive else HATED if 2 * grouped > abusive else RUDE
+                asked, split = abusive + harmless, "test" if "test" in name else "train"
+                votes = (("hate", min(abusive, grouped) / asked), ("harassment", abusive / asked))
+                yield Example(row["user"], label, SPOKEN if label else ALL, f"convabuse-{split}", votes=votes)
 
 
-def _judged(row: dict[str, str]) -> frozenset[str] | None:
+def _votes(row: dict[str, str]) -> tuple[int, int, int]:
+    """How many annotators call it abusive, how many harmless, and how many name a group that it is about."""
     abusive = harmless = grouped = 0
     for n in range(1, 9):
         votes = {k.partition("is_abuse.")[2]: v for k, v in row.items() if k.startswith(f"Annotator{n}_is_abuse.")}
         abusive += any(votes.get(level) == "1" for level in ("-1", "-2", "-3"))
         harmless += any(votes.get(level) == "1" for level in ("0", "1"))
         grouped += any(row.get(f"Annotator{n}_{kind}") == "1" for kind in _GROUPED)
-    if abusive == harmless:
-        return None
-    if harmless > abusive:
-        return FRIENDLY
-    return HATED if 2 * grouped > abusive else RUDE
+    return abusive, harmless, grouped
 
 
 def _surge(path: Path) -> Iterator[Example]:

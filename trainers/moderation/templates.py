@@ -17,6 +17,7 @@ from trainers.moderation.examples import ALL, FRIENDLY, Example
 PHRASES = Path(__file__).parent / "phrases"
 HELD_CHOICES = 0.15  # of a slot with at least LARGE choices
 LARGE = 10
+HARMLESS = ("guarded", "denied")
 CALM = 5  # times more often than a kind of harmful deed a harmless one stands in a sentence
 OPENERS = ("hey ", "so ", "ok ", "honestly, ", "Hi, ", "well, ", "lol ", "btw ", "look, ", "Hello! ", "um ", "and ")
 CLOSERS = (" lol", " please", " thanks", "!!", "...", " haha", " :)", " ok?", " tbh", " now", " today")
@@ -79,15 +80,31 @@ def written(place: str) -> list[Example]:
 
 def deeds(slots: Slots, count: int, seed: int, held: bool = False) -> list[Example]:
     """`count` texts of each sentence that asks or wishes and each kind of deed; `held`: with the deeds held out."""
-    chance = random.Random(seed)
+    wishes = [("wished", wish) for _, wish in _templates("wishes")]
+    return _joined("do", "deeds", [*_templates("asks"), *wishes], slots, count, random.Random(seed), held)
+
+
+def claims(slots: Slots, count: int, seed: int, held: bool = False) -> list[Example]:
+    """`count` texts of each sentence that holds or denies and each kind of claim: it is the sentence that decides."""
+    return _joined("claim", "claims", list(_templates("stances")), slots, count, random.Random(seed), held)
+
+
+def _joined(
+    slot: str,
+    place: str,
+    frames: Sequence[tuple[str, str]],
+    slots: Slots,
+    count: int,
+    chance: random.Random,
+    held: bool,
+) -> list[Example]:
     kinds: dict[str, list[str]] = defaultdict(list)
-    for head, deed in _templates("deeds"):
-        if _held("deed", deed) is held:
-            kinds[head].append(deed)
-    asks, wishes = list(_templates("asks")), [("wished", wish) for _, wish in _templates("wishes")]
+    for head, part in _templates(place):
+        if _held("deed", part) is held:
+            kinds[head].append(part)
     return [
-        _done(sort, frame, part, head, _fill(frame.replace("{do}", chance.choice(found)), slots, chance))
-        for sort, frame in [*asks, *wishes]
+        _done(sort, frame, part, head, _fill(frame.replace(f"{{{slot}}}", chance.choice(found)), slots, chance))
+        for sort, frame in frames
         for part, (head, found) in enumerate([*kinds.items(), *[("", kinds[""])] * CALM])
         for _ in range(count)
     ]
@@ -113,7 +130,7 @@ def quotable(found: Sequence[Example]) -> list[Example]:
 def _done(sort: str, frame: str, part: int, head: str, text: str) -> Example:
     """What is asked for or wished is what the deed is; one sentence of self-harm is an intent, the other a question."""
     labels = frozenset(label.strip() for label in head.split(",") if label.strip())
-    if sort == "guarded" or not labels:
+    if sort in HARMLESS or not labels:
         return Example(text, FRIENDLY, ALL, "benign-deeds", family=f"{frame} #{part}")
     if sort == "wished" and "self-harm" in labels:
         labels = frozenset({"self-harm", "self-harm/intent"})
