@@ -304,7 +304,7 @@ class Painter:
             "output_type": "latent" if one.latents else "pil",
         }
         if request.guidance is not None:
-            options[_guidance(pipeline)] = request.guidance
+            options |= _guided(pipeline, request.guidance)
         if request.eta is not None:
             options["eta"] = request.eta
         if one.begun is not None:
@@ -346,10 +346,13 @@ def names(pipeline: Any) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(type(pipeline).__call__).parameters
 
 
-def _guidance(pipeline: Any) -> str:
-    """Where a pipeline takes the scale of classifier-free guidance: some have one for distilled models beside it."""
+def _guided(pipeline: Any, scale: float) -> dict[str, Any]:
+    """How a pipeline takes the scale of classifier-free guidance: some have one for distilled models beside it, and
+    guide by a negative prompt alone."""
     true = names(pipeline).get("true_cfg_scale")
-    return "true_cfg_scale" if true is not None and true.default > 1 else "guidance_scale"
+    if true is None or true.default <= 1:
+        return {"guidance_scale": scale}
+    return {"true_cfg_scale": scale, "negative_prompt": " "}
 
 
 def _of(step: int, one: Pass, call: Call) -> int:

@@ -31,7 +31,15 @@ def test_the_latents_of_a_plain_run_are_those_of_the_pipeline_itself(family: str
     assert 0 == difference(expected, actual)
 
 
-@pytest.mark.parametrize("family", MAIN)
+def test_guidance_is_what_the_pipeline_calls_so(pipelines: Pipelines) -> None:
+    flux, qwen = pipelines("flux"), pipelines("qwen-image")
+    assert 0 == difference(own(flux, guidance_scale=2.0, **SIZE), painted(flux, guidance=2.0))
+    for said, negative in ((" ", ""), ("a dog", "a dog")):
+        expected = own(qwen, true_cfg_scale=3.0, negative_prompt=said, **SIZE)
+        assert 0 == difference(expected, painted(qwen, guidance=3.0, negative=negative))
+
+
+@pytest.mark.parametrize("family", [*MAIN, "qwen-image"])
 def test_a_picture_made_from_another_is_that_of_the_pipeline_itself(family: str, pipelines: Pipelines) -> None:
     pipeline = pipelines(family)
     theirs = AutoPipelineForImage2Image.from_pipe(pipeline)
