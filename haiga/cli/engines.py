@@ -1,7 +1,7 @@
 """Composition: the models that settings and library name, as engines behind one way to ask them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from haiga.cli.adapters import Engines, names_adapter, open_adapters, open_over
+from haiga.cli.painters import names_pipeline, open_painter
 from haiga.cli.upstream import key_of
 from haiga.config import Settings
 from haiga.core.errors import HaigaError, Invalid, NotFound, Unsupported
 from haiga.core.library import AddedModel
 from haiga.core.upstreams import Upstream
+from haiga.engines.diffusers.engine import DiffusersEngine
 from haiga.engines.native.adapted import AdaptedEngine
 from haiga.engines.native.embedder import NativeEmbedder
 from haiga.engines.native.engine import NativeEngine
@@ -39,7 +41,7 @@ class Offer:
     """What runs the models, by name in the order they were named, those that run elsewhere, the aliases, the models
     made of all, and the adapters over them."""
 
-    engines: dict[str, NativeEngine | NativeEmbedder | AdaptedEngine]
+    engines: dict[str, NativeEngine | NativeEmbedder | AdaptedEngine | DiffusersEngine]
     away: Upstreams
     aliases: tuple[tuple[str, str], ...]
     models: Models
@@ -59,20 +61,24 @@ async def offer(
     engines: dict[str, NativeEngine | NativeEmbedder] = {}
     if settings.starter:
         engines[STARTER] = _starter(settings)
+    painters: dict[str, DiffusersEngine] = {}
     for name, path in settings.models:
-        if name in engines:
+        if name in engines or name in painters:
             raise Invalid(f"there are two models named {name}", field="--model")
-        if not names_adapter(path):
+        if names_pipeline(path):
+            painters[name] = open_painter(name, Path(path), tags_of(settings, name), settings)
+        elif not names_adapter(path):
             engines[name] = open_directory(name, Path(path), settings.weights, settings)
     for added in library:
         if added.base is None:
             _open_added(engines, added, settings, warn)
     away = _elsewhere(settings, upstreams, warn)
-    if not engines and not away.names:
+    if not engines and not painters and not away.names:
         raise Invalid("there is no model: add one with `haiga models add`, or drop --no-starter")
-    everything = {**engines, **open_adapters(engines, settings, library, warn)}
+    running = {**engines, **open_adapters(engines, settings, library, warn)}
+    everything = {**running, **painters}
     _check_aliases(settings, everything, away)
-    models = _models(everything, settings, away)
+    models = _models(running, settings, away, painters)
     adapters = Adapters(models, partial(open_over, engines, library))
     try:
         yield Offer(everything, away, settings.aliases, models, adapters)
@@ -95,13 +101,13 @@ def _elsewhere(settings: Settings, upstreams: Sequence[Upstream], warn: Callable
     return Upstreams(there, keys, offline=settings.offline, tags=partial(tags_of, settings))
 
 
-def _models(engines: Engines, settings: Settings, away: Upstreams) -> Models:
+def _models(engines: Engines, settings: Settings, away: Upstreams, painters: Mapping[str, DiffusersEngine]) -> Models:
     """The models, with what makes the embeddings of those that write text."""
     writers = {name: engine for name, engine in engines.items() if isinstance(engine, NativeEngine | AdaptedEngine)}
     embedders = {name: engine for name, engine in engines.items() if isinstance(engine, NativeEmbedder)}
     native = {name: engine.embedder for name, engine in engines.items() if isinstance(engine, NativeEngine)}
     embedders |= {name: embedder for name, embedder in native.items() if embedder is not None}
-    return Models(writers, settings.aliases, settings.memory_budget, embedders, away)
+    return Models(writers, settings.aliases, settings.memory_budget, embedders, away, painters)
 
 
 def open_named(name: str, library: Sequence[AddedModel], settings: Settings) -> NativeEngine | AdaptedEngine:
@@ -194,7 +200,7 @@ def _open_added(
         warn(f"the model {added.name} of the library is left out: {error}")
 
 
-def _check_aliases(settings: Settings, engines: Engines, away: Upstreams) -> None:
+def _check_aliases(settings: Settings, engines: Mapping[str, object], away: Upstreams) -> None:
     for pattern, name in settings.aliases:
         if name not in engines and away.engine(name) is None:
             raise Invalid(f"{pattern}={name}: there is no model {name}", field="--alias")

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.cli.answering import answering
 from haiga.cli.live import FILES, live
+from haiga.cli.painting import painting
 from haiga.cli.reloading import Read, Reloading, Terminal, at_once
 from haiga.config import Settings
 from haiga.core.jobs import Dedupe
@@ -29,6 +30,7 @@ from haiga.services.adapters import Adapters
 from haiga.services.audit import Audit, Refusals
 from haiga.services.batches import Batches, Clerk
 from haiga.services.erasure import Erasure
+from haiga.services.images.taking import Taker
 from haiga.services.models import Models
 from haiga.services.responses import Responses
 from haiga.services.webhooks import Deliverer, Sender, Webhooks
@@ -42,6 +44,7 @@ from haiga.web.app import Services, WebSettings, create_app
 from haiga.web.connection import Connection
 from haiga.wire.openai_batches.paper import BatchPaper
 
+LARGEST_MESSAGE = 64 << 10  # bytes that a client may say at once over a WebSocket
 LAST_WORDS = 1.0  # seconds for the errors of requests that were cut to reach their clients
 
 
@@ -74,6 +77,7 @@ def build_server(
     batches = Batches(lines, wake, clerk.wake)
     outbox, sender = DatabaseWebhooks(database), Sender(parts.fetch, parts.key, time.time)
     webhooks = Webhooks(outbox, sender)
+    jobs = painting(settings, parts, models, database)
     audit = Audit(DatabaseAudit(database), settings.keep_audit, begins=_described(settings))
     refusals = Refusals(audit)
     services = Services(
@@ -98,12 +102,21 @@ def build_server(
         refused=refusals.add,
         tracer=parts.traces.tracer if parts.traces else None,
         policies=parts.moderated.policies,
+        jobs=jobs,
+        taker=Taker(parts.fetch, parts.decoder),
     )
     app = create_app(services)
     config = uvicorn.Config(
-        app, http=Connection, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
+        app,
+        http=Connection,
+        ws="websockets-sansio",
+        ws_max_size=LARGEST_MESSAGE,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
     )
-    background: list[Background] = [clerk, files, Deliverer(outbox, sender), audit]
+    background: list[Background] = [clerk, files, jobs, Deliverer(outbox, sender), audit]
     background += [parts.worker] if settings.worker else []
     last: list[Background] = [metered.ledger, refusals, parts.decoder, parts.moderated.warm]
     last += [metered.meters] if metered.meters else []
@@ -113,6 +126,8 @@ def build_server(
         changes = {
             **live(parts, models),
             "keep_audit": at_once(lambda settings: setattr(audit, "keep", settings.keep_audit)),
+            "image_jobs": at_once(lambda settings: setattr(jobs, "most", settings.image_jobs)),
+            "keep_images": at_once(lambda settings: setattr(jobs, "keep", settings.keep_images)),
             "drain": at_once(lambda settings: setattr(server, "drain", settings.drain)),
         }
         server.reload = Reloading(settings, read, changes, FILES, audit).reload
@@ -132,7 +147,7 @@ class Background(Protocol):
         """Begin, in the running event loop."""
 
     async def close(self) -> None:
-        """Stop at once; what was not done is done after the next start."""
+        """Stop at once, or after what cannot be taken up again; what was not done is done after the next start."""
 
 
 class Server(uvicorn.Server):

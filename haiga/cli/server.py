@@ -23,6 +23,7 @@ from haiga.cli.tool_log import show_calls
 from haiga.config import Settings
 from haiga.core.errors import Failed, Invalid
 from haiga.core.ports import ModelCard
+from haiga.engines.diffusers.engine import DiffusersEngine
 from haiga.engines.native.adapted import AdaptedEngine
 from haiga.engines.native.embedder import NativeEmbedder
 from haiga.engines.native.engine import NativeEngine
@@ -151,7 +152,9 @@ def announcement(url: str, offered: Offer, door: bool) -> str:
     return "\n".join((*lines, *tried))
 
 
-def _described(engine: NativeEngine | NativeEmbedder | AdaptedEngine) -> str:
+def _described(engine: NativeEngine | NativeEmbedder | AdaptedEngine | DiffusersEngine) -> str:
+    if isinstance(engine, DiffusersEngine):
+        return "makes pictures"
     context = f"{engine.card.context:,} tokens"
     if isinstance(engine, AdaptedEngine):
         return f"adapter of {engine.card.parent}"
@@ -164,6 +167,8 @@ def curl(url: str, card: ModelCard, door: bool) -> str:
     """A request that works when pasted (with a key in HAIGA_API_KEY when keys are configured)."""
     messages = {"max_tokens": 100, "messages": [{"role": "user", "content": "Hello!"}]}
     path, asked = ("messages", messages) if card.capabilities.text else ("embeddings", {"input": "Hello!"})
+    if card.capabilities.painting:
+        path, asked = "images/generations", {"prompt": "a red boat"}
     header = " -H 'anthropic-version: 2023-06-01'" if card.capabilities.text else ""
     key = "" if door else ' -H "x-api-key: $HAIGA_API_KEY"'
     body = shlex.quote(json.dumps({"model": card.name, **asked}))

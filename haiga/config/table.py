@@ -11,6 +11,7 @@ from haiga.config.intake import INTAKE
 from haiga.config.keeping import KEEPING
 from haiga.config.moderation import MODERATION
 from haiga.config.outward import OUTWARD
+from haiga.config.painting import PAINTING
 from haiga.config.parsing import (
     one_of,
     parse_bytes,
@@ -78,6 +79,10 @@ class Settings:
     keep_responses: float
     keep_batches: float
     keep_files: float | None
+    image_shelf: Path | None
+    image_pickles: bool
+    image_jobs: int
+    keep_images: float
     log_format: str
     log_level: str
     trace: str | None
@@ -106,6 +111,11 @@ class Settings:
     def cold(self) -> Path:
         """The directory of keys and values that outlast the memory."""
         return self.data_dir / "kv"
+
+    @property
+    def shelf(self) -> Path:
+        """The folder of what requests for pictures can name."""
+        return self.image_shelf or self.data_dir / "shelf"
 
     @property
     def signing_key(self) -> Path:
@@ -253,6 +263,7 @@ TABLE: Mapping[str, Setting] = {
         metavar="FILE",
     ),
     **KEEPING,
+    **PAINTING,
     **WATCHING,
     "worker": Setting(
         "--no-worker",

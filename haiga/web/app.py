@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from haiga.core.errors import Invalid, NotFound
+from haiga.web import openapi_images
 from haiga.web.credentials import CACHE, MODERATION
 from haiga.web.families import error_response
 from haiga.web.middleware import BodyLimit, ErrorAnswers, LocalOnly, OneHost, RequestIds
@@ -36,7 +37,7 @@ def create_app(services: Services) -> FastAPI:
         exception_handlers={HTTPException: _no_route, RequestValidationError: _bad_parameter},
     )
     app.include_router(router(services))
-    app.openapi = cache(partial(describe, app))  # type: ignore[method-assign]
+    app.openapi = cache(partial(describe, app, openapi_images.BODIES))  # type: ignore[method-assign]
     return app
 
 

@@ -28,6 +28,7 @@ class Connection(HttpToolsProtocol):
         self._arriving: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._running: RequestResponseCycle | None = None
+        self._upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -46,10 +47,18 @@ class Connection(HttpToolsProtocol):
         self._head += len(data)
         self._received += len(data)
         super().data_received(data)
+        if self._upgraded:
+            return
         if self._head > LARGEST_HEAD and not self.transport.is_closing():
             self.send_400_response(f"Request headers exceed the maximum size of {LARGEST_HEAD} bytes")
         if self.cycle is None or self.cycle.response_complete:  # even an empty line has stopped uvicorn's own clock
             self._await_request()
+
+    def handle_websocket_upgrade(self) -> None:
+        """From here on the connection is another protocol's."""
+        self._upgraded = True
+        self._arrived()
+        super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

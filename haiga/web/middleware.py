@@ -20,6 +20,7 @@ from haiga.web.limits import Stands, limit_headers, provider_headers
 
 ID = re.escape("{id}")
 REFUSED = (401, 403)
+POLICY = 1008  # RFC 6455, section 7.4.1
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 log = logging.getLogger(__name__)
 
@@ -139,8 +140,14 @@ class LocalOnly:
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            self._check(Headers(scope=scope))
+        try:
+            if scope["type"] in ("http", "websocket"):
+                self._check(Headers(scope=scope))
+        except Denied:
+            if scope["type"] == "http":
+                raise
+            await send({"type": "websocket.close", "code": POLICY})  # before it is open: 403
+            return
         await self._app(scope, receive, send)
 
     def _check(self, headers: Headers) -> None:

@@ -170,7 +170,7 @@ SECURITY: dict[str, dict[str, Any]] = {
 SECURED: list[dict[str, list[str]]] = [{}, {"apiKey": []}, {"bearer": []}]
 
 
-def _operation(
+def operation(
     answer: Any,
     extra: dict[str, Any],
     *,
@@ -195,21 +195,21 @@ def _operation(
     return {"responses": responses, "openapi_extra": {"security": SECURED, **extra}}
 
 
-def _form(*shapes: type[BaseModel]) -> dict[str, Any]:
+def form(*shapes: type[BaseModel]) -> dict[str, Any]:
     references = [{"$ref": REFERENCE.format(model=shape.__name__)} for shape in shapes]
     schema = references[0] if len(references) == 1 else {"anyOf": references}
     return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
 
 
-def _body(shape: type[BaseModel]) -> dict[str, Any]:
+def body(shape: type[BaseModel]) -> dict[str, Any]:
     schema = {"$ref": REFERENCE.format(model=shape.__name__)}
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
-CREATE_MESSAGE = _operation(
-    MessageAnswer, {"requestBody": _body(MessageBody), "parameters": [VERSION, BETA, CACHE, POLICY]}, streams=True
+CREATE_MESSAGE = operation(
+    MessageAnswer, {"requestBody": body(MessageBody), "parameters": [VERSION, BETA, CACHE, POLICY]}, streams=True
 )
-COUNT_TOKENS = _operation(CountAnswer, {"requestBody": _body(CountBody), "parameters": [VERSION, BETA]})
+COUNT_TOKENS = operation(CountAnswer, {"requestBody": body(CountBody), "parameters": [VERSION, BETA]})
 DEDUPE = {
     "name": "haiga-dedupe",
     "in": "header",
@@ -217,84 +217,84 @@ DEDUPE = {
     "description": "Which requests may share one answer with identical ones.",
     "schema": {"type": "string", "enum": list(get_args(Dedupe)), "default": "deterministic"},
 }
-READ_METRICS = _operation(None, {}, text=True)
-CREATE_BATCH = _operation(BatchAnswer, {"requestBody": _body(BatchBody), "parameters": [VERSION, BETA, DEDUPE, POLICY]})
-LIST_BATCHES = _operation(BatchesAnswer, {})
-GET_BATCH = _operation(BatchAnswer, {})
-DELETE_BATCH = _operation(BatchDeletedAnswer, {})
-BATCH_RESULTS = _operation(BatchResultAnswer, {}, lines=True)
+READ_METRICS = operation(None, {}, text=True)
+CREATE_BATCH = operation(BatchAnswer, {"requestBody": body(BatchBody), "parameters": [VERSION, BETA, DEDUPE, POLICY]})
+LIST_BATCHES = operation(BatchesAnswer, {})
+GET_BATCH = operation(BatchAnswer, {})
+DELETE_BATCH = operation(BatchDeletedAnswer, {})
+BATCH_RESULTS = operation(BatchResultAnswer, {}, lines=True)
 EITHER_ERROR = ErrorAnswer | OpenAIErrorAnswer
-LIST_MODELS = _operation(ModelsAnswer | OpenAIModels, {"parameters": [OPTIONAL_VERSION]}, error=EITHER_ERROR)
-GET_MODEL = _operation(ModelAnswer | OpenAIModel, {"parameters": [OPTIONAL_VERSION]}, error=EITHER_ERROR)
+LIST_MODELS = operation(ModelsAnswer | OpenAIModels, {"parameters": [OPTIONAL_VERSION]}, error=EITHER_ERROR)
+GET_MODEL = operation(ModelAnswer | OpenAIModel, {"parameters": [OPTIONAL_VERSION]}, error=EITHER_ERROR)
 _EITHER: dict[str, Any] = {"parameters": [OPTIONAL_VERSION]}
-CREATE_FILE = _operation(
-    FileAnswer | OpenAIFileAnswer, _EITHER | {"requestBody": _form(FileForm, OpenAIFileForm)}, error=EITHER_ERROR
+CREATE_FILE = operation(
+    FileAnswer | OpenAIFileAnswer, _EITHER | {"requestBody": form(FileForm, OpenAIFileForm)}, error=EITHER_ERROR
 )
-LIST_FILES = _operation(FilesAnswer | OpenAIFilesAnswer, _EITHER, error=EITHER_ERROR)
-GET_FILE = _operation(FileAnswer | OpenAIFileAnswer, _EITHER, error=EITHER_ERROR)
-DELETE_FILE = _operation(FileDeletedAnswer | OpenAIFileDeletedAnswer, _EITHER, error=EITHER_ERROR)
-FILE_CONTENT = _operation(None, _EITHER, error=EITHER_ERROR)
+LIST_FILES = operation(FilesAnswer | OpenAIFilesAnswer, _EITHER, error=EITHER_ERROR)
+GET_FILE = operation(FileAnswer | OpenAIFileAnswer, _EITHER, error=EITHER_ERROR)
+DELETE_FILE = operation(FileDeletedAnswer | OpenAIFileDeletedAnswer, _EITHER, error=EITHER_ERROR)
+FILE_CONTENT = operation(None, _EITHER, error=EITHER_ERROR)
 FILE_CONTENT["responses"][200]["content"] = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
-CREATE_FILED_BATCH = _operation(
-    OpenAIBatchAnswer, {"requestBody": _body(OpenAIBatchBody), "parameters": [DEDUPE, POLICY]}, error=OpenAIErrorAnswer
+CREATE_FILED_BATCH = operation(
+    OpenAIBatchAnswer, {"requestBody": body(OpenAIBatchBody), "parameters": [DEDUPE, POLICY]}, error=OpenAIErrorAnswer
 )
-LIST_FILED_BATCHES = _operation(OpenAIBatchesAnswer, {}, error=OpenAIErrorAnswer)
-GET_FILED_BATCH = _operation(OpenAIBatchAnswer, {}, error=OpenAIErrorAnswer)
-CREATE_UPLOAD = _operation(UploadAnswer, {"requestBody": _body(UploadBody)}, error=OpenAIErrorAnswer)
-ADD_PART = _operation(UploadPartAnswer, {"requestBody": _form(PartForm)}, error=OpenAIErrorAnswer)
-COMPLETE_UPLOAD = _operation(UploadAnswer, {"requestBody": _body(CompletionOfUpload)}, error=OpenAIErrorAnswer)
-CANCEL_UPLOAD = _operation(UploadAnswer, {}, error=OpenAIErrorAnswer)
-CREATE_CHAT = _operation(
+LIST_FILED_BATCHES = operation(OpenAIBatchesAnswer, {}, error=OpenAIErrorAnswer)
+GET_FILED_BATCH = operation(OpenAIBatchAnswer, {}, error=OpenAIErrorAnswer)
+CREATE_UPLOAD = operation(UploadAnswer, {"requestBody": body(UploadBody)}, error=OpenAIErrorAnswer)
+ADD_PART = operation(UploadPartAnswer, {"requestBody": form(PartForm)}, error=OpenAIErrorAnswer)
+COMPLETE_UPLOAD = operation(UploadAnswer, {"requestBody": body(CompletionOfUpload)}, error=OpenAIErrorAnswer)
+CANCEL_UPLOAD = operation(UploadAnswer, {}, error=OpenAIErrorAnswer)
+CREATE_CHAT = operation(
     chats.ChatAnswer,
-    {"requestBody": _body(ChatBody), "parameters": [CACHE, POLICY]},
+    {"requestBody": body(ChatBody), "parameters": [CACHE, POLICY]},
     error=OpenAIErrorAnswer,
     streams=True,
 )
-CREATE_COMPLETION = _operation(
+CREATE_COMPLETION = operation(
     chats.CompletionAnswer,
-    {"requestBody": _body(CompletionBody), "parameters": [CACHE, POLICY]},
+    {"requestBody": body(CompletionBody), "parameters": [CACHE, POLICY]},
     error=OpenAIErrorAnswer,
     streams=True,
 )
-CREATE_EMBEDDING = _operation(EmbeddingAnswer, {"requestBody": _body(EmbeddingBody)}, error=OpenAIErrorAnswer)
-CREATE_MODERATION = _operation(
-    ModerationAnswer, {"requestBody": _body(ModerationBody), "parameters": [POLICY]}, error=OpenAIErrorAnswer
+CREATE_EMBEDDING = operation(EmbeddingAnswer, {"requestBody": body(EmbeddingBody)}, error=OpenAIErrorAnswer)
+CREATE_MODERATION = operation(
+    ModerationAnswer, {"requestBody": body(ModerationBody), "parameters": [POLICY]}, error=OpenAIErrorAnswer
 )
-EXPLAIN_MODERATION = _operation(
-    ModerationAnswer, {"requestBody": _body(ExplainBody), "parameters": [POLICY]}, error=OpenAIErrorAnswer
+EXPLAIN_MODERATION = operation(
+    ModerationAnswer, {"requestBody": body(ExplainBody), "parameters": [POLICY]}, error=OpenAIErrorAnswer
 )
-CREATE_POLICY = _operation(PolicyAnswer, {"requestBody": _body(PolicyBody)}, error=OpenAIErrorAnswer)
-LIST_POLICIES = _operation(PoliciesAnswer, {}, error=OpenAIErrorAnswer)
-GET_POLICY = _operation(PolicyAnswer, {}, error=OpenAIErrorAnswer)
-DELETE_POLICY = _operation(PolicyDeletedAnswer, {}, error=OpenAIErrorAnswer)
-LIST_CHATS = _operation(chats.KeptChatsAnswer, {}, error=OpenAIErrorAnswer)
-GET_CHAT = _operation(chats.KeptChatAnswer, {}, error=OpenAIErrorAnswer)
-UPDATE_CHAT = _operation(chats.KeptChatAnswer, {"requestBody": _body(ChatUpdateBody)}, error=OpenAIErrorAnswer)
-DELETE_CHAT = _operation(chats.DeletedChatAnswer, {}, error=OpenAIErrorAnswer)
-LIST_MESSAGES = _operation(chats.KeptMessagesAnswer, {}, error=OpenAIErrorAnswer)
-_RESPONSE = {"requestBody": _body(ResponseBody)}
-CREATE_RESPONSE = _operation(
+CREATE_POLICY = operation(PolicyAnswer, {"requestBody": body(PolicyBody)}, error=OpenAIErrorAnswer)
+LIST_POLICIES = operation(PoliciesAnswer, {}, error=OpenAIErrorAnswer)
+GET_POLICY = operation(PolicyAnswer, {}, error=OpenAIErrorAnswer)
+DELETE_POLICY = operation(PolicyDeletedAnswer, {}, error=OpenAIErrorAnswer)
+LIST_CHATS = operation(chats.KeptChatsAnswer, {}, error=OpenAIErrorAnswer)
+GET_CHAT = operation(chats.KeptChatAnswer, {}, error=OpenAIErrorAnswer)
+UPDATE_CHAT = operation(chats.KeptChatAnswer, {"requestBody": body(ChatUpdateBody)}, error=OpenAIErrorAnswer)
+DELETE_CHAT = operation(chats.DeletedChatAnswer, {}, error=OpenAIErrorAnswer)
+LIST_MESSAGES = operation(chats.KeptMessagesAnswer, {}, error=OpenAIErrorAnswer)
+_RESPONSE = {"requestBody": body(ResponseBody)}
+CREATE_RESPONSE = operation(
     responses.ResponseAnswer, _RESPONSE | {"parameters": [CACHE, POLICY]}, error=OpenAIErrorAnswer, streams=True
 )
-COUNT_INPUT = _operation(responses.InputTokensAnswer, _RESPONSE, error=OpenAIErrorAnswer)
-COMPACT_RESPONSE = _operation(responses.CompactionAnswer, _RESPONSE, error=OpenAIErrorAnswer)
-GET_RESPONSE = _operation(responses.ResponseAnswer, {}, error=OpenAIErrorAnswer, streams=True)
-CANCEL_RESPONSE = _operation(responses.ResponseAnswer, {}, error=OpenAIErrorAnswer)
-DELETE_KEPT = _operation(responses.DeletedAnswer, {}, error=OpenAIErrorAnswer)
-LIST_ITEMS = _operation(responses.ItemsAnswer, {}, error=OpenAIErrorAnswer)
-GET_ITEM = _operation(responses.ItemAnswer, {}, error=OpenAIErrorAnswer)
-ADD_ITEMS = _operation(responses.ItemsAnswer, {"requestBody": _body(ConversationItems)}, error=OpenAIErrorAnswer)
-CREATE_CONVERSATION = _operation(
-    responses.ConversationAnswer, {"requestBody": _body(ConversationBody)}, error=OpenAIErrorAnswer
+COUNT_INPUT = operation(responses.InputTokensAnswer, _RESPONSE, error=OpenAIErrorAnswer)
+COMPACT_RESPONSE = operation(responses.CompactionAnswer, _RESPONSE, error=OpenAIErrorAnswer)
+GET_RESPONSE = operation(responses.ResponseAnswer, {}, error=OpenAIErrorAnswer, streams=True)
+CANCEL_RESPONSE = operation(responses.ResponseAnswer, {}, error=OpenAIErrorAnswer)
+DELETE_KEPT = operation(responses.DeletedAnswer, {}, error=OpenAIErrorAnswer)
+LIST_ITEMS = operation(responses.ItemsAnswer, {}, error=OpenAIErrorAnswer)
+GET_ITEM = operation(responses.ItemAnswer, {}, error=OpenAIErrorAnswer)
+ADD_ITEMS = operation(responses.ItemsAnswer, {"requestBody": body(ConversationItems)}, error=OpenAIErrorAnswer)
+CREATE_CONVERSATION = operation(
+    responses.ConversationAnswer, {"requestBody": body(ConversationBody)}, error=OpenAIErrorAnswer
 )
-CHANGE_CONVERSATION = _operation(
-    responses.ConversationAnswer, {"requestBody": _body(ConversationChange)}, error=OpenAIErrorAnswer
+CHANGE_CONVERSATION = operation(
+    responses.ConversationAnswer, {"requestBody": body(ConversationChange)}, error=OpenAIErrorAnswer
 )
-GET_CONVERSATION = _operation(responses.ConversationAnswer, {}, error=OpenAIErrorAnswer)
+GET_CONVERSATION = operation(responses.ConversationAnswer, {}, error=OpenAIErrorAnswer)
 
 
 def _webhook(answer: Any, shape: type[BaseModel] | None = None) -> dict[str, Any]:
-    return _operation(answer, {} if shape is None else {"requestBody": _body(shape)}, error=OpenAIErrorAnswer)
+    return operation(answer, {} if shape is None else {"requestBody": body(shape)}, error=OpenAIErrorAnswer)
 
 
 CREATE_WEBHOOK = _webhook(webhooks.NewWebhookAnswer, WebhookBody)
@@ -307,21 +307,21 @@ TEST_WEBHOOK = _webhook(webhooks.TestedWebhookAnswer, WebhookTest)
 WEBHOOK_TYPES = _webhook(webhooks.EventTypesAnswer)
 LIST_DELIVERIES = _webhook(webhooks.DeliveriesAnswer)
 GET_DELIVERY = _webhook(webhooks.DeliveryAnswer)
-ROUTER_CHAT = _operation(
+ROUTER_CHAT = operation(
     RouterChatAnswer,
-    {"requestBody": _body(RouterBody), "parameters": [CACHE, POLICY]},
+    {"requestBody": body(RouterBody), "parameters": [CACHE, POLICY]},
     error=RouterErrorAnswer,
     streams=True,
 )
-ROUTER_EMBEDDING = _operation(EmbeddingAnswer, {"requestBody": _body(EmbeddingBody)}, error=RouterErrorAnswer)
-ROUTER_MESSAGE = _operation(MessageAnswer, {"requestBody": _body(MessageBody)}, streams=True)
-ROUTER_RESPONSE = _operation(responses.ResponseAnswer, _RESPONSE, error=RouterErrorAnswer, streams=True)
-ROUTER_LIST = _operation(RouterListAnswer, {}, error=RouterErrorAnswer)
-ROUTER_MODELS = _operation(RouterModelsAnswer, {}, error=RouterErrorAnswer)
-ROUTER_DATA = _operation(RouterDataAnswer, {}, error=RouterErrorAnswer)
+ROUTER_EMBEDDING = operation(EmbeddingAnswer, {"requestBody": body(EmbeddingBody)}, error=RouterErrorAnswer)
+ROUTER_MESSAGE = operation(MessageAnswer, {"requestBody": body(MessageBody)}, streams=True)
+ROUTER_RESPONSE = operation(responses.ResponseAnswer, _RESPONSE, error=RouterErrorAnswer, streams=True)
+ROUTER_LIST = operation(RouterListAnswer, {}, error=RouterErrorAnswer)
+ROUTER_MODELS = operation(RouterModelsAnswer, {}, error=RouterErrorAnswer)
+ROUTER_DATA = operation(RouterDataAnswer, {}, error=RouterErrorAnswer)
 
-ROUTER_NEW_KEY = _operation(RouterDataAnswer, {"requestBody": _body(NewKeyBody)}, error=RouterErrorAnswer)
-ROUTER_KEY = _operation(RouterDataAnswer, {"requestBody": _body(KeyPatch)}, error=RouterErrorAnswer)
+ROUTER_NEW_KEY = operation(RouterDataAnswer, {"requestBody": body(NewKeyBody)}, error=RouterErrorAnswer)
+ROUTER_KEY = operation(RouterDataAnswer, {"requestBody": body(KeyPatch)}, error=RouterErrorAnswer)
 
 
 def _asked(name: str, *, required: bool = False, many: bool = False, values: Sequence[str] = ()) -> dict[str, Any]:
@@ -338,32 +338,32 @@ _USAGE = [
     *(_asked(name, many=True) for name in FILTERS),
 ]
 _COST = [_asked("group_by", many=True, values=("workspace_id", "description"))]
-LOAD_ADAPTER = _operation(None, {"requestBody": _body(LoadAdapterBody)}, error=OpenAIErrorAnswer, text=True)
-UNLOAD_ADAPTER = _operation(None, {"requestBody": _body(UnloadAdapterBody)}, error=OpenAIErrorAnswer, text=True)
-ADMIN_OBJECT = _operation(AdminAnswer, {})
-ADMIN_LIST = _operation(AdminList, {})
-CREATE_KEY = _operation(AdminAnswer, {"requestBody": _body(KeyBody)})
-ROTATE_KEY = _operation(AdminAnswer, {"requestBody": _body(RotationBody)})
-CHANGE_KEY = _operation(AdminAnswer, {"requestBody": _body(KeyChange)})
-CHANGE_WORKSPACE = _operation(AdminAnswer, {"requestBody": _body(WorkspaceBody)})
-RATE_LIMITS = _operation(RateLimitsAnswer, {})
-CHANGE_LIMITS = _operation(RateLimitAnswer, {"requestBody": _body(RateLimitChange)})
-USAGE_REPORT = _operation(BucketsAnswer, {"parameters": [*_SPAN, *_USAGE]})
-COST_REPORT = _operation(BucketsAnswer, {"parameters": [*_SPAN, *_COST]})
+LOAD_ADAPTER = operation(None, {"requestBody": body(LoadAdapterBody)}, error=OpenAIErrorAnswer, text=True)
+UNLOAD_ADAPTER = operation(None, {"requestBody": body(UnloadAdapterBody)}, error=OpenAIErrorAnswer, text=True)
+ADMIN_OBJECT = operation(AdminAnswer, {})
+ADMIN_LIST = operation(AdminList, {})
+CREATE_KEY = operation(AdminAnswer, {"requestBody": body(KeyBody)})
+ROTATE_KEY = operation(AdminAnswer, {"requestBody": body(RotationBody)})
+CHANGE_KEY = operation(AdminAnswer, {"requestBody": body(KeyChange)})
+CHANGE_WORKSPACE = operation(AdminAnswer, {"requestBody": body(WorkspaceBody)})
+RATE_LIMITS = operation(RateLimitsAnswer, {})
+CHANGE_LIMITS = operation(RateLimitAnswer, {"requestBody": body(RateLimitChange)})
+USAGE_REPORT = operation(BucketsAnswer, {"parameters": [*_SPAN, *_USAGE]})
+COST_REPORT = operation(BucketsAnswer, {"parameters": [*_SPAN, *_COST]})
 _AUDIT = [
     _asked(name)
     for name in ("limit", "after", "before", *(f"effective_at[{each}]" for each in ("gte", "gt", "lte", "lt")))
 ]
 _AUDIT += [_asked(name, many=True) for name in ("event_types", "actor_ids", "resource_ids")]
-LIST_AUDIT = _operation(AuditLogs, {"parameters": _AUDIT}, error=OpenAIErrorAnswer)
+LIST_AUDIT = operation(AuditLogs, {"parameters": _AUDIT}, error=OpenAIErrorAnswer)
 
 
 BASIC: list[dict[str, list[str]]] = [*SECURED, {"basic": []}]
 
 
 def _sdapi(shape: type[BaseModel] | None = None) -> dict[str, Any]:
-    described = _operation(
-        None, {"security": BASIC} | ({} if shape is None else {"requestBody": _body(shape)}), error=SdapiErrorAnswer
+    described = operation(
+        None, {"security": BASIC} | ({} if shape is None else {"requestBody": body(shape)}), error=SdapiErrorAnswer
     )
     described["responses"][422] = described["responses"].pop(400)
     return described
@@ -378,10 +378,10 @@ SDAPI_PNG_INFO = _sdapi(PngInfoBody)
 SDAPI_TASK = _sdapi(ProgressBody)
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
+def describe(app: FastAPI, more: Sequence[type[BaseModel]] = ()) -> dict[str, Any]:
     """The document, with the request shapes among its components."""
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    _, bodies = models_json_schema([(body, "validation") for body in BODIES], ref_template=REFERENCE)
+    _, bodies = models_json_schema([(body, "validation") for body in (*BODIES, *more)], ref_template=REFERENCE)
     components = document.setdefault("components", {})
     components["securitySchemes"] = SECURITY
     components["schemas"] = dict(sorted({**components.get("schemas", {}), **bodies["$defs"]}.items()))

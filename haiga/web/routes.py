@@ -6,7 +6,7 @@ from typing import TypeAlias
 from fastapi import APIRouter
 
 from haiga.services.files import Uploads as KeptUploads
-from haiga.web import openapi, sdapi
+from haiga.web import openapi, openapi_images, sdapi
 from haiga.web.adapters import Adapters
 from haiga.web.admin import Admin
 from haiga.web.audit import AuditLogs
@@ -16,6 +16,8 @@ from haiga.web.conversations import Conversations
 from haiga.web.deletions import noting
 from haiga.web.embeddings import Embeddings
 from haiga.web.files import Files
+from haiga.web.image_jobs import ImageJobs
+from haiga.web.images import Images
 from haiga.web.messages import Messages
 from haiga.web.metrics import Measured
 from haiga.web.models import Models
@@ -63,11 +65,16 @@ def router(services: Services) -> APIRouter:
         _reports,
         _openrouter,
         _router_keys,
+        _images,
+        _image_jobs,
         _sdapi,
         _sdapi_lists,
         _own,
     ):
         family(services, noting(services, routes.add_api_route))
+    if services.jobs is not None and services.taker is not None:
+        watch = ImageJobs(services, services.jobs, services.taker).watch
+        routes.add_api_websocket_route("/v1/jobs/{id}/events", watch)
     return routes
 
 
@@ -276,6 +283,28 @@ def _router_keys(services: Services, add: Add) -> None:
     add(f"{own}/{{hash}}", keys.get, methods=["GET"], **openapi.ROUTER_DATA)
     add(f"{own}/{{hash}}", keys.change, methods=["PATCH"], **openapi.ROUTER_KEY)
     add(f"{own}/{{hash}}", keys.delete, methods=["DELETE"], **openapi.ROUTER_DATA)
+
+
+def _images(services: Services, add: Add) -> None:
+    if services.jobs is None or services.taker is None:
+        return
+    images = Images(services, services.jobs, services.taker)
+    add("/v1/images/generations", images.generate, methods=["POST"], **openapi_images.GENERATE)
+    add("/v1/images/edits", images.edit, methods=["POST"], **openapi_images.EDIT)
+    add("/v1/images/variations", images.vary, methods=["POST"], **openapi_images.VARY)
+
+
+def _image_jobs(services: Services, add: Add) -> None:
+    if services.jobs is None or services.taker is None:
+        return
+    jobs, one = ImageJobs(services, services.jobs, services.taker), "/v1/jobs/{id}"
+    add("/v1/jobs", jobs.create, methods=["POST"], status_code=202, **openapi_images.CREATE_JOB)
+    add("/v1/jobs", jobs.list, methods=["GET"], **openapi_images.LIST_JOBS)
+    add(one, jobs.get, methods=["GET"], **openapi_images.GET_JOB)
+    add(one, jobs.delete, methods=["DELETE"], **openapi_images.DELETE_JOB)
+    add(f"{one}/cancel", jobs.cancel, methods=["POST"], **openapi_images.GET_JOB)
+    add(f"{one}/events", jobs.events, methods=["GET"], **openapi_images.JOB_EVENTS)
+    add(f"{one}/pictures/{{number}}", jobs.picture, methods=["GET"], **openapi_images.JOB_PICTURE)
 
 
 def _sdapi(services: Services, add: Add) -> None:

@@ -20,12 +20,17 @@ from haiga.core.messages import Text, Thinking, ToolUse
 from haiga.core.ports import Capabilities, Engine
 from haiga.engines.fake import CARD, VECTORS, FakeEmbedder, FakeEngine
 from haiga.engines.fake_classifier import FakeClassifier
+from haiga.engines.fake_painter import CARD as PAINTER
+from haiga.engines.fake_painter import FakePainter
 from haiga.services.access import Access
 from haiga.services.audit import Audit
 from haiga.services.batches import Batches
+from haiga.services.decoding.decoder import Decoder
 from haiga.services.erasure import Erasure
 from haiga.services.fetch import Fetch
 from haiga.services.files import Files
+from haiga.services.images import Jobs
+from haiga.services.images.taking import Taker
 from haiga.services.inference import Inference
 from haiga.services.metrics import Metrics
 from haiga.services.models import Models
@@ -43,6 +48,7 @@ from haiga.stores.chats import DatabaseChats
 from haiga.stores.connect import connect
 from haiga.stores.erasure import erase
 from haiga.stores.files import DatabaseFiles
+from haiga.stores.image_jobs import DatabaseJobs
 from haiga.stores.keys import DatabaseKeys
 from haiga.stores.policies import DatabasePolicies
 from haiga.stores.responses import DatabaseResponses
@@ -85,7 +91,9 @@ async def services(directory: Path) -> AsyncIterator[Services]:
     """All that a server has, its database in `directory`; ids end alike. `repeating` stands in for the starter."""
     async with connect(directory / "haiga.db") as database:
         embedders = {name: FakeEmbedder() for name in ("echo", "repeating")}
-        models = Models(engines(), [("claude-*", "echo"), ("starter", "repeating")], embedders=embedders)
+        painters = {"brush": FakePainter(replace(PAINTER, created=CREATED))}
+        aliases = [("claude-*", "echo"), ("starter", "repeating")]
+        models = Models(engines(), aliases, embedders=embedders, painters=painters)
         for name in embedders:
             await models.engine(name).start()
         tools = ServerTools(Registry(), Connector(Fetch()), models.take_tools)
@@ -102,6 +110,8 @@ async def services(directory: Path) -> AsyncIterator[Services]:
         responses = Responses(inference, DatabaseResponses(database))
         chats, batches = DatabaseChats(database), Batches(DatabaseBatches(database), wake=lambda: None)
         files = Files(DatabaseFiles(database), DiskBlobs(directory / "blobs"))
+        jobs = Jobs(models, DatabaseJobs(database), files.blobs, inference.model, gate=stage, discard=files.discard)
+        jobs.start()
         webhooks = Webhooks(DatabaseWebhooks(database), Sender(Fetch(), b"the documents' own", time.time))
         yield Services(
             access,
@@ -116,9 +126,12 @@ async def services(directory: Path) -> AsyncIterator[Services]:
             webhooks=webhooks,
             files=files,
             policies=policies,
+            jobs=jobs,
+            taker=Taker(Fetch(), Decoder()),
             audit=Audit(DatabaseAudit(database)),
             erasure=Erasure(access, partial(erase, database), files.sweep, lambda name: None),
         )
+        await jobs.close()
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import pytest
 from tests.docs.commands import helps
 from tests.docs.pages import DOCUMENTS, ROOT, anchors, blocks, links, prose, read, spans
 
-API_ROOTS = ("v1", "api", "docs", "health", "ready", "metrics", "openapi.json")
+API_ROOTS = ("v1", "api", "sdapi", "internal", "docs", "health", "ready", "metrics", "openapi.json")
 COMMANDS = ("reset", "image", "file", "system", "exit")
 PLACEHOLDERS = ("path", "absolute")
 

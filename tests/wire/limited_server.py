@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from haiga.cli.http import Server, build_server
 from haiga.config import read_settings
-from haiga.core.ports import Engine
+from haiga.core.ports import Engine, ImageEngine
 from haiga.engines.fake import VECTORS, FakeEmbedder, FakeEngine
 from haiga.services.access import Access
 from haiga.services.models import Models
@@ -40,7 +40,12 @@ class Running:
 
 
 @contextmanager
-def running(directory: Path, engines: Sequence[Engine] = (FakeEngine(),), **flags: str) -> Iterator[Running]:
+def running(
+    directory: Path,
+    engines: Sequence[Engine] = (FakeEngine(),),
+    painters: Sequence[ImageEngine] = (),
+    **flags: str,
+) -> Iterator[Running]:
     """A server whose data is in `directory`, until the block ends. It is closed as `haiga serve` is."""
     ready, found = Event(), []
 
@@ -49,7 +54,8 @@ def running(directory: Path, engines: Sequence[Engine] = (FakeEngine(),), **flag
         async with connect(directory / "haiga.db") as database:
             access = Access(DatabaseKeys(database))
             made = {engine.card.name: engine for engine in engines}
-            models = Models(made, embedders={VECTORS.name: FakeEmbedder()})
+            paint = {painter.card.name: painter for painter in painters}
+            models = Models(made, embedders={VECTORS.name: FakeEmbedder()}, painters=paint)
             server = build_server(settings, access, models, database, False)
             server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
             with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -57,6 +63,7 @@ def running(directory: Path, engines: Sequence[Engine] = (FakeEngine(),), **flag
                 found.append(Running(url, access, server, asyncio.get_running_loop()))
                 ready.set()
                 await server.serve(sockets=[listener])
+            await models.close()
 
     thread = Thread(target=lambda: asyncio.run(serve()))
     thread.start()

@@ -62,7 +62,7 @@ class Jobs:
         self._card = card
         self._gate = gate
         self._missing = missing
-        self._most = most
+        self.most = most
         self.keep = keep
         self._discard = discard
         self._begun = begun
@@ -89,8 +89,8 @@ class Jobs:
             if not is_again(there, job, seeded=request.seed is not None):
                 raise Invalid(f"there is another job {job.id} already", field="id", code="job_exists")
             return self._board.seen(there, self._clock())
-        if self._board.owned(owner_of(job)) >= self._most:
-            raise Limited(f"there are {self._most} jobs of this API key that are not done", retry_after=LOOK)
+        if self._board.owned(owner_of(job)) >= self.most:
+            raise Limited(f"there are {self.most} jobs of this API key that are not done", retry_after=LOOK)
         async with self._keeping.inputs(pictures):
             if self._begun is not None:
                 await self._begun(caller, job, asked.request)

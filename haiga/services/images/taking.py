@@ -19,6 +19,7 @@ from haiga.services.intake.sources import Wanted, content_of
 
 LARGEST_FILE = 24 << 20  # bytes, in base64 where it is sent so
 MEMORY = 512 << 20  # bytes of pictures that requests have decoded at the same time
+NO_PICTURE = "this is none of JPEG, PNG, GIF and WebP"
 SIDE = 8192  # pixels of either side of a picture that is taken at all
 
 
@@ -59,7 +60,12 @@ class Taker:
     async def picture(self, told: str, field: str, fit: Fit = WORKED_ON, mask: bool = False) -> Picture:
         """mask: one that is not opaque all over is meant by how opaque it is. Raises Invalid, TooLarge, Unsupported
         with the field."""
-        data = await self.file(told, field)
+        return await self.decoded(await self.file(told, field), field, fit, mask)
+
+    async def decoded(self, data: bytes, field: str, fit: Fit = WORKED_ON, mask: bool = False) -> Picture:
+        """A file's pixels, as `picture`."""
+        if not picture_kind(data):
+            raise Invalid(NO_PICTURE, field=field)
         try:
             return await self._decoder.picture(data, fit.wish(mask))
         except HaigaError as error:
@@ -79,7 +85,7 @@ class Taker:
         """A picture's file. Raises as `picture`."""
         content = await content_of(_source(told), self._fetch, Wanted("image", LARGEST_FILE, IMAGE_TYPES), field)
         if not picture_kind(content.data):
-            raise Invalid("this is none of JPEG, PNG, GIF and WebP", field=field)
+            raise Invalid(NO_PICTURE, field=field)
         return content.data
 
 

@@ -1,0 +1,92 @@
+"""An engine with no model that makes pictures: each of one colour, which its prompt and seed decide.
+
+Rule: deterministic, and true to the ImageEngine seam in all else: steps, previews, stops. It serves the tests of
+everything above the seam.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from hashlib import sha256
+
+from haiga.core.errors import Dead, HaigaError
+from haiga.core.images import ImageRequest, Painted, Progress
+from haiga.core.pictures import Picture
+from haiga.core.ports import Capabilities, ModelCard
+
+SIDE, STEPS = 16, 4
+CARD = ModelCard("brush", "Brush", 0, 0, 0, Capabilities(prefill=False, text=False, painting=True))
+
+
+class FakePainter:
+    """`pace`: seconds of each step. `fails`: what a prompt comes to after its first step. While `gate` is not set no
+    step ends. `log` tells of starts, closes and jobs."""
+
+    def __init__(
+        self,
+        card: ModelCard = CARD,
+        *,
+        pace: float = 0.0,
+        memory: int = 0,
+        fails: dict[str, HaigaError] | None = None,
+        log: list[str] | None = None,
+    ) -> None:
+        self._card = card
+        self._pace = pace
+        self._memory = memory
+        self._fails = fails or {}
+        self.log = log if log is not None else []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._up = False
+        self._busy = 0
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    @property
+    def memory(self) -> int:
+        return self._memory
+
+    @property
+    def busy(self) -> int:
+        return self._busy
+
+    async def start(self) -> None:
+        self._up = True
+        self.log.append(f"start {self._card.name}")
+
+    async def close(self) -> None:
+        self._up = False
+        self.log.append(f"close {self._card.name}")
+
+    async def paint(self, request: ImageRequest, seed: int) -> AsyncGenerator[Progress | Painted, None]:
+        """See ImageEngine."""
+        self.log.append(f"paint {request.prompt}")
+        self._busy += 1
+        try:
+            for number in range(request.count):
+                picture = _picture(request, seed + number)
+                for step in range(request.steps or STEPS):
+                    await self._step(request)
+                    done = number * (request.steps or STEPS) + step + 1
+                    shown = picture if request.previews else None
+                    yield Progress(done, (request.steps or STEPS) * request.count, shown)
+                told = {"Prompt": request.prompt, "Steps": str(request.steps or STEPS), "Seed": str(seed + number)}
+                yield Painted(picture, seed + number, told | {"Model": self._card.name})
+        finally:
+            self._busy -= 1
+
+    async def _step(self, request: ImageRequest) -> None:
+        await asyncio.sleep(self._pace)
+        await self.gate.wait()
+        if not self._up:
+            raise Dead("the engine was closed")
+        if (error := self._fails.get(request.prompt)) is not None:
+            raise error
+
+
+def _picture(request: ImageRequest, seed: int) -> Picture:
+    width, height = request.width or SIDE, request.height or SIDE
+    colour = sha256(f"{request.prompt}/{seed}".encode()).digest()[:3]
+    return Picture.of(colour * (width * height), width, height)
