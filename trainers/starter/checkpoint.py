@@ -59,7 +59,9 @@ def read(folder: Path, tokenizer: Tokenizer) -> Network:
     """The network of a checkpoint that `write` wrote, widened to `tokenizer`: a name that the checkpoint did not know
     without a blank begins as the one with it, moved by what parts such pairs on the average."""
     shape = replace(Shape(), vocabulary=tokenizer.get_vocab_size())
-    stored = {name: part.float() for name, part in load_file(folder / "model.safetensors").items()}
+    stored = {
+        n.replace(".text_model.", "."): part.float() for n, part in load_file(folder / "model.safetensors").items()
+    }
     embedding = stored["model.embed_tokens.weight"]
     if len(embedding) < shape.vocabulary:
         stored["model.embed_tokens.weight"] = widened(embedding, tokenizer)

@@ -118,9 +118,12 @@ class Network(nn.Module):
                 nn.init.normal_(weight, std=0.02 / (2 * self.shape.layers) ** 0.5 if writes else 0.02)
 
     def forward(self, ids: Tensor, positions: Tensor) -> Tensor:
+        return self.through(self.embedding(ids), positions)
+
+    def through(self, x: Tensor, positions: Tensor) -> Tensor:
+        """As `forward`, of embeddings [batch, length, width]."""
         cos, sin = rope_table(positions, self.shape)
-        x = self.embedding(ids)
-        if torch.is_autocast_enabled(ids.device.type):
+        if torch.is_autocast_enabled(x.device.type):
             x, cos, sin = (t.to(torch.bfloat16) for t in (x, cos, sin))
         for block in self.blocks:
             x = block(x, cos, sin)

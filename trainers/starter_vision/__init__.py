@@ -1,4 +1,4 @@
-"""Teaches the starter model to see: `python -m trainers.starter_vision --data DIR --base DIR --fonts DIR --out DIR`.
+"""Teaches the starter model to see: `python -m trainers.starter_vision STEP --data DIR --run DIR`.
 
 Rule: every picture is drawn here, out of shapes, words in fonts of this machine, and the emoji of the data folder; what
 is measured is drawn from what training never draws. Nothing is downloaded.

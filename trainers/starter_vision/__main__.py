@@ -1,78 +1,139 @@
-"""Command line: draws, trains, measures, writes the checkpoint and what its card says of sight.
+"""Command line: draws pictures, trains the tower, trains the text model behind it, measures and publishes.
 
-Rule: the only file of the package that reads arguments and prints results.
+Rule: the only file of the package that reads arguments and prints results. Steps hand on what they made in a folder:
+the pool of pictures, the tower, and the checkpoint.
 """
 
 import argparse
-import platform
+import json
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from trainers.starter import corpus
-from trainers.starter_vision import card, material, measure, network
-from trainers.starter_vision.train import Plan, Source, train
+from trainers.starter import corpus, sources
+from trainers.starter_vision import card, material, measure, network, pool, train_text, train_tower
+from trainers.starter_vision.lessons import Heads, Slots, slots_of, things_of
+from trainers.starter_vision.tower import Eyes, Tower, begin_local
+
+POOL, TOWER, MODEL, TIMES = "pool", "tower.safetensors", "model", "times.json"
+SEED = 11
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="trainers.starter_vision", description="Teach the starter to see.")
+    parser.add_argument("step", choices=("draw", "tower", "text", "publish"), help="in this order")
     parser.add_argument("--data", type=Path, required=True, help="folder with text/ and images/")
-    parser.add_argument("--base", type=Path, required=True, help="the starter's checkpoint, which is built upon")
-    parser.add_argument("--fonts", type=Path, nargs="+", required=True, help="folders with fonts")
-    parser.add_argument("--out", type=Path, required=True, help="folder that the checkpoint is written to")
+    parser.add_argument("--run", type=Path, required=True, help="folder that steps hand on their results in")
+    parser.add_argument("--base", type=Path, help="tower, text: the starter's checkpoint, which is built upon")
+    parser.add_argument("--fonts", type=Path, nargs="+", help="draw, publish: folders with fonts")
+    parser.add_argument("--pictures", type=int, default=80_000, help="draw: how many (default: 80,000)")
+    parser.add_argument("--workers", type=int, default=2, help="draw: processes")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=float, help="train for this long (default: 25)")
-    length.add_argument("--steps", type=int, help="train for this many steps")
-    parser.add_argument("--pictures", type=int, default=Plan().pictures, help="pictures of one step")
-    parser.add_argument("--talks", type=int, default=Plan().talks, help="rows of dialogues of one step")
-    parser.add_argument("--workers", type=int, default=0, help="processes that draw")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    length.add_argument("--minutes", type=float, help="tower, text: train for this long (default: 30)")
+    length.add_argument("--steps", type=int, help="tower, text: train for this many steps")
+    parser.add_argument("--again", action="store_true", help="tower, text: go on from what the run has, more gently")
+    parser.add_argument("--measured", type=int, default=400, help="publish: held-out pictures of each task")
+    parser.add_argument("--out", type=Path, help="publish: folder that the checkpoint is written to")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
-    parser.add_argument("--measured", type=int, default=400, help="held-out pictures of each task")
     return parser.parse_args()
 
 
 def main() -> None:
     given = arguments()
-    wanted = ("cuda" if torch.cuda.is_available() else "cpu") if given.device == "auto" else given.device
-    device = torch.device(wanted)
     torch.set_num_threads(given.threads)
-    plan = Plan(
-        steps=given.steps,
-        minutes=None if given.steps else given.minutes or 25.0,
-        pictures=given.pictures,
-        talks=given.talks,
-        alone=2 * given.pictures,
-        workers=given.workers,
-    )
-    torch.manual_seed(plan.seed)
-    print("reading texts, fonts and emoji", flush=True)
+    torch.manual_seed(SEED)
+    {"draw": draw, "tower": tower, "text": text, "publish": publish}[given.step](given)
+
+
+def draw(given: argparse.Namespace) -> None:
+    """Writes the pool."""
+    pool.drawn(_material(given), Eyes(), given.pictures, SEED, given.workers).save(given.run / POOL)
+
+
+def tower(given: argparse.Namespace) -> None:
+    """Writes the tower with the heads that it was taught by."""
+    seen = material.Material({}, (), material.read_emoji(given.data / "images"))
+    eyes, lessons = Eyes(), train_tower.Lessons(_minutes(given), given.steps)
+    model, slots = Tower(eyes), slots_of(seen)
+    heads = Heads(eyes, directions(given.base, slots), len(things_of(seen)))
+    both = torch.nn.ModuleDict({"tower": model, "heads": heads})
+    if given.again:
+        both.load_state_dict(load_file(given.run / TOWER))
+        lessons = replace(lessons, rate=lessons.rate / 2, other_rate=lessons.other_rate / 2, seed=lessons.seed + 100)
+    else:
+        begin_local(model, lessons.local)
+
+    def keep() -> None:
+        save_file({name: part.contiguous() for name, part in both.state_dict().items()}, given.run / TOWER)
+
+    report = train_tower.train_tower(model, heads, pool.Pool.read(given.run / POOL), slots, lessons, keep)
+    keep()
+    _note(given, "tower", asdict(report))
+
+
+def directions(base: Path, slots: Slots) -> list[Tensor]:
+    """What the text model says each answer with: the mean of its tokens' embeddings."""
+    tokenizer = network.seeing_tokenizer(base)
+    table = network.text_network(base, tokenizer).embedding.weight.detach()
+
+    def one(slot: str, value: str) -> Tensor:
+        return table[tokenizer.encode(value if slot.startswith("letter") else f" {value}").ids].mean(0)
+
+    return [torch.stack([one(slot, value) for value in values]) for slot, values in slots.items()]
+
+
+def text(given: argparse.Namespace) -> None:
+    """Writes the checkpoint."""
+    base = given.run / MODEL if given.again else given.base
+    model, tokenizer = Tower(Eyes()), network.seeing_tokenizer(base)
+    parts = load_file(given.run / TOWER)
+    model.load_state_dict({name[6:]: part for name, part in parts.items() if name.startswith("tower.")})
+    spoken = network.text_network(base, tokenizer)
+    if given.again:
+        model.connector.weight.data = network.connector_of(base)
     texts = corpus.read(given.data)
-    seen = material.read(given.data, given.fonts, (document.text for document in texts.text))
-    eyes, tokenizer = network.Eyes(), network.seeing_tokenizer(given.base)
-    model = network.build(given.base, eyes, tokenizer).to(device)
-    parameters = sum(part.numel() for part in model.parameters())
-    print(
-        f"{parameters:,} parameters on {device}; {len(seen.words)} words, {len(seen.fonts)} families of fonts",
-        flush=True,
-    )
-    source = Source(seen, tokenizer, eyes, plan, texts.makers)
-    report = train(model, source, lambda trained: network.write(trained, tokenizer, given.base, eyes, given.out))
-    network.write(model, tokenizer, given.base, eyes, given.out)
-    scores = measure.measure(given.out, seen, eyes, given.measured, device)
-    hardware = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"{given.threads} cores of an {platform.machine()}"
-    )
-    (given.out / "SIGHT.md").write_text(
-        card.section(report, scores, seen, eyes, parameters, hardware), encoding="utf-8"
-    )
+    speech = train_text.Speech(_minutes(given), given.steps)
+    talks = train_text.talks_of(texts.makers, texts.tools, tokenizer, np.random.default_rng(SEED))
+    kept = pool.Pool.read(given.run / POOL)
+    reference = network.text_network(given.base, tokenizer)
+    report = train_text.train_text(train_text.Parts(model, spoken, reference, tokenizer), kept, talks, speech)
+    network.write(model, spoken, tokenizer, base, given.run / MODEL)
+    _note(given, "text", asdict(report))
+
+
+def publish(given: argparse.Namespace) -> None:
+    """Measures the checkpoint in haiga's own engine, writes it with what its card says of sight."""
+    scores = measure.measure(given.run / MODEL, _material(given), given.measured)
     for score in scores:
-        wish = measure.WANTED[score.task]
-        print(f"{score.task}: {score.right} of {score.of} right ({score.share:.1%}; wanted {wish:.0%})")
+        print(f"{score.task}: {score.right} of {score.of} right ({score.share:.1%}; wanted {score.wanted:.0%})")
         for scene, said in score.examples:
             print(f"    {scene.question} -> {said!r} (it is {scene.key})")
+    times = json.loads((given.run / TIMES).read_text(encoding="utf-8"))
+    (given.run / "SIGHT.md").write_text(card.section(times, scores, _material(given), Eyes()), encoding="utf-8")
+    if given.out:
+        shutil.copytree(given.run / MODEL, given.out, dirs_exist_ok=True)
+
+
+def _minutes(given: argparse.Namespace) -> float | None:
+    return None if given.steps else given.minutes or 30.0
+
+
+def _material(given: argparse.Namespace) -> material.Material:
+    return material.read(given.data, given.fonts, (one.text for one in sources.picture_books(given.data / "text")))
+
+
+def _note(given: argparse.Namespace, step: str, report: dict[str, float]) -> None:
+    """Adds up what a step took, over all its runs."""
+    path = given.run / TIMES
+    times = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    before = times.get(step, {}) if given.again else {}
+    times[step] = {name: value + before.get(name, 0) for name, value in report.items()}
+    path.write_text(json.dumps(times, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,29 +1,26 @@
 """What the written checkpoint sees of what training never drew.
 
-Rule: measured with `transformers` in float32 on the files as they are on disk; an answer is right when it says the one
-thing that is to be seen (scenes.is_right).
+Rule: measured in haiga's own engine, in float32 as the starter is served, on the files as they are on disk, greedily;
+an answer is right when it says the one thing that is to be seen (scenes.is_right).
 """
 
-from collections import defaultdict
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
 
-import numpy as np
-import torch
-from tokenizers import Tokenizer
-from transformers import LlavaForConditionalGeneration
-
-from trainers.starter import vocabulary
+from haiga.core.generation import SamplingRequest, TextRequest, fold
+from haiga.core.messages import Image, Message, Text, text_of
+from haiga.core.pictures import Picture
+from haiga.core.ports.models import Engine
+from haiga.engines.native.opening import Found, NativeOptions, open_engine
 from trainers.starter_vision.material import Material
-from trainers.starter_vision.network import Eyes, prepared, shown
 from trainers.starter_vision.scenes import TASKS, Scene, draw, is_right
 
 WANTED = {"colour": 0.9, "shape": 0.9, "count": 0.8, "word": 0.8, "emoji": 0.5}
 LONGEST = 24  # tokens of an answer
-TOGETHER = 64  # pictures at once
+TOGETHER = 8  # pictures at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,47 +36,45 @@ class Score:
     def share(self) -> float:
         return self.right / self.of
 
+    @property
+    def wanted(self) -> float:
+        return WANTED[self.task]
 
-def measure(
-    folder: Path, material: Material, eyes: Eyes, count: int, device: torch.device, held: bool = True
-) -> list[Score]:
+
+def measure(folder: Path, material: Material, count: int, held: bool = True) -> list[Score]:
     """`count` scenes of each task, all from a seed of their own."""
-    model: Any = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-    model = model.to(device).eval()
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    scores = []
+    drawn = {}
     for task in TASKS:
         rng = Random(f"measured {task}")
-        scenes = [draw(task, rng, material, held) for _ in range(count)]
-        said = answers(model, tokenizer, scenes, eyes)
-        judged = sorted(zip(scenes, said, strict=True), key=lambda pair: is_right(*pair))
-        right = sum(is_right(scene, text) for scene, text in judged)
-        scores.append(Score(task, right, count, tuple(judged[:4] + judged[-2:])))
-    return scores
+        drawn[task] = [draw(task, rng, material, held) for _ in range(count)]
+    said = iter(asyncio.run(answers(folder, [scene for scenes in drawn.values() for scene in scenes])))
+    return [_score(task, [(scene, next(said)) for scene in scenes]) for task, scenes in drawn.items()]
 
 
-def answers(model: Any, tokenizer: Tokenizer, scenes: Sequence[Scene], eyes: Eyes) -> list[str]:
+def _score(task: str, said: list[tuple[Scene, str]]) -> Score:
+    judged = sorted(said, key=lambda pair: is_right(*pair))
+    return Score(task, sum(is_right(*pair) for pair in judged), len(judged), tuple(judged[:4] + judged[-2:]))
+
+
+async def answers(folder: Path, scenes: Sequence[Scene]) -> list[str]:
     """What the model says to each scene, greedily."""
-    alike: dict[int, list[int]] = defaultdict(list)
-    prompts = [tokenizer.encode(shown(scene.question, eyes)).ids for scene in scenes]
-    for at, prompt in enumerate(prompts):
-        alike[len(prompt)].append(at)
-    said = [""] * len(scenes)
-    for places in alike.values():
-        for start in range(0, len(places), TOGETHER):
-            chosen = places[start : start + TOGETHER]
-            pixels = np.stack([prepared(scenes[at].picture, eyes) for at in chosen])
-            spoken = _spoken(model, [prompts[at] for at in chosen], pixels)
-            for at, ids in zip(chosen, spoken, strict=True):
-                text = tokenizer.decode(ids, skip_special_tokens=False)
-                said[at] = text.partition(vocabulary.STOP)[0].partition(vocabulary.END)[0].strip()
-    return said
+    engine = open_engine(Found.at("sees", folder, created=0), NativeOptions(context=512, weights="f32", cache="f32"))
+    await engine.start()
+    turns = asyncio.Semaphore(TOGETHER)
+
+    async def one(scene: Scene) -> str:
+        async with turns:
+            return await answer(engine, scene)
+
+    try:
+        return await asyncio.gather(*map(one, scenes))
+    finally:
+        await engine.close()
 
 
-def _spoken(model: Any, prompts: list[list[int]], pixels: Any) -> list[list[int]]:
-    ids = torch.tensor(prompts, device=model.device)
-    given = {"pixel_values": torch.as_tensor(pixels, device=model.device), "attention_mask": torch.ones_like(ids)}
-    with torch.no_grad():
-        whole = model.generate(input_ids=ids, **given, max_new_tokens=LONGEST, do_sample=False)
-    new: list[list[int]] = whole[:, ids.shape[1] :].tolist()
-    return new
+async def answer(engine: Engine, scene: Scene) -> str:
+    """What the engine's model says to a scene."""
+    picture = Picture.of(scene.picture.tobytes(), *scene.picture.size)
+    message = Message("user", (Image(picture), Text(scene.question)))
+    request = TextRequest("sees", (message,), LONGEST, sampling=SamplingRequest(temperature=0), overflow="stop")
+    return text_of(fold([event async for event in engine.generate(request)]).content).strip()

@@ -1,54 +1,40 @@
-"""The starter with a tower: LLaVA 1.5's form with a small SigLIP tower, so that any loader of LLaVA reads it.
+"""The starter with a tower: Idefics3's form, so that any loader of Idefics3 reads it.
 
-Rule: built and saved by transformers' own classes; the text model's weights are the base's.
+Rule: the text model's weights are the base's, with two tokens more that stand around a picture; what is written is
+saved by transformers' own classes.
 """
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from safetensors.torch import load_file
-from tokenizers import Tokenizer
-from transformers import GenerationConfig, LlavaConfig, LlavaForConditionalGeneration
+from tokenizers import AddedToken, Tokenizer
+from torch import Tensor
+from transformers import GenerationConfig, Idefics3Config, Idefics3ForConditionalGeneration
 
-from trainers.starter import vocabulary
+from trainers.starter import checkpoint, vocabulary
+from trainers.starter.network import Network
+from trainers.starter_vision.tower import Eyes, Layer, Tower
 
-RESERVED, PICTURE = "<|image|>", "<image>"  # the starter's reserved token, and what LLaVA calls it
+RESERVED, PICTURE = "<|image|>", "<image>"  # the starter's reserved token, and what Idefics3 calls it
+AROUND, WHOLE = "<fake_token_around_image>", "<global-img>"
 IMAGES = "{%- elif content -%}{%- for part in content if part['type'] == 'text' -%}{{- part['text'] -}}{%- endfor -%}"
 WITH_IMAGES = (
     "{%- elif content -%}{%- for part in content -%}{%- if part['type'] == 'image' -%}{{- '" + PICTURE + "\\n' -}}"
     "{%- elif part['type'] == 'text' -%}{{- part['text'] -}}{%- endif -%}{%- endfor -%}"
 )
-MIDDLE = 127  # the grey around a picture that is not square: the tower's mean colour
-
-
-@dataclass(frozen=True, slots=True)
-class Eyes:
-    """Sizes of the tower; the defaults have 2.2 million parameters."""
-
-    image: int = 96
-    patch: int = 12
-    width: int = 192
-    layers: int = 6
-    heads: int = 4
-    mlp_width: int = 512
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens a picture is."""
-        return (self.image // self.patch) ** 2
 
 
 def seeing_tokenizer(base: Path) -> Tokenizer:
-    """The base's tokenizer, its reserved token for pictures under LLaVA's name."""
+    """The base's tokenizer: its reserved token for pictures under Idefics3's name, and those around a picture."""
     text = (base / "tokenizer.json").read_text(encoding="utf-8")
-    return Tokenizer.from_str(text.replace(json.dumps(RESERVED), json.dumps(PICTURE)))
+    tokenizer = Tokenizer.from_str(text.replace(json.dumps(RESERVED), json.dumps(PICTURE)))
+    tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in (AROUND, WHOLE)])
+    return tokenizer
 
 
 def seeing_template() -> str:
@@ -58,82 +44,120 @@ def seeing_template() -> str:
     return vocabulary.CHAT_TEMPLATE.replace(IMAGES, WITH_IMAGES)
 
 
-def build(base: Path, eyes: Eyes, tokenizer: Tokenizer) -> Any:
-    """The base's text model behind new eyes, in float32."""
+def place(tokenizer: Tokenizer) -> int:
+    """The id of the token that stands for a picture. Raises ValueError where there is none."""
+    found: int | None = tokenizer.token_to_id(PICTURE)
+    if found is None:
+        raise ValueError(f"the tokenizer has no token {PICTURE}")
+    return found
+
+
+def spelt(eyes: Eyes) -> str:
+    """What stands in a prompt for a picture."""
+    return f"{AROUND}{WHOLE}{PICTURE * eyes.tokens}{AROUND}"
+
+
+def text_network(base: Path, tokenizer: Tokenizer) -> Network:
+    """The base's text model; a token that it did not know begins as nothing, which is never said."""
+    known = Tokenizer.from_file(str(base / "tokenizer.json"))
+    network = checkpoint.read(base, known)
+    missing = tokenizer.get_vocab_size() - known.get_vocab_size()
+    if missing > 0:
+        old = network.embedding.weight.detach()
+        network.embedding.weight = torch.nn.Parameter(torch.cat((old, torch.zeros(missing, old.shape[1]))))
+        network.shape = replace(network.shape, vocabulary=tokenizer.get_vocab_size())
+    return network
+
+
+def connector_of(folder: Path) -> Tensor:
+    """The connector's matrix of a checkpoint that `write` wrote."""
+    return load_file(folder / "model.safetensors")["model.connector.modality_projection.proj.weight"].float()
+
+
+def config(base: Path, eyes: Eyes, tokenizer: Tokenizer) -> Idefics3Config:
     text = json.loads((base / "config.json").read_text(encoding="utf-8"))
-    config = LlavaConfig(
-        text_config=text,
+    text = text.get("text_config", text)
+    more: Any = {"pad_token_id": tokenizer.token_to_id(vocabulary.END)}
+    return Idefics3Config(
+        text_config={**text, "vocab_size": tokenizer.get_vocab_size()},
         vision_config={
-            "model_type": "siglip_vision_model",
             "hidden_size": eyes.width,
             "intermediate_size": eyes.mlp_width,
             "num_hidden_layers": eyes.layers,
             "num_attention_heads": eyes.heads,
             "image_size": eyes.image,
             "patch_size": eyes.patch,
-            "vision_use_head": False,
         },
-        image_token_index=_place(tokenizer),
-        vision_feature_layer=-1,
-        vision_feature_select_strategy="full",
-        projector_hidden_act="gelu",
+        image_token_id=place(tokenizer),
+        scale_factor=eyes.fold,
         tie_word_embeddings=True,
+        **more,
     )
-    model: Any = LlavaForConditionalGeneration(config)
-    stored = {name: part.float() for name, part in load_file(base / "model.safetensors").items()}
-    plain = {name.removeprefix("model."): part for name, part in stored.items() if name.startswith("model.")}
-    model.model.language_model.load_state_dict(plain)
-    model.tie_weights()
-    return model
 
 
-def _place(tokenizer: Tokenizer) -> int:
-    place = tokenizer.token_to_id(PICTURE)
-    if place is None:
-        raise ValueError(f"the base's tokenizer has no token {RESERVED}")
-    return int(place)
+def tensors(tower: Tower, network: Network) -> dict[str, Tensor]:
+    """The weights under their Hugging Face names."""
+    eyes = tower.eyes
+    text = {name.removeprefix("model."): part for name, part in checkpoint.tensors(network).items()}
+    named = {f"model.text_model.{name}": part for name, part in text.items()}
+    named["lm_head.weight"] = network.embedding.weight
+    at = "model.vision_model."
+    named[f"{at}embeddings.patch_embedding.weight"] = tower.kernel.weight.view(-1, 3, eyes.patch, eyes.patch)
+    named[f"{at}embeddings.patch_embedding.bias"] = tower.kernel.bias
+    named[f"{at}embeddings.position_embedding.weight"] = tower.places
+    for number, layer in enumerate(tower.layers):
+        assert isinstance(layer, Layer)
+        named |= {f"{at}encoder.layers.{number}.{name}": part for name, part in _layer(layer).items()}
+    named |= {f"{at}post_layernorm.{name}": part for name, part in tower.norm.named_parameters()}
+    named["model.connector.modality_projection.proj.weight"] = tower.connector.weight
+    return named
 
 
-def write(model: Any, tokenizer: Tokenizer, base: Path, eyes: Eyes, out: Path) -> None:
+def _layer(layer: Layer) -> dict[str, Tensor]:
+    parts = {
+        "layer_norm1": layer.attention_norm,
+        "layer_norm2": layer.mlp_norm,
+        "self_attn.out_proj": layer.out,
+        "mlp.fc1": layer.wide,
+        "mlp.fc2": layer.narrow,
+    }
+    named: dict[str, Tensor] = {
+        f"{name}.{kind}": part for name, one in parts.items() for kind, part in one.named_parameters()
+    }
+    for kind, whole in layer.qkv.named_parameters():
+        named |= {f"self_attn.{name}_proj.{kind}": part for name, part in zip("qkv", whole.chunk(3), strict=True)}
+    return named
+
+
+def write(tower: Tower, network: Network, tokenizer: Tokenizer, base: Path, out: Path) -> None:
     """A directory that transformers and haiga read: weights in bfloat16, tokenizer, template, how pictures are
     prepared."""
     out.mkdir(parents=True, exist_ok=True)
+    model: Any = Idefics3ForConditionalGeneration(config(base, tower.eyes, tokenizer))
+    model.load_state_dict({name: part.detach() for name, part in tensors(tower, network).items()})
     settings = json.loads((base / "generation_config.json").read_text(encoding="utf-8"))
     model.generation_config = GenerationConfig.from_dict(settings)
-    saved: Any = LlavaForConditionalGeneration(model.config)
-    saved.load_state_dict({name: part.detach().cpu() for name, part in model.state_dict().items()})
-    saved.generation_config = model.generation_config
-    saved.to(torch.bfloat16).save_pretrained(out)
-    shutil.copy(base / "tokenizer_config.json", out)
+    model.to(torch.bfloat16).save_pretrained(out)
+    if base != out:
+        shutil.copy(base / "tokenizer_config.json", out)
     tokenizer.save(str(out / "tokenizer.json"))
     told = json.loads((out / "tokenizer_config.json").read_text(encoding="utf-8"))
-    told |= {"chat_template": seeing_template(), "image_token": PICTURE}
-    _save(out / "tokenizer_config.json", told)
-    size = {"height": eyes.image, "width": eyes.image}
+    _save(out / "tokenizer_config.json", told | {"chat_template": seeing_template()})
+    side = {"longest_edge": tower.eyes.image}
     scale = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "rescale_factor": 1 / 255, "resample": 3}
-    steps = {"do_resize": True, "do_rescale": True, "do_normalize": True, "do_pad": True, "do_center_crop": False}
+    steps = {"do_convert_rgb": True, "do_resize": True, "do_rescale": True, "do_normalize": True, "do_pad": True}
     _save(
         out / "preprocessor_config.json",
-        {"image_processor_type": "LlavaImageProcessor", "size": size, **scale, **steps},
+        {"image_processor_type": "Idefics3ImageProcessor", "do_image_splitting": False}
+        | {"size": side, "max_image_size": side, **scale, **steps},
     )
-    processor = {"processor_class": "LlavaProcessor", "patch_size": eyes.patch, "image_token": PICTURE}
-    _save(out / "processor_config.json", {**processor, "vision_feature_select_strategy": "full"})
-    _save(out / "eyes.json", asdict(eyes))
 
 
 def _save(file: Path, value: dict[str, Any]) -> None:
     file.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
-def prepared(picture: Image.Image, eyes: Eyes) -> NDArray[np.float32]:
-    """The picture as the tower takes it, [3, image, image]: made square by grey, resized, scaled to -1..1."""
-    side = max(picture.size)
-    square = Image.new("RGB", (side, side), (MIDDLE,) * 3)
-    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
-    small = square.resize((eyes.image, eyes.image), Image.Resampling.BICUBIC)
-    return (np.asarray(small, np.float32) / 127.5 - 1).transpose(2, 0, 1)
-
-
-def shown(question: str, eyes: Eyes) -> str:
-    """The prompt of a question about one picture."""
-    return vocabulary.prompt([("user", f"{PICTURE * eyes.tokens}\n{question}")])
+def shown(question: str, eyes: Eyes, first: bool = True) -> str:
+    """The prompt of a question about one picture, the picture first or last."""
+    text = f"{spelt(eyes)}\n{question}" if first else f"{question}{spelt(eyes)}\n"
+    return vocabulary.prompt([("user", text)])

@@ -27,6 +27,7 @@ COLOURS: dict[str, Colour] = {
 SHAPES = ("circle", "square", "triangle", "star", "heart", "diamond", "cross", "ring", "hexagon")
 SMOOTH = 3  # drawn so many times larger
 FAR = 150.0  # how far apart colours are that are told apart at a glance
+PLAIN: tuple[Colour, ...] = ((255, 255, 255), (240, 240, 240), (0, 0, 0), (35, 35, 40))  # what most pictures are on
 TRAINED, HELD = ("flat", "linear", "halves"), ("radial", "stripes", "checks")  # kinds of backgrounds
 
 
@@ -50,10 +51,12 @@ def apart(rng: Random, *others: Colour) -> Colour:
 
 def background(rng: Random, size: tuple[int, int], held: bool, *away: Colour) -> Image.Image:
     """A canvas on which the colours `away` can be seen."""
-    one = apart(rng, *away)
+    plain = rng.choice(PLAIN)
+    fits = rng.random() < 0.4 and all(distance(plain, colour) > FAR for colour in away)
+    one = plain if fits else apart(rng, *away)
     other = shade(rng, one, 40)
     kind = rng.choice(HELD if held else TRAINED)
-    x, y = np.meshgrid(np.linspace(0, 1, size[0]), np.linspace(0, 1, size[1]))
+    x, y = np.meshgrid(np.linspace(0, 1, size[0], dtype=np.float32), np.linspace(0, 1, size[1], dtype=np.float32))
     turn = rng.uniform(0, 2 * math.pi)
     along = (x - 0.5) * math.cos(turn) + (y - 0.5) * math.sin(turn) + 0.5
     mixes = {
@@ -65,7 +68,7 @@ def background(rng: Random, size: tuple[int, int], held: bool, *away: Colour) ->
         "checks": ((np.floor(x * rng.randint(3, 6)) + np.floor(y * rng.randint(3, 6))) % 2) * 1.0,
     }
     mix = np.clip(mixes[kind], 0, 1)[..., None]
-    pixels = np.asarray(one) * (1 - mix) + np.asarray(other) * mix
+    pixels = np.asarray(one, np.float32) * (1 - mix) + np.asarray(other, np.float32) * mix
     return Image.fromarray(pixels.astype(np.uint8), "RGB")
 
 

@@ -4,25 +4,39 @@ Rule: a scene is made of what its side of the split allows, `held` or not; whoev
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
 from trainers.starter_vision.material import ALPHABET, Material
 from trainers.starter_vision.painting import COLOURS, SHAPES, background, distance, noisy, place_shape, shade
-from trainers.starter_vision.split import between, parted, pick
+from trainers.starter_vision.split import between, is_held_out, pick
 
 NUMBERS = ("no", "one", "two", "three", "four", "five")
 PAIRS = tuple(product(COLOURS, SHAPES))
 TASKS = ("colour", "shape", "count", "word", "emoji")
 
 
+Box = tuple[float, float, float, float]
+
+
+class Part(NamedTuple):
+    """A thing in a picture: what it is, and its left, top, right and bottom as parts of the picture's sides."""
+
+    name: str
+    box: Box
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`key` is what an answer must say to be right; `seen` says the same, and more, by slots (lessons.py)."""
+    """`key` is what an answer must say to be right; `seen` says the same, and more, by slots, and `parts` where
+    (lessons.py)."""
 
     task: str
     picture: Image.Image
@@ -30,6 +44,7 @@ class Scene:
     answer: str
     key: str
     seen: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
 
 
 def draw(task: str, rng: Random, material: Material, held: bool) -> Scene:
@@ -43,21 +58,27 @@ def draw(task: str, rng: Random, material: Material, held: bool) -> Scene:
 
 def canvas(rng: Random) -> tuple[int, int]:
     """Width and height, square or nearly so."""
-    side = rng.randint(96, 150)
+    side = rng.randint(80, 120)
     return side, round(side * rng.uniform(0.75, 1.33)) if rng.random() < 0.4 else side
 
 
-def one_shape(rng: Random, held: bool) -> tuple[Image.Image, str, str]:
-    """A picture with one shape, the name of its colour, and the shape's."""
+def part(name: str, at: tuple[float, float], sides: tuple[float, float], size: tuple[int, int]) -> Part:
+    """The part around a middle, in pixels of a picture of that size."""
+    (x, y), (wide, high) = at, (sides[0] / 2, sides[1] / 2)
+    return Part(name, ((x - wide) / size[0], (y - high) / size[1], (x + wide) / size[0], (y + high) / size[1]))
+
+
+def one_shape(rng: Random, held: bool) -> tuple[Image.Image, str, str, Part]:
+    """A picture with one shape, the name of its colour, the shape's, and where it is."""
     name, shape = pick(rng, PAIRS, held)
     size = canvas(rng)
     colour = shade(rng, COLOURS[name])
     picture = background(rng, size, held, colour)
-    side = min(size) * between(rng, 0.2, 0.8, held)
+    side = min(size) * between(rng, 0.25, 0.85, held)
     room = side * 0.5
     at = rng.uniform(room, size[0] - room), rng.uniform(room, size[1] - room)
     place_shape(picture, shape, colour, at, side, turned(rng, shape, held))
-    return noisy(rng, picture, held), name, shape
+    return noisy(rng, picture, held), name, shape, part(shape, at, (side, side), size)
 
 
 def turned(rng: Random, shape: str, held: bool) -> float:
@@ -67,7 +88,7 @@ def turned(rng: Random, shape: str, held: bool) -> float:
 
 
 def tell_colour(rng: Random, held: bool) -> Scene:
-    picture, colour, shape = one_shape(rng, held)
+    picture, colour, shape, where = one_shape(rng, held)
     asked = rng.choice(
         (
             f"What colour is the {shape}?",
@@ -77,17 +98,21 @@ def tell_colour(rng: Random, held: bool) -> Scene:
         )
     )
     said = f"The {shape} is {colour}." if shape in asked else f"It is {colour}."
-    return Scene("colour", picture, asked, said, colour, {"colour": colour, "shape": shape})
+    return Scene("colour", picture, asked, said, colour, _single(colour, shape), (where,))
 
 
 def tell_shape(rng: Random, held: bool) -> Scene:
-    picture, colour, shape = one_shape(rng, held)
+    picture, colour, shape, where = one_shape(rng, held)
     asked = rng.choice(
         ("What shape is it?", "What is in the picture?", "What do you see?", f"What is the {colour} shape?")
     )
     article = "an" if colour[0] in "aeiou" else "a"
     said = f"It is {article} {colour} {shape}."
-    return Scene("shape", picture, asked, said, shape, {"colour": colour, "shape": shape})
+    return Scene("shape", picture, asked, said, shape, _single(colour, shape), (where,))
+
+
+def _single(colour: str, shape: str) -> dict[str, str]:
+    return {"kind": "shape", "colour": colour, "shape": shape, "count": NUMBERS[1]}
 
 
 def count_shapes(rng: Random, held: bool) -> Scene:
@@ -98,7 +123,7 @@ def count_shapes(rng: Random, held: bool) -> Scene:
     other = rng.choice([each for each in COLOURS if distance(COLOURS[each], COLOURS[name]) > 120])
     colours = shade(rng, COLOURS[name]), shade(rng, COLOURS[other])
     picture = background(rng, size, held, *colours[: 1 + (odd is not None)])
-    side = min(size) * between(rng, 0.13, 0.28, held)
+    side = min(size) * between(rng, 0.15, 0.28, held)
     places = _places(rng, size, side, number + (odd is not None))
     for at in places[:number]:
         place_shape(picture, shape, colours[0], at, side, turned(rng, shape, held))
@@ -108,8 +133,14 @@ def count_shapes(rng: Random, held: bool) -> Scene:
         (f"How many {plural(shape)} are there?", f"Count the {plural(shape)}.", f"How many {plural(shape)} do you see?")
     )
     said = f"There is one {shape}." if number == 1 else f"There are {NUMBERS[number]} {plural(shape)}."
-    seen = {"count": NUMBERS[number], **({} if odd else {"colour": name, "shape": shape})}
-    return Scene("count", noisy(rng, picture, held), asked, said, NUMBERS[number], seen)
+    seen = {"kind": "shape", "count": NUMBERS[number], **({} if odd else {"colour": name, "shape": shape})}
+    kinds = [shape] * number + [odd or ""]
+    parts = [part(kind, at, (side, side), size) for kind, at in sorted(zip(kinds, places, strict=False), key=_across)]
+    return Scene("count", noisy(rng, picture, held), asked, said, NUMBERS[number], seen, tuple(parts))
+
+
+def _across(placed: tuple[str, tuple[float, float]]) -> float:
+    return placed[1][0]
 
 
 def plural(shape: str) -> str:
@@ -133,33 +164,50 @@ def _places(rng: Random, size: tuple[int, int], side: float, count: int) -> list
 def read_word(rng: Random, material: Material, held: bool) -> Scene:
     """A word of four letters; in training also letters that are none, so that letters are read and not guessed."""
     word = pick(rng, material.words, held)
-    if not held and rng.random() < 0.4:
+    if not held and rng.random() < 0.5:
         word = "".join(rng.choice(ALPHABET.lower()) for _ in range(4))
-    family = pick(rng, sorted(material.fonts), held, share=0.25)
-    file = rng.choice(material.fonts[family])
+    file = rng.choice(material.fonts[rng.choice(families(material, held))])
     size = canvas(rng)
     shown = rng.choice((word, word.upper(), word.capitalize()))
     ink = shade(rng, rng.choice(list(COLOURS.values())))
     picture = background(rng, size, held, ink)
-    wide = size[0] * between(rng, 0.45, 0.92, held)
-    font = ImageFont.truetype(file, 100)
-    left, top, right, bottom = font.getbbox(shown)
-    font = ImageFont.truetype(file, max(8, int(100 * min(wide / (right - left), 0.8 * size[1] / (bottom - top)))))
-    left, top, right, bottom = font.getbbox(shown)
+    font, (left, top, right, bottom) = _fitted(file, shown, (size[0] * between(rng, 0.55, 0.95, held), 0.8 * size[1]))
     x = rng.uniform(0, max(0, size[0] - (right - left))) - left
     y = rng.uniform(0, max(0, size[1] - (bottom - top))) - top
     layer = Image.new("L", size, 0)
     ImageDraw.Draw(layer).text((x, y), shown, 255, font)
-    layer = layer.rotate(between(rng, -7, 7, held), Image.Resampling.BICUBIC)
-    picture.paste(Image.new("RGB", size, ink), (0, 0), layer)
+    turn = between(rng, -6, 6, held)
+    picture.paste(Image.new("RGB", size, ink), (0, 0), layer.rotate(turn, Image.Resampling.BICUBIC))
     asked = rng.choice(("What does it say?", "What word is this?", "Read the word.", "What is written here?"))
-    seen = {f"letter {at}": letter for at, letter in enumerate(word.upper())}
-    return Scene("word", noisy(rng, picture, held), asked, f"{spelt(word)}: {word}", word, seen)
+    edges = [x + font.getlength(shown[:at]) for at in range(5)]
+    parts = [
+        _letter(letter, edges[at], edges[at + 1], y + (top + bottom) / 2, (bottom - top, turn), size)
+        for at, letter in enumerate(word)
+    ]
+    seen = {"kind": "word", **{f"letter {at}": letter for at, letter in enumerate(word)}}
+    return Scene("word", noisy(rng, picture, held), asked, f'It says "{word}".', word, seen, tuple(parts))
 
 
-def spelt(word: str) -> str:
-    """The letters one by one, which is how a word that was never seen is found."""
-    return "-".join(word.upper())
+def families(material: Material, held: bool) -> list[str]:
+    """Families of fonts that are held out, or the others; those of one maker, by their first word, stay together."""
+    return [family for family in sorted(material.fonts) if is_held_out(family.split()[0], share=0.25) == held]
+
+
+def _fitted(file: Path, text: str, room: tuple[float, float]) -> tuple[ImageFont.FreeTypeFont, Box]:
+    """The font as large as the text fits the room, and the text's box."""
+    left, top, right, bottom = ImageFont.truetype(file, 64).getbbox(text)
+    font = ImageFont.truetype(file, max(8, int(64 * min(room[0] / (right - left), room[1] / (bottom - top)))))
+    return font, font.getbbox(text)
+
+
+def _letter(
+    letter: str, left: float, right: float, middle: float, drawn: tuple[float, float], size: tuple[int, int]
+) -> Part:
+    """Where a letter is after the picture was turned; `drawn` its height and the turn in degrees."""
+    turn = -math.radians(drawn[1])
+    x, y = (left + right - size[0]) / 2, middle - size[1] / 2
+    at = x * math.cos(turn) - y * math.sin(turn), x * math.sin(turn) + y * math.cos(turn)
+    return part(letter, (at[0] + size[0] / 2, at[1] + size[1] / 2), (right - left, drawn[0]), size)
 
 
 def name_emoji(rng: Random, material: Material, held: bool) -> Scene:
@@ -174,7 +222,9 @@ def name_emoji(rng: Random, material: Material, held: bool) -> Scene:
     at = rng.randint(0, size[0] - side), rng.randint(0, size[1] - side)
     picture.paste(emoji, at, emoji)
     asked = rng.choice(("What emoji is this?", "Which emoji do you see?", "What is in the picture?", "What is this?"))
-    return Scene("emoji", noisy(rng, picture, held), asked, f"It is the emoji for {name}.", name, {"emoji": name})
+    seen = {"kind": "emoji", "emoji": name}
+    where = part(name, (at[0] + side / 2, at[1] + side / 2), (side, side), size)
+    return Scene("emoji", noisy(rng, picture, held), asked, f"It is the emoji for {name}.", name, seen, (where,))
 
 
 MAKERS: dict[str, Callable[[Random, bool], Scene]] = {
@@ -184,20 +234,14 @@ MAKERS: dict[str, Callable[[Random, bool], Scene]] = {
 }
 
 
-def spelling_lesson(rng: Random, material: Material) -> tuple[tuple[str, str], tuple[str, str]]:
-    """A dialogue without a picture, by which letters become words, the held-out ones too."""
-    word = rng.choice((*parted(material.words, True), *parted(material.words, False)))
-    return ("user", f"What does {spelt(word)} spell?"), ("assistant", f"{spelt(word)}: {word}")
-
-
 def is_right(scene: Scene, said: str) -> bool:
     """Whether an answer says what is to be seen, and nothing else of its kind."""
+    if scene.task == "word":
+        return re.findall(r'"(.*?)"', said.lower()) == [scene.key]
     words = said.lower().replace(":", " ").replace(".", " ").replace(",", " ").split()
     kinds = {"colour": tuple(COLOURS), "shape": SHAPES, "count": NUMBERS}
     if scene.task in kinds:
         singular = [word.removesuffix("es") if word == "crosses" else word.removesuffix("s") for word in words]
         named = {word for word in (*words, *singular) if word in kinds[scene.task]}
         return named == {scene.key}
-    if scene.task == "word":
-        return bool(words) and words[-1] == scene.key
     return " ".join(words).endswith(f"for {scene.key}")
