@@ -70,7 +70,7 @@ def test_an_edit_changes_what_the_mask_leaves_open_and_nothing_else(client: Open
     source = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
     mask = Image.new("RGBA", (64, 64), (0, 0, 0, 255))
     mask.paste((0, 0, 0, 0), (0, 0, 64, 24))
-    sent = {name: (f"{name}.png", _png(each)) for name, each in (("image", source), ("mask", mask))}
+    sent = {name: (f"{name}.png", png(each)) for name, each in (("image", source), ("mask", mask))}
     wanted: dict[str, Any] = {**sent, "prompt": "a red boat", "model": "z-image", "extra_body": ASKED}
     (once,), (again,) = (files(client.images.edit(**wanted)) for _ in range(2))
     assert once == again
@@ -80,7 +80,7 @@ def test_an_edit_changes_what_the_mask_leaves_open_and_nothing_else(client: Open
     assert source.crop(open_).tobytes() != made.crop(open_).tobytes()
 
 
-def _png(image: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
     file = io.BytesIO()
     image.save(file, "PNG")
     return file.getvalue()
