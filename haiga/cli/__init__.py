@@ -12,6 +12,7 @@ from haiga.cli.audit import audit
 from haiga.cli.batch import batch
 from haiga.cli.chat import chat
 from haiga.cli.config import config
+from haiga.cli.image import image
 from haiga.cli.keys import keys
 from haiga.cli.models import models
 from haiga.cli.moderation import moderation
@@ -48,6 +49,7 @@ app.command()(serve)
 app.command()(worker)
 app.command()(chat)
 app.command()(run)
+app.command()(image)
 app.add_typer(batch, name="batch")
 app.add_typer(models, name="models")
 app.add_typer(moderation, name="moderation")

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from haiga.cli.answering import answering
 from haiga.cli.live import FILES, live
-from haiga.cli.painting import painting
+from haiga.cli.painting import named, painting
 from haiga.cli.reloading import Read, Reloading, Terminal, at_once
 from haiga.config import Settings
 from haiga.core.jobs import Dedupe
@@ -104,6 +104,7 @@ def build_server(
         policies=parts.moderated.policies,
         jobs=jobs,
         taker=Taker(parts.fetch, parts.decoder),
+        palette=named(settings),
     )
     app = create_app(services)
     config = uvicorn.Config(
