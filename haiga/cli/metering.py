@@ -10,6 +10,7 @@ from haiga.core.access import Caller
 from haiga.core.generation import TextRequest
 from haiga.core.records import Price, Record
 from haiga.services import requests
+from haiga.services.images import Tally
 from haiga.services.inference import Inference
 from haiga.services.limits import Limiter, LocalMeters
 from haiga.services.metrics import Metrics
@@ -29,6 +30,7 @@ class Metering:
     prices: Prices
     ledger: Ledger
     recorder: Recorder
+    tally: Tally
     limiter: Limiter
     metrics: Metrics
     meters: DatabaseMeters | None  # where they hold leases
@@ -60,4 +62,5 @@ def metering(settings: Settings, database: AsyncEngine, models: Models, inferenc
         metrics.add(record)
         requests.add(record)
 
-    return Metering(prices, ledger, Recorder(add, named), limiter, metrics, shared)
+    tally = Tally(limiter, add, lambda model: prices.get(model, FREE))
+    return Metering(prices, ledger, Recorder(add, named), tally, limiter, metrics, shared)

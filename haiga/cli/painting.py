@@ -32,6 +32,7 @@ def painting(settings: Settings, parts: Answering, models: Models, database: Asy
         missing=lacking(),
         most=settings.image_jobs,
         keep=settings.keep_images,
+        tally=parts.metered.tally,
         discard=parts.files.discard,
         shared=database.dialect.name == "postgresql",
     )

@@ -18,7 +18,7 @@ from haiga.core.records import Question, Total
 
 DAY = 86400
 BY = ("key", "model", "workspace", "day", "family", "endpoint", "tier", "outcome")
-COUNTED = ("requests", "input", "cache write", "cache read", "output", "dollars")
+COUNTED = ("requests", "input", "cache write", "cache read", "output", "images", "dollars")
 
 
 def usage(
@@ -70,7 +70,8 @@ def _group(total: Total, names: dict[str, str]) -> str:
 
 def _counts(total: Total) -> tuple[int | float, ...]:
     used = total.usage
-    return (total.requests, used.input, used.creation, used.cache_read, used.output, total.cost.total / DOLLAR)
+    tokens = (used.input, used.creation, used.cache_read, used.output)
+    return (total.requests, *tokens, total.images, total.cost.total / DOLLAR)
 
 
 def _sums(totals: Sequence[Total]) -> tuple[int | float, ...]:

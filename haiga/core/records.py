@@ -15,8 +15,8 @@ SUCCEEDED = "succeeded"
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per token. A price of None for cached tokens is that of the prompt; `batch` is the share of it all
-    that a batch pays. What was not computed costs nothing."""
+    """US dollars per token, `image`: per picture that is made. A price of None for cached tokens is that of the prompt;
+    `batch` is the share of it all that a batch pays. What was not computed costs nothing."""
 
     prompt: Decimal = NOTHING
     completion: Decimal = NOTHING
@@ -24,6 +24,7 @@ class Price:
     cache_write: Decimal | None = None
     cache_write_1h: Decimal | None = None
     batch: Decimal = Decimal("0.5")
+    image: Decimal = NOTHING
 
     @property
     def free(self) -> bool:
@@ -69,6 +70,10 @@ class Price:
         """Billionths of a US dollar."""
         return self.costs(usage, batch).total
 
+    def of_images(self, count: int) -> int:
+        """What so many pictures cost, in billionths of a US dollar."""
+        return int(self.image * count * DOLLAR)
+
     def most(self, prompt: int, output: int, batch: bool = False) -> int:
         """What so many tokens cost at most, whatever of the prompt is cached, in billionths of a US dollar."""
         cached = (self.cache_read, self.cache_write, self.cache_write_1h)
@@ -79,7 +84,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What tokens cost by their kind, in billionths of a US dollar, fractions left off."""
+    """What tokens cost by their kind, in billionths of a US dollar, fractions left off. Pictures are output."""
 
     input: int = 0
     creation_5m: int = 0
@@ -99,7 +104,7 @@ class Record:
     `created_at` is unix seconds, `latency` and `duration` are seconds to the first piece of the answer and to its end.
     `outcome` is "succeeded" or the name of what went wrong, `discount` what caching saved, in billionths of a dollar.
     `requests` is 0 for another answer to a prompt that was counted with the first. `provider` is the upstream that
-    answered, None for this server, and `provider_id` the id that it gave the request.
+    answered, None for this server, and `provider_id` the id that it gave the request. `images` were made.
     """
 
     created_at: int
@@ -127,6 +132,7 @@ class Record:
     agent: str | None = None
     provider: str | None = None
     provider_id: str | None = None
+    images: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,7 @@ class Total:
     requests: int
     usage: Usage
     cost: Cost
+    images: int = 0
 
 
 @dataclass(frozen=True, slots=True)

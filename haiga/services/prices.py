@@ -7,6 +7,8 @@ output = 4
 cache_read = 0.08               # without it and the next two: as input
 cache_write = 1
 cache_write_1h = 1.60
+[models.boats]
+image = 0.02                    # US dollars of a picture
 """
 
 import tomllib
@@ -20,7 +22,7 @@ from haiga.core.errors import Invalid
 from haiga.core.records import Price
 
 MILLION = 1_000_000
-MOST = 1_000_000  # US dollars per million tokens
+MOST = 1_000_000  # US dollars per million tokens, and of a picture
 KINDS = {
     "input": "prompt",
     "output": "completion",
@@ -81,13 +83,14 @@ def _prices(said: Mapping[str, Any]) -> Iterator[tuple[str, Price]]:
     for name, fields in models.items():
         if not isinstance(fields, dict):
             raise ValueError(f"models.{name}: expected a table")
-        _known(fields, {*KINDS, "batch"}, f"models.{name}")
+        _known(fields, {*KINDS, "batch", "image"}, f"models.{name}")
         prices = {
             KINDS[kind]: _number(fields, kind, f"models.{name}.{kind}", MOST) / MILLION
             for kind in KINDS
             if kind in fields
         }
-        yield name, Price(**prices, batch=_number(fields, "batch", f"models.{name}.batch", 1, batch))
+        image = _number(fields, "image", f"models.{name}.image", MOST)
+        yield name, Price(**prices, batch=_number(fields, "batch", f"models.{name}.batch", 1, batch), image=image)
 
 
 def _known(said: Mapping[str, Any], names: set[str], where: str) -> None:

@@ -17,7 +17,7 @@ from haiga.stores.locks import MIGRATION, lock
 from haiga.stores.sqlite import PATIENCE, open_sqlite
 from haiga.stores.trouble import explain
 
-REVISION = "0020"  # the newest migration
+REVISION = "0021"  # the newest migration
 
 
 @asynccontextmanager

@@ -123,6 +123,7 @@ USAGE = Table(
     Column("agent", Text),
     Column("provider", Text),
     Column("provider_id", Text),
+    Column("images", BigInteger, nullable=False, server_default="0"),
     Index("ix_usage_key", "key", "created_at"),
     Index("ix_usage_workspace", "workspace", "created_at"),
 )

@@ -41,7 +41,8 @@ class DatabaseUsage:
         if question.width is not None:
             start = USAGE.c.created_at // question.width * question.width
         groups = [USAGE.c[name] for name in question.by]
-        counted = [USAGE.c.requests, *(USAGE.c[name] for name in TOKENS), *(USAGE.c[f"cost_{name}"] for name in COSTS)]
+        summed = ("images", "requests", *TOKENS, *(f"cost_{name}" for name in COSTS))
+        counted = [USAGE.c[name] for name in summed]
         query = (
             select(start.label("start"), *groups, *(func.sum(column) for column in counted))
             .where(USAGE.c.created_at >= question.since, USAGE.c.created_at < question.until)
@@ -71,6 +72,6 @@ def _record(row: RowMapping) -> Record:
 
 def _total(row: Row[Any], groups: int) -> Total:
     start, *rest = tuple(row)
-    requests, *counts = (int(count) for count in rest[groups:])
+    images, requests, *counts = (int(count) for count in rest[groups:])
     used: dict[str, Any] = dict(zip(TOKENS, counts, strict=False))
-    return Total(int(start), tuple(rest[:groups]), requests, Usage(**used), Cost(*counts[len(TOKENS) :]))
+    return Total(int(start), tuple(rest[:groups]), requests, Usage(**used), Cost(*counts[len(TOKENS) :]), images)

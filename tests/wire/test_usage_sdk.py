@@ -149,8 +149,8 @@ def test_the_command_adds_up_by_key_model_and_day(directory: Path, served: Runni
 
     assert eventually(lambda: len(rows()) > 1 and rows()[1][1] == "3")
     assert [
-        ["model", "requests", "input", "cache write", "cache read", "output", "dollars"],
-        ["fake", "3", "12", "0", "0", "12", "0.000144"],
+        ["model", "requests", "input", "cache write", "cache read", "output", "images", "dollars"],
+        ["fake", "3", "12", "0", "0", "12", "0", "0.000144"],
     ] == rows()
     assert "3" == rows("--by", "day")[1][1]
     assert rows("--by", "key")[1][0].startswith("counted (key_")

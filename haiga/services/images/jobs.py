@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing, nullcontext, suppress
 from dataclasses import replace
 
 from haiga.core.access import Caller
@@ -22,6 +22,7 @@ from haiga.services.images.asking import Wish, admitted, check, error_of, is_aga
 from haiga.services.images.board import Board, owner_of
 from haiga.services.images.keeping import Asked, Keeping, write_asked
 from haiga.services.images.runner import Runner
+from haiga.services.images.tally import Tally
 from haiga.services.models import Models
 
 LEASE = 30.0  # seconds after which the jobs of a server that is gone may be taken over
@@ -36,8 +37,8 @@ log = logging.getLogger(__name__)
 class Jobs:
     """Jobs in `store`, their pictures in `blobs`. `card` gives the model that answers to a name, for a caller; prompts
     pass the `gate`. `missing`: why this server makes no pictures at all. `most`: jobs of one key that are not done;
-    `keep`: seconds that jobs are kept. `discard` removes blobs that nobody uses any more; `begun` may refuse a job for
-    what its caller may use, `ended` is told of each. `shared`: other servers have jobs in the store, too. `clock` gives
+    `keep`: seconds that jobs are kept. `discard` removes blobs that nobody uses any more; `tally` holds
+    jobs to limits and records them. `shared`: other servers have jobs in the store, too. `clock` gives
     unix seconds."""
 
     def __init__(
@@ -52,8 +53,7 @@ class Jobs:
         most: int = MOST,
         keep: float = WEEK,
         discard: Callable[[Sequence[str]], Awaitable[None]] | None = None,
-        begun: Callable[[Caller, ImageJob, ImageRequest], Awaitable[None]] | None = None,
-        ended: Callable[[ImageJob], None] = lambda job: None,
+        tally: Tally | None = None,
         shared: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -65,13 +65,13 @@ class Jobs:
         self.most = most
         self.keep = keep
         self._discard = discard
-        self._begun = begun
+        self._tally = tally
         self._shared = shared
         self._clock = clock
         self._last = 0
         self._board = Board()
         self._keeping = Keeping(blobs)
-        self._runner = Runner(self._board, models, store, self._keeping, ended, clock)
+        self._runner = Runner(self._board, models, store, self._keeping, tally, clock)
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- what callers do ---
@@ -79,8 +79,8 @@ class Jobs:
     async def submit(self, caller: Caller, request: ImageRequest, wish: Wish | None = None) -> Seen:
         """A new job. One that is asked for again, with the same id and all else, is the job that there is.
 
-        Raises Unsupported for a model that makes no pictures, Limited for more jobs than a key may have, Invalid,
-        NotFound, Denied, Flagged."""
+        Raises Unsupported for a model that makes no pictures, Limited for more jobs than a key may have and Limited and
+        Exhausted for what it may use, Invalid, NotFound, Denied, Flagged."""
         wish = wish or Wish()
         check(caller, request, wish)
         asked = Asked(await self._admitted(caller, request), wish.kind, wish.quality)
@@ -91,9 +91,8 @@ class Jobs:
             return self._board.seen(there, self._clock())
         if self._board.owned(owner_of(job)) >= self.most:
             raise Limited(f"there are {self.most} jobs of this API key that are not done", retry_after=LOOK)
-        async with self._keeping.inputs(pictures):
-            if self._begun is not None:
-                await self._begun(caller, job, asked.request)
+        held = self._tally.begin(caller, job, asked.request.count) if self._tally else nullcontext()
+        async with held, self._keeping.inputs(pictures):
             if not await self._store.add(job, self._until()):
                 raise Invalid(f"there is a job {job.id} already", field="id", code="job_exists")
         self._board.add(job)

@@ -17,6 +17,7 @@ from haiga.core.painting import ImageJob, JobState, Reason
 from haiga.core.ports import JobStore
 from haiga.services.images.board import Board
 from haiga.services.images.keeping import Keeping
+from haiga.services.images.tally import Tally
 from haiga.services.models import Models
 
 AGAIN = 1.0  # seconds until memory or the database may be there
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Runner:
-    """Takes jobs from the board to the models. `ended` is told of each that ends. `clock` gives unix seconds."""
+    """Takes jobs from the board to the models. `tally` is told of each that ends. `clock` gives unix seconds."""
 
     def __init__(
         self,
@@ -32,14 +33,14 @@ class Runner:
         models: Models,
         store: JobStore,
         keeping: Keeping,
-        ended: Callable[[ImageJob], None],
+        tally: Tally | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._board = board
         self._models = models
         self._store = store
         self._keeping = keeping
-        self._ended = ended
+        self._tally = tally
         self._clock = clock
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -64,9 +65,11 @@ class Runner:
         """Give a job its last state, in the store and then here; False when it had one."""
         job = replace(self._board.here(job.name) or job, state=state, reason=reason, ended_at=self._clock())
         ended = await self._store.end(job)
-        self.drop(job.name)
-        if ended:
-            self._ended(job)
+        try:  # recorded before whoever waits for it hears of its end
+            if ended and self._tally is not None:
+                await self._tally.end(job)
+        finally:
+            self.drop(job.name)
         return ended
 
     def drop(self, name: str) -> None:

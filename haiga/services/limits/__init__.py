@@ -1,6 +1,6 @@
 """Who may use how much: every request held to the limits of its key and its workspace."""
 
-from haiga.services.limits.limiter import Limiter
+from haiga.services.limits.limiter import Hold, Limiter
 from haiga.services.limits.meters import LocalMeters
 
-__all__ = ["Limiter", "LocalMeters"]
+__all__ = ["Hold", "Limiter", "LocalMeters"]

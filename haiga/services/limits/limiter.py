@@ -27,7 +27,7 @@ Spent = Callable[[Owner, float], Awaitable[int]]
 
 
 @dataclass(slots=True)
-class _Hold:
+class Hold:
     """What a request has reserved, and what is known of what it used."""
 
     claims: list[Claim]
@@ -104,7 +104,7 @@ class Limiter:
         batch = caller.origin.batch
         cost = 0 if price.free else 1
         need = Need(cost=cost) if batch else Need(requests=1, input_tokens=1, concurrent=1, cost=cost)
-        hold = _Hold(await self._take(caller, need), need, price, batch)
+        hold = Hold(await self._take(caller, need), need, price, batch)
         used = Need()
         try:
             made = await ask(caller, request)
@@ -119,11 +119,21 @@ class Limiter:
         if not caller.owners or caller.origin.batch:
             return await ask(caller, request)
         need = Need(requests=1, concurrent=1)
-        hold = _Hold(await self._take(caller, need), need, Price())
+        hold = Hold(await self._take(caller, need), need, Price())
         try:
             return await ask(caller, request)
         finally:
             await self._settle(hold, Need())
+
+    async def hold(self, caller: Caller, model: str, images: int) -> Hold:
+        """Take a request and what so many pictures cost, for a job. Raises Limited and Exhausted."""
+        price = self._price(caller, model)
+        need = Need(requests=1, cost=price.of_images(images))
+        return Hold(await self._take(caller, need), need, price)
+
+    async def settle_images(self, hold: Hold, images: int) -> None:
+        """Give back what a job's pictures that were not made would have cost."""
+        await self._settle(hold, Need(cost=hold.price.of_images(images)))
 
     def standing(self, caller: Caller) -> list[Standing]:
         """Where the caller stands with each limit that a minute makes whole: of several of one kind, the nearest."""
@@ -141,7 +151,7 @@ class Limiter:
 
     # --- reserving and giving back ---
 
-    async def _reserve(self, caller: Caller, request: TextRequest) -> _Hold:
+    async def _reserve(self, caller: Caller, request: TextRequest) -> Hold:
         """Raises Limited, Exhausted and Invalid, and what counting the prompt raises. Lines of batches are no matter of
         minutes: they wait for their turn by themselves, and take from the budget alone."""
         batch, again = request.priority == "batch", caller.origin.again
@@ -151,7 +161,7 @@ class Limiter:
         cost = price.most(prompt, request.max_tokens, batch)
         first = 0 if batch or again else 1
         need = Need(cost=cost) if batch else Need(first, prompt, request.max_tokens, first, cost)
-        return _Hold(await self._take(caller, need), need, price, batch, again)
+        return Hold(await self._take(caller, need), need, price, batch, again)
 
     async def _take(self, caller: Caller, need: Need) -> list[Claim]:
         now = self._now()
@@ -176,7 +186,7 @@ class Limiter:
             self._starts[key] = await self._spent(owner, key[1])
         return self._starts[key]
 
-    async def _settle(self, hold: _Hold, used: Need) -> None:
+    async def _settle(self, hold: Hold, used: Need) -> None:
         back = hold.need.less(used)
         wants = [each.asks(-back.of(each.kind)) for each in hold.claims]
         await self._meters.give([want for want in wants if want.amount], self._now())
