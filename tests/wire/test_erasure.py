@@ -11,6 +11,7 @@ import httpx
 import openai
 import pytest
 
+from haiga.engines.fake_painter import FakePainter
 from tests.wire.limited_server import Running, running
 
 SECRETS = {"gone": b"quicksilver-of-the-lost", "stays": b"granite-of-the-kept"}
@@ -18,7 +19,7 @@ SECRETS = {"gone": b"quicksilver-of-the-lost", "stays": b"granite-of-the-kept"}
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Running]:
-    with running(tmp_path, allow_fetch="127.0.0.1") as server:
+    with running(tmp_path, painters=[FakePainter()], allow_fetch="127.0.0.1") as server:
         yield server
 
 
@@ -38,6 +39,7 @@ def leave_traces(served: Running, workspace: str, word: str) -> None:
     )
     gpt.uploads.create(filename=word, mime_type="text/plain", bytes=9, purpose="assistants")
     gpt.embeddings.create(model="vectors", input=word, user=word)
+    gpt.images.generate(prompt=word)
     headers = {"authorization": f"Bearer {key}"}
     hook = {"name": word, "url": "http://127.0.0.1:9/", "event_types": ["batch.completed"]}
     httpx.post(f"{served.url}/v1/webhook_endpoints", json=hook, headers=headers).raise_for_status()
@@ -69,9 +71,19 @@ def test_nothing_of_a_deleted_workspace_is_left(served: Running, tmp_path: Path)
         served.do(served.server._last[0].flush())
         time.sleep(0.05)
     before = rows(tmp_path, "gone")
-    assert {"api_keys", "batches", "chats", "conversations", "files", "responses", "uploads", "usage", "webhooks"} <= {
-        table for table, count in before.items() if count
-    }
+    assert {
+        "api_keys",
+        "batches",
+        "chats",
+        "conversations",
+        "files",
+        "image_jobs",
+        "image_pictures",
+        "responses",
+        "uploads",
+        "usage",
+        "webhooks",
+    } <= {table for table, count in before.items() if count}
     assert "haiga.db" in str(found_in(tmp_path, SECRETS["gone"])) and "blobs" in str(
         found_in(tmp_path, SECRETS["gone"])
     )

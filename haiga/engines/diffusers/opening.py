@@ -3,6 +3,7 @@
 Rule: nothing is loaded here, not even a library: what is wrong is told by the process that paints.
 """
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,9 +17,9 @@ NEEDED = ("torch", "diffusers", "transformers", "peft", "accelerate")
 ADD = "pip install 'haiga[images]'"
 
 
-def lacking() -> str | None:
+def lacking(needed: Sequence[str] = NEEDED) -> str | None:
     """Why no pictures can be made here; None where they can."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    missing = [name for name in needed if find_spec(name) is None]
     return f"this server makes no pictures: {missing[0]} is not installed; add it with {ADD}" if missing else None
 
 

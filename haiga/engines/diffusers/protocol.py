@@ -5,10 +5,10 @@ pixels of its pictures, one after another.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from haiga.core.errors import HaigaError
+from haiga.core.flat import flat, unflat
 from haiga.core.images import ImageRequest, Painted, Progress, UpscaleRequest
 from haiga.core.pictures import Picture
 from haiga.engines.frames import frame, read_error, write_error
@@ -31,12 +31,12 @@ def stop(id: int) -> bytes:
 
 def read_paint(command: Mapping[str, Any], pixels: bytes) -> tuple[ImageRequest, int]:
     """The request and its seed."""
-    request: ImageRequest = _read(ImageRequest, command["request"], list(_pictures(command["pictures"], pixels)))
+    request: ImageRequest = unflat(ImageRequest, command["request"], list(_pictures(command["pictures"], pixels)))
     return request, command["seed"]
 
 
 def read_upscale(command: Mapping[str, Any], pixels: bytes) -> UpscaleRequest:
-    request: UpscaleRequest = _read(UpscaleRequest, command["request"], list(_pictures(command["pictures"], pixels)))
+    request: UpscaleRequest = unflat(UpscaleRequest, command["request"], list(_pictures(command["pictures"], pixels)))
     return request
 
 
@@ -74,36 +74,9 @@ def read_report(report: Mapping[str, Any], data: bytes) -> Progress | Painted | 
 
 
 def _asked(do: str, id: int, request: ImageRequest | UpscaleRequest, seed: int) -> bytes:
-    pictures: list[Picture] = []
-    command = {"do": do, "id": id, "seed": seed, "request": _told(request, pictures)}
+    told, pictures = flat(request)
+    command = {"do": do, "id": id, "seed": seed, "request": told}
     return frame({**command, "pictures": [_size(each) for each in pictures]}, b"".join(each.rgb for each in pictures))
-
-
-def _told(value: Any, pictures: list[Picture]) -> Any:
-    """A value with each picture in it as its place among those that follow."""
-    if isinstance(value, Picture):
-        pictures.append(value)
-        return len(pictures) - 1
-    if isinstance(value, tuple):
-        return [_told(each, pictures) for each in value]
-    if is_dataclass(value):
-        return {field.name: _told(getattr(value, field.name), pictures) for field in fields(value)}
-    return value
-
-
-def _read(kind: Any, told: Any, pictures: Sequence[Picture]) -> Any:
-    """What `_told` wrote, as the type says it: dataclasses, tuples of one kind, and what may be None."""
-    if told is None:
-        return None
-    kind = next((each for each in get_args(kind) if is_dataclass(each)), kind) if not is_dataclass(kind) else kind
-    if isinstance(told, list):
-        return tuple(_read(kind, each, pictures) for each in told)
-    if kind is Picture:
-        return pictures[told]
-    if is_dataclass(kind):
-        types = get_type_hints(kind)
-        return kind(**{name: _read(types[name], each, pictures) for name, each in told.items()})  # type: ignore[operator]
-    return told
 
 
 def _size(picture: Picture) -> tuple[int, int, str]:

@@ -1,0 +1,52 @@
+"""Prompts for pictures held to a policy, on every way in."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from haiga.engines.fake_painter import FakePainter
+from tests.wire.limited_server import Running, running
+from tests.wire.test_images_sdk import asking, ended, png
+
+TERMS = [{"name": "zeus", "text": "project zeus"}, {"name": "hera", "text": "project hera", "action": "mask"}]
+
+
+@pytest.fixture
+def painter() -> FakePainter:
+    return FakePainter()
+
+
+@pytest.fixture
+def served(tmp_path: Path, painter: FakePainter) -> Iterator[Running]:
+    (tmp_path / "policies.json").write_text(json.dumps({"policies": {"house": {"terms": TERMS}}}))
+    flags = {"policies": str(tmp_path / "policies.json"), "moderation": "house"}
+    with running(tmp_path, painters=[painter], **flags) as server:
+        yield server
+
+
+@pytest.fixture
+def http(served: Running) -> httpx.Client:
+    made = asking(served, served.key())
+    served.clients.append(made)
+    return made
+
+
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+def test_a_blocked_prompt_makes_no_job(http: httpx.Client, painter: FakePainter, field: str) -> None:
+    told = {"prompt": "a boat", field: "Project Zeus"}
+    answers = [http.post(path, json=told) for path in ("/v1/images/generations", "/v1/jobs")]
+    answers.append(http.post("/v1/images/edits", data=told, files={"image": ("a.png", png())}))
+    assert [400] * 3 == [answer.status_code for answer in answers]
+    assert all("zeus" in answer.text for answer in answers)
+    assert [] == http.get("/v1/jobs").json()["data"]
+    assert [] == [line for line in painter.log if line.startswith("paint")]
+
+
+def test_what_is_masked_does_not_reach_the_model(http: httpx.Client, painter: FakePainter) -> None:
+    http.post("/v1/jobs", json={"prompt": "the logo of project hera", "id": "a"})
+    assert "done" == ended(http, "a")["status"]
+    (line,) = [line for line in painter.log if line.startswith("paint")]
+    assert line.startswith("paint the logo of ") and "hera" not in line
