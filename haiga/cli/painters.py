@@ -4,6 +4,7 @@ from pathlib import Path
 
 from haiga.config import Settings
 from haiga.engines.diffusers.engine import DiffusersEngine
+from haiga.engines.diffusers.fitting import Wanted
 from haiga.engines.diffusers.opening import is_pipeline, open_pipeline
 from haiga.engines.diffusers.setup import Setup
 
@@ -16,5 +17,18 @@ def names_pipeline(path: str) -> bool:
 def open_painter(name: str, path: Path, tags: tuple[str, ...], settings: Settings) -> DiffusersEngine:
     """Who makes pictures by the model in a directory, not started yet. Raises Invalid."""
     directory = path.expanduser().resolve()
-    setup = Setup(shelf=settings.shelf, pickles=settings.image_pickles)
-    return open_pipeline(name, directory, int(directory.stat().st_mtime), tags, setup)
+    return open_pipeline(name, directory, int(directory.stat().st_mtime), tags, setup_of(settings))
+
+
+def setup_of(settings: Settings) -> Setup:
+    """How models that make pictures are to be run."""
+    wanted = Wanted(
+        settings.image_device,
+        settings.image_dtype,
+        settings.image_offload,
+        settings.image_tiling,
+        settings.image_slicing,
+        settings.image_attention,
+        settings.image_quantised,
+    )
+    return Setup(settings.shelf, settings.image_pickles, wanted, settings.image_denoiser, settings.image_decoder)

@@ -81,6 +81,15 @@ class Settings:
     keep_files: float | None
     image_shelf: Path | None
     image_pickles: bool
+    image_device: str
+    image_dtype: str
+    image_offload: str
+    image_tiling: str
+    image_slicing: str
+    image_attention: str
+    image_quantised: str
+    image_denoiser: str
+    image_decoder: str
     image_jobs: int
     keep_images: float
     log_format: str

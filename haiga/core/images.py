@@ -135,8 +135,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """A picture, its seed, and what made it, in infotext's names."""
+    """A picture, its seed, and what made it, in infotext's names. `reason`: why the model was run as these say; it has
+    what was measured, which differs from one time to another."""
 
     picture: Picture
     seed: int
     parameters: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""

@@ -35,7 +35,8 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class KeptPicture:
-    """A picture that a job made: its file is a blob. `parameters`: what made it, in infotext's names."""
+    """A picture that a job made: its file is a blob. `parameters`: what made it, in infotext's names.
+    `reason`: why the model was run as these say."""
 
     digest: str
     size: int
@@ -44,6 +45,7 @@ class KeptPicture:
     height: int
     seed: int
     parameters: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,8 @@ class JobError(BaseModel):
 
 
 class JobPicture(BaseModel):
+    """`parameters` are in infotext's names; `Memory` among them says how the model was run, `memory_reason` why."""
+
     index: int
     url: str
     media_type: str
@@ -129,6 +131,7 @@ class JobPicture(BaseModel):
     size: int
     seed: int
     parameters: dict[str, str]
+    memory_reason: str
 
 
 class JobAnswer(BaseModel):
@@ -301,6 +304,7 @@ def _pictures(job: ImageJob) -> list[dict[str, Any]]:
             "size": each.size,
             "seed": each.seed,
             "parameters": dict(each.parameters),
+            "memory_reason": each.reason,
         }
         for at, each in enumerate(job.results)
     ]

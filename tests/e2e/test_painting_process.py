@@ -27,7 +27,7 @@ async def test_it_paints_shows_enlarges_and_says_how_it_runs(tmp_path: Path) -> 
         heard = [each async for each in engine.paint(request, 5)]
         made = [each for each in heard if isinstance(each, Painted)]
         assert [5, 6] == [each.seed for each in made]
-        assert told == made[0].parameters["Memory"]
+        assert (told, "; ".join(reasons)) == (made[0].parameters["Memory"], made[0].reason)
         assert any(each.preview for each in heard if isinstance(each, Progress))
         assert made == [each async for each in engine.paint(request, 5) if isinstance(each, Painted)]
         larger = [each async for each in engine.upscale(UpscaleRequest("tiny", scene(), scale=2.0))]

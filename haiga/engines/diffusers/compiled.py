@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import nn
+from torch.onnx import symbolic_helper
+from torch.onnx.symbolic_helper import parse_args
 from torch.utils import _pytree as pytree
 
 log = logging.getLogger(__name__)
@@ -116,11 +118,12 @@ def _openvino(flat: nn.Module, tensors: Sequence[torch.Tensor]) -> Run:
 def _onnx(flat: nn.Module, tensors: Sequence[torch.Tensor]) -> Run:
     import onnxruntime
 
+    torch.onnx.register_custom_op_symbolic("aten::rms_norm", _rms_norm, OPSET)
     names = [f"input_{place}" for place in range(len(tensors))]
     have = onnxruntime.get_available_providers()
     with TemporaryDirectory() as place:  # beside the file there are more, where weights are over 2 GiB
         file = str(Path(place) / "part.onnx")
-        torch.onnx.export(flat, tuple(tensors), file, input_names=names, dynamo=False)
+        torch.onnx.export(flat, tuple(tensors), file, input_names=names, opset_version=OPSET, dynamo=False)
         session = onnxruntime.InferenceSession(file, providers=[each for each in PROVIDERS if each in have])
     return lambda inputs: [
         torch.from_numpy(each)
@@ -128,6 +131,18 @@ def _onnx(flat: nn.Module, tensors: Sequence[torch.Tensor]) -> Run:
     ]
 
 
+@parse_args("v", "is", "v", "f")
+def _rms_norm(graph: Any, numbers: Any, shape: Sequence[int], weight: Any, eps: float | None) -> Any:
+    """Root mean square normalisation (Zhang and Sennrich, 2019) in ONNX's own operators: it has one of its own from
+    opset 23 on, which the exporter does not reach."""
+    axes = graph.op("Constant", value_t=torch.arange(-len(shape), 0))
+    least = graph.op("Constant", value_t=torch.tensor(torch.finfo(torch.float32).eps if eps is None else eps))
+    mean = graph.op("ReduceMean", graph.op("Mul", numbers, numbers), axes, keepdims_i=1)
+    normed = graph.op("Div", numbers, graph.op("Sqrt", graph.op("Add", mean, least)))
+    return normed if symbolic_helper._is_none(weight) else graph.op("Mul", normed, weight)
+
+
+OPSET = 20  # of ONNX
 PROVIDERS = (  # of ONNX Runtime, the fastest first
     "TensorrtExecutionProvider",
     "CUDAExecutionProvider",

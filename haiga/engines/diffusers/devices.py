@@ -22,10 +22,18 @@ DENOISERS = ("transformer", "unet", "prior")
 def measured(directory: Path) -> Facts:
     """For the model in a directory of diffusers' layout."""
     parts = parameters(directory)
-    denoiser = next((name for name in DENOISERS if name in parts), "")
-    packages = {name for name in PACKAGES.values() if find_spec(name)}
+    file = gguf_file(directory)
+    denoiser = file.parent.name if file else next((name for name in DENOISERS if name in parts), "")
+    packages = {name for name in (*PACKAGES.values(), "gguf") if find_spec(name)}
     wide = {device for device in accelerators() if device in ("rocm", "xpu") or _has_bfloat16(device)}
-    return Facts(accelerators(), free_ram(), parts, denoiser, frozenset(wide), frozenset(packages))
+    size = file.stat().st_size if file else 0
+    return Facts(accelerators(), free_ram(), parts, denoiser, frozenset(wide), frozenset(packages), gguf=size)
+
+
+def gguf_file(directory: Path) -> Path | None:
+    """The denoiser of a model where it is a GGUF file in the place of safetensors."""
+    folders = [directory / name for name in DENOISERS if not any((directory / name).glob("*.safetensors"))]
+    return next((file for folder in folders for file in sorted(folder.glob("*.gguf"))), None)
 
 
 def accelerators() -> Mapping[Device, int]:

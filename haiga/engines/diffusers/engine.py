@@ -6,6 +6,7 @@ Rule: closing a job's generator stops it at the engine's next step; a process th
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from haiga.engines.supervised import Supervised, child_command
 log = logging.getLogger(__name__)
 
 NO_SETUP = Setup()
+WEIGHTS = ("*.safetensors", "*.gguf")
 OVERHEAD = 600 << 20  # bytes that torch and diffusers take beside the weights
 
 
@@ -30,7 +32,7 @@ class DiffusersEngine:
 
     def __init__(self, card: ModelCard, directory: Path, setup: Setup = NO_SETUP) -> None:
         self._card = card
-        self._memory = sum(file.stat().st_size for file in directory.rglob("*.safetensors")) + OVERHEAD
+        self._memory = sum(file.stat().st_size for kind in WEIGHTS for file in directory.rglob(kind)) + OVERHEAD
         plant = orjson.dumps({"directory": str(directory), "name": card.name, "setup": setup.told()}).decode()
         command = child_command("haiga.engines.diffusers.child", plant)
         self._child = Supervised(card.name, command, self._hear, self._lose)
@@ -92,7 +94,7 @@ class DiffusersEngine:
                     return
                 if isinstance(heard, HaigaError):
                     raise heard
-                yield heard
+                yield replace(heard, reason="; ".join(self._fitted[1])) if isinstance(heard, Painted) else heard
         finally:
             if not over:
                 self._child.send(protocol.stop(id))

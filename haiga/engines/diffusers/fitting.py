@@ -9,7 +9,8 @@ Rules, each only where the setup leaves it open:
     largest part, the others waiting in RAM; some layers of each part; a layer at a time.
 4.  On the processor, if nothing else fits, the denoiser's weights are kept in 8 bits (float8, made wider as they are
     used).
-5.  The decoder works by tiles where a whole picture would not fit beside what is loaded.
+5.  The decoder works by tiles where a whole picture would not fit beside what is loaded, and on one picture of a batch
+    after another where weights have to move.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from haiga.core.errors import Invalid, Unsupported
 
 Device: TypeAlias = Literal["cuda", "rocm", "xpu", "mps", "cpu"]
 DEVICES: tuple[Device, ...] = ("cuda", "rocm", "xpu", "mps", "cpu")
+SWITCHES = ("on", "off")
 DTYPES = ("float32", "bfloat16", "float16")
 OFFLOADS = ("none", "model", "group", "sequential")
 ATTENTIONS = ("native", "flash", "sage", "xformers", "_native_math", "_native_efficient", "flex")
@@ -42,7 +44,8 @@ MARGIN = 0.9  # of what is free that may be used
 class Facts:
     """What there is. free: bytes of each device's own memory; ram: free bytes of the machine's. parameters: numbers in
     each part of the model; denoiser: the part that quantisation is for. bfloat16: the devices that have it. packages:
-    installed modules. pixels: of the largest picture that is to fit."""
+    installed modules. pixels: of the largest picture that is to fit. gguf: bytes of the denoiser's file where it is
+    GGUF, and quantised already."""
 
     free: Mapping[Device, int]
     ram: int
@@ -51,6 +54,7 @@ class Facts:
     bfloat16: frozenset[Device] = frozenset()
     packages: frozenset[str] = frozenset()
     pixels: int = 1024 * 1024
+    gguf: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Wanted:
     dtype: str = "auto"
     offload: str = "auto"
     tiling: str = "auto"
+    slicing: str = "auto"
     attention: str = "auto"
     quantised: str = "none"
 
@@ -75,6 +80,7 @@ class Decision:
     tiling: bool
     attention: str
     quantised: str
+    slicing: bool = False
     reasons: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -82,6 +88,7 @@ class Decision:
         """In one line that is the same for the same decision."""
         parts = [self.device, self.dtype, f"offload {self.offload}"]
         parts += ["tiled decoding"] if self.tiling else []
+        parts += ["sliced decoding"] if self.slicing else []
         parts += [self.quantised] if self.quantised != "none" else []
         return ", ".join([*parts, *([f"{self.attention} attention"] if self.attention != "native" else [])])
 
@@ -90,17 +97,19 @@ def decide(facts: Facts, wanted: Wanted) -> Decision:
     """Raises Invalid for values that mean nothing, Unsupported for what is not there."""
     _check(wanted, facts)
     device = _device(facts, wanted)
-    decision = Decision(device, "float32", "none", False, "native", wanted.quantised)
+    quantised = "gguf" if facts.gguf else wanted.quantised
+    decision = Decision(device, "float32", "none", False, "native", quantised)
     decision = _attention(replace(decision, dtype=_dtype(facts, wanted, device)), facts, wanted)
     decision = _offload(decision, facts, wanted)
-    return _tiling(_room(decision, facts, wanted), facts, wanted)
+    return _slicing(_tiling(_room(decision, facts, wanted), facts, wanted), wanted)
 
 
 def size(facts: Facts, dtype: str, quantised: str = "none") -> Mapping[str, int]:
     """Bytes of each part's weights."""
-    bits = {"none": WIDTHS[dtype] * 8, "layerwise": 8, "int8": 8, "nf4": 4}
+    bits = {"none": WIDTHS[dtype] * 8, "gguf": 8, "layerwise": 8, "int8": 8, "nf4": 4}
     small = {facts.denoiser: bits[quantised]}
-    return {part: count * small.get(part, WIDTHS[dtype] * 8) // 8 for part, count in facts.parameters.items()}
+    parts = {part: count * small.get(part, WIDTHS[dtype] * 8) // 8 for part, count in facts.parameters.items()}
+    return {**parts, facts.denoiser: facts.gguf} if facts.gguf else parts
 
 
 def _check(wanted: Wanted, facts: Facts) -> None:
@@ -108,7 +117,8 @@ def _check(wanted: Wanted, facts: Facts) -> None:
         "device": (*DEVICES, "auto"),
         "dtype": (*DTYPES, "auto"),
         "offload": (*OFFLOADS, "auto"),
-        "tiling": ("on", "off", "auto"),
+        "tiling": (*SWITCHES, "auto"),
+        "slicing": (*SWITCHES, "auto"),
         "attention": (*ATTENTIONS, "auto"),
         "quantised": QUANTISED,
     }
@@ -118,6 +128,13 @@ def _check(wanted: Wanted, facts: Facts) -> None:
             raise Invalid(f"{value!r} is none of {', '.join(known)}", field=name)
         if value in PACKAGES and PACKAGES[value] not in facts.packages:
             raise Unsupported(f"{name} {value} needs the package {PACKAGES[value]}, which is not installed", field=name)
+
+    if facts.gguf and wanted.quantised != "none":
+        raise Unsupported(
+            f"a denoiser in GGUF is quantised already, and cannot be {wanted.quantised}", field="quantised"
+        )
+    if facts.gguf and "gguf" not in facts.packages:
+        raise Unsupported("a denoiser in GGUF needs the package gguf, which is not installed", field="quantised")
 
 
 def _device(facts: Facts, wanted: Wanted) -> Device:
@@ -176,7 +193,7 @@ def _room(decision: Decision, facts: Facts, wanted: Wanted) -> Decision:
         return decision
     need = _total(facts, decision.dtype, decision.quantised) + WORKING
     sizes = f"{_gib(need)} of {_gib(facts.ram)} that are free"
-    if need > facts.ram * MARGIN and wanted.quantised == "none":
+    if need > facts.ram * MARGIN and decision.quantised == "none":
         return replace(decision, quantised="layerwise", reasons=(f"8 bits for the denoiser, since it took {sizes}",))
     return replace(decision, reasons=(f"it takes {sizes}",))
 
@@ -192,6 +209,12 @@ def _tiling(decision: Decision, facts: Facts, wanted: Wanted) -> Decision:
     return replace(
         decision, tiling=True, reasons=(*decision.reasons, "a whole picture does not fit the decoder beside it")
     )
+
+
+def _slicing(decision: Decision, wanted: Wanted) -> Decision:
+    """Where weights have to move, one picture of a batch at a time."""
+    sliced = decision.offload != "none" if wanted.slicing == "auto" else wanted.slicing == "on"
+    return replace(decision, slicing=sliced)
 
 
 def _total(facts: Facts, dtype: str, quantised: str) -> int:

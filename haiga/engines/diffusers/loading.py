@@ -10,7 +10,8 @@ import diffusers
 import torch
 from diffusers import DiffusionPipeline
 
-from haiga.engines.diffusers.devices import DENOISERS, torch_device
+from haiga.core.errors import Invalid, Unsupported
+from haiga.engines.diffusers.devices import DENOISERS, gguf_file, torch_device
 from haiga.engines.diffusers.fitting import Decision
 
 STORED = torch.float8_e4m3fn  # what weights are kept in by layerwise casting
@@ -24,6 +25,7 @@ def loaded(directory: Path, decision: Decision) -> Any:
         local_files_only=True,
         torch_dtype=getattr(torch, decision.dtype),
         quantization_config=_quantised(directory, decision),
+        **_from_gguf(directory, decision),
     )
     _shape(pipeline, decision)
     _place(pipeline, decision)
@@ -50,6 +52,30 @@ def _quantised(directory: Path, decision: Decision) -> Any:
     return kinds.PipelineQuantizationConfig(quant_mapping={part: config})
 
 
+def _from_gguf(directory: Path, decision: Decision) -> dict[str, Any]:
+    """The denoiser out of a GGUF file, where it is one: its weights stay as they are there, and are made wider as they
+    are used. Raises Invalid for one that does not fit."""
+    file = gguf_file(directory)
+    if file is None:
+        return {}
+    name, numbers = file.parent.name, getattr(torch, decision.dtype)
+    kind = getattr(diffusers, diffusers.ModelMixin.load_config(file.parent)["_class_name"])
+    if not hasattr(kind, "from_single_file"):
+        raise Unsupported(f"{kind.__name__} is not read from GGUF", field="model")
+    try:
+        part = kind.from_single_file(
+            str(file),
+            config=str(directory),
+            subfolder=name,
+            quantization_config=diffusers.GGUFQuantizationConfig(compute_dtype=numbers),
+            torch_dtype=numbers,
+            local_files_only=True,
+        )
+    except (ValueError, KeyError, IndexError, RuntimeError) as problem:
+        raise Invalid(f"{file.name} does not fit this model: {problem}", field="model") from None
+    return {name: part}
+
+
 def _shape(pipeline: Any, decision: Decision) -> None:
     if decision.quantised == "layerwise":
         denoiser(pipeline).enable_layerwise_casting(storage_dtype=STORED, compute_dtype=getattr(torch, decision.dtype))
@@ -58,7 +84,7 @@ def _shape(pipeline: Any, decision: Decision) -> None:
     vae = getattr(pipeline, "vae", None)
     if vae is not None and decision.tiling and hasattr(vae, "enable_tiling"):
         vae.enable_tiling()
-    if vae is not None and decision.offload != "none" and hasattr(vae, "enable_slicing"):
+    if vae is not None and decision.slicing and hasattr(vae, "enable_slicing"):
         vae.enable_slicing()
 
 

@@ -63,7 +63,8 @@ class Keeping:
             await draft.write(file)
             blob: Blob = await draft.keep()
             size, media = (picture.width, picture.height), MEDIA_TYPES[asked.kind]
-            yield KeptPicture(blob.digest, blob.size, media, *size, painted.seed, painted.parameters)
+            made = painted.seed, painted.parameters, painted.reason
+            yield KeptPicture(blob.digest, blob.size, media, *size, *made)
 
     async def asked(self, job: ImageJob) -> Asked:
         """What a job is to do. Raises Failed where a picture is not there any more."""

@@ -4,10 +4,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from haiga.core.errors import Invalid
 from haiga.core.images import Painted
 from haiga.engines.diffusers.devices import parameters
 from haiga.engines.diffusers.fitting import Wanted
@@ -39,6 +42,42 @@ def test_weights_kept_in_eight_bits_are_and_the_picture_is_nearly_the_same(tmp_p
     assert "cpu, float32, offload none, layerwise" == second.parameters["Memory"]
     one, other = (np.asarray(image_of(each.picture), np.float32).ravel() for each in (first, second))
     assert 0.95 < np.corrcoef(one, other)[0, 1] < 1
+
+
+def as_gguf(directory: Path) -> None:
+    """The denoiser in a GGUF file: matrices in 8 bits, all else as it is."""
+    folder = directory / "transformer"
+    writer = gguf.GGUFWriter(folder / "denoiser.gguf", "qwen_image")
+    for file in folder.glob("*.safetensors"):
+        for name, weight in load_file(file).items():
+            small = weight.ndim == 2 and weight.shape[-1] % 32 == 0
+            kind = gguf.GGMLQuantizationType.Q8_0 if small else gguf.GGMLQuantizationType.F32
+            writer.add_tensor(name, gguf.quants.quantize(weight.numpy(), kind), raw_dtype=kind)
+        file.unlink()
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_denoiser_in_gguf_stays_as_small_as_it_is_and_makes_nearly_the_same(tmp_path: Path) -> None:
+    plain = painted(Painter.load(saved("qwen-image", tmp_path), "x", Setup()))
+    as_gguf(tmp_path)
+    painter = Painter.load(tmp_path, "x", Setup())
+    made_by = painted(painter)
+    weight = denoiser(painter._pipeline).transformer_blocks[0].attn.to_q.weight
+    assert (torch.uint8, gguf.GGMLQuantizationType.Q8_0) == (weight.dtype, weight.quant_type)
+    assert "cpu, float32, offload none, gguf" == made_by.parameters["Memory"]
+    one, other = (np.asarray(image_of(each.picture), np.float32).ravel() for each in (plain, made_by))
+    assert 0.99 < np.corrcoef(one, other)[0, 1]
+
+
+def test_a_gguf_file_of_something_else_is_refused_by_name(tmp_path: Path) -> None:
+    as_gguf(saved("qwen-image", tmp_path))
+    config = tmp_path / "transformer" / "config.json"
+    config.write_text(config.read_text().replace('"joint_attention_dim": 16', '"joint_attention_dim": 24'))
+    with pytest.raises(Invalid, match=r"denoiser\.gguf does not fit this model"):
+        Painter.load(tmp_path, "x", Setup())
 
 
 def test_other_numbers_and_tiles_are_what_was_asked_for(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """How a model is run, for machines that we name: a table of facts and what follows from them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -80,6 +81,22 @@ def test_what_cannot_be_is_refused_by_name(wanted: dict[str, str], error: type[H
         decide(facts(SDXL, cuda=24), Wanted(**wanted))
 
 
+def test_batches_are_decoded_one_by_one_where_weights_move_or_it_is_set() -> None:
+    sizes_and_values = ((24, "auto"), (8, "auto"), (24, "on"), (8, "off"))
+    decided = [decide(facts(SDXL, cuda=size), Wanted(slicing=value)).slicing for size, value in sizes_and_values]
+    assert [False, True, True, False] == decided
+
+
+def test_a_denoiser_in_gguf_counts_as_its_file_and_is_not_quantised_again() -> None:
+    given = replace(facts(FLUX, cuda=20), gguf=6 << 30, packages=frozenset({"gguf"}))
+    made = decide(given, Wanted())
+    assert ("gguf", "none") == (made.quantised, made.offload)
+    with pytest.raises(Unsupported, match="cannot be layerwise"):
+        decide(given, Wanted(quantised="layerwise"))
+    with pytest.raises(Unsupported, match="package gguf"):
+        decide(replace(given, packages=frozenset()), Wanted())
+
+
 def test_quantised_weights_are_counted_as_they_are() -> None:
     assert "model" == decide(facts(FLUX, cuda=20), Wanted(quantised="layerwise")).offload
     assert "group" == decide(facts(FLUX, cuda=20), Wanted()).offload
@@ -88,4 +105,4 @@ def test_quantised_weights_are_counted_as_they_are() -> None:
 def test_a_decision_says_why_with_numbers_and_what_without() -> None:
     made: Decision = decide(facts(SDXL, cuda=8), Wanted())
     assert ("its largest part fits: 6.2 GiB for weights, 6.5 GiB of them, 4.8 GiB in it",) == made.reasons
-    assert "cuda, bfloat16, offload model" == made.told
+    assert "cuda, bfloat16, offload model, sliced decoding" == made.told
