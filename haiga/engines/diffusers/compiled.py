@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.onnx import symbolic_helper
 from torch.onnx.symbolic_helper import parse_args
+from torch.onnx.utils import register_custom_op_symbolic
 from torch.utils import _pytree as pytree
 
 log = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ def _openvino(flat: nn.Module, tensors: Sequence[torch.Tensor]) -> Run:
 def _onnx(flat: nn.Module, tensors: Sequence[torch.Tensor]) -> Run:
     import onnxruntime
 
-    torch.onnx.register_custom_op_symbolic("aten::rms_norm", _rms_norm, OPSET)
+    register_custom_op_symbolic("aten::rms_norm", _rms_norm, OPSET)
     names = [f"input_{place}" for place in range(len(tensors))]
     have = onnxruntime.get_available_providers()
     with TemporaryDirectory() as place:  # beside the file there are more, where weights are over 2 GiB

@@ -3,6 +3,7 @@
 Rule: what was decided is what is done: a choice that cannot be had is an error or a warning, never silence.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def _from_gguf(directory: Path, decision: Decision) -> dict[str, Any]:
     if file is None:
         return {}
     name, numbers = file.parent.name, getattr(torch, decision.dtype)
-    kind = getattr(diffusers, diffusers.ModelMixin.load_config(file.parent)["_class_name"])
+    kinds: Any = diffusers
+    kind = getattr(kinds, json.loads((file.parent / "config.json").read_text())["_class_name"])
     if not hasattr(kind, "from_single_file"):
         raise Unsupported(f"{kind.__name__} is not read from GGUF", field="model")
     try:
@@ -67,7 +69,7 @@ def _from_gguf(directory: Path, decision: Decision) -> dict[str, Any]:
             str(file),
             config=str(directory),
             subfolder=name,
-            quantization_config=diffusers.GGUFQuantizationConfig(compute_dtype=numbers),
+            quantization_config=kinds.GGUFQuantizationConfig(compute_dtype=numbers),
             torch_dtype=numbers,
             local_files_only=True,
         )

@@ -63,8 +63,8 @@ class Keeping:
             await draft.write(file)
             blob: Blob = await draft.keep()
             size, media = (picture.width, picture.height), MEDIA_TYPES[asked.kind]
-            made = painted.seed, painted.parameters, painted.reason
-            yield KeptPicture(blob.digest, blob.size, media, *size, *made)
+            seed, parameters, reason = painted.seed, painted.parameters, painted.reason
+            yield KeptPicture(blob.digest, blob.size, media, *size, seed, parameters, reason)
 
     async def asked(self, job: ImageJob) -> Asked:
         """What a job is to do. Raises Failed where a picture is not there any more."""
