@@ -48,7 +48,8 @@ class Judge(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """[pictures, 3, 64, 64] of -1..1 to scores of each of LABELS."""
-        return cast(torch.Tensor, self.head(self.body(pixels).flatten(1))).split(PARTS, dim=1)
+        scores: torch.Tensor = self.head(self.body(pixels).flatten(1))
+        return torch.split(scores, list(PARTS), dim=1)
 
 
 def _layer(one: int, two: int, stride: int) -> tuple[nn.Module, ...]:
@@ -89,7 +90,8 @@ def labels_of(scene: Scene) -> tuple[int, int, int]:
 def train(pixels: torch.Tensor, labels: torch.Tensor, minutes: float, batch: int = 64) -> Judge:
     """A new judge, taught for so long."""
     torch.manual_seed(1)
-    judge = Judge().to(memory_format=torch.channels_last)
+    judge = Judge()
+    cast(Any, judge).to(memory_format=torch.channels_last)
     engine = torch.optim.AdamW(judge.parameters(), lr=2e-3, weight_decay=0.02)
     began, done = worked(), 0.0
     while done < 1.0:
