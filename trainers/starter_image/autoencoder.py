@@ -8,9 +8,9 @@ apart.
 import math
 from typing import Any
 
+import diffusers
 import numpy as np
 import torch
-from diffusers import AutoencoderTiny
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
@@ -23,7 +23,8 @@ EVEN = 0.5  # latents deviate by the components' deviation to this power: 0 is w
 
 
 def build() -> Any:
-    return AutoencoderTiny(
+    kind: Any = diffusers.AutoencoderTiny
+    return kind(
         latent_channels=LATENT,
         encoder_block_out_channels=(WIDTH,) * 4,
         decoder_block_out_channels=(WIDTH,) * 4,

@@ -9,18 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
-from diffusers import (
-    AutoencoderTiny,
-    DDPMScheduler,
-    DPMSolverMultistepScheduler,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
-)
+import transformers
 from diffusers.models.attention_processor import AttnProcessor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from trainers.starter_image.autoencoder import LATENT
+
+_DIFFUSERS: Any = diffusers  # their classes are typed in part
+_TRANSFORMERS: Any = transformers
 
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 WORDS = 3000  # pieces of the vocabulary
@@ -47,12 +44,12 @@ def tokenizer_of(captions: Iterable[str]) -> Any:
     """CLIP's tokenizer with pieces of these captions' words."""
     bare = {"vocab": {BEGIN: 0, END: 1}, "merges": []}
     names = {"bos_token": BEGIN, "eos_token": END, "unk_token": END, "pad_token": END}
-    first = CLIPTokenizer(**bare, **names, model_max_length=CONTEXT)
+    first = _TRANSFORMERS.CLIPTokenizer(**bare, **names, model_max_length=CONTEXT)
     return first.train_new_from_iterator(captions, WORDS, show_progress=False)
 
 
 def text_encoder(tokenizer: Any) -> Any:
-    config = CLIPTextConfig(
+    config = _TRANSFORMERS.CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,
         intermediate_size=3 * WIDTH,
@@ -64,11 +61,11 @@ def text_encoder(tokenizer: Any) -> Any:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return CLIPTextModel(config)
+    return _TRANSFORMERS.CLIPTextModel(config)
 
 
 def unet() -> Any:
-    return UNet2DConditionModel(
+    return _DIFFUSERS.UNet2DConditionModel(
         sample_size=8,
         in_channels=LATENT,
         out_channels=LATENT,
@@ -99,25 +96,25 @@ def plainly_attending(parts: Parts) -> Parts:
 def load(folder: Path) -> Parts:
     """What `save` wrote, in float32."""
     parts = Parts(
-        CLIPTokenizer.from_pretrained(folder / "tokenizer"),
-        CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32),
-        UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32),
-        AutoencoderTiny.from_pretrained(folder / "vae", torch_dtype=torch.float32),
+        _TRANSFORMERS.CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+        _TRANSFORMERS.CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32),
+        _DIFFUSERS.UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32),
+        _DIFFUSERS.AutoencoderTiny.from_pretrained(folder / "vae", torch_dtype=torch.float32),
     )
     return plainly_attending(parts)
 
 
 def noising() -> Any:
     """The scheduler of training."""
-    return DDPMScheduler(**BETAS, prediction_type="v_prediction", clip_sample=False)
+    return _DIFFUSERS.DDPMScheduler(**BETAS, prediction_type="v_prediction", clip_sample=False)
 
 
 def pipeline(parts: Parts) -> Any:
     """As it is saved and sampled: DPM++ 2M."""
-    sampler = DPMSolverMultistepScheduler(
+    sampler = _DIFFUSERS.DPMSolverMultistepScheduler(
         **BETAS, prediction_type="v_prediction", timestep_spacing="trailing", steps_offset=1
     )
-    made = StableDiffusionPipeline(
+    made = _DIFFUSERS.StableDiffusionPipeline(
         vae=parts.autoencoder,
         text_encoder=parts.text,
         tokenizer=parts.tokenizer,
@@ -140,7 +137,7 @@ def save(parts: Parts, folder: Path) -> None:
 
 def _half(model: Any) -> Any:
     config = model.config
-    made = type(model)(config) if isinstance(model, CLIPTextModel) else type(model).from_config(config)
+    made = type(model)(config) if isinstance(model, _TRANSFORMERS.CLIPTextModel) else type(model).from_config(config)
     made.load_state_dict(model.state_dict())
     return made.half()
 
