@@ -13,6 +13,7 @@ from bench import (
     experts,
     gateway,
     grammar,
+    images,
     intake,
     kernels,
     limits,
@@ -260,10 +261,24 @@ def pictures(options: argparse.Namespace) -> None:
     CONSOLE.print(table)
 
 
+def painted(options: argparse.Namespace) -> None:
+    added, orders = images.run(options.folder, options.rounds, options.pictures)
+    table = Table(f"{images.STEPS} steps, random weights", "seconds", title="Pictures that are made")
+    table.add_row("bare diffusers", f"{added.bare:.3f}")
+    table.add_row("a job", f"{added.ours:.3f}")
+    table.add_row("added", f"{added.share:+.2%}")
+    CONSOLE.print(table)
+    table = Table("two models, memory for one", "pictures a minute", "loads", "times as many")
+    for f in orders:
+        table.add_row(f.name, f"{60 * f.rate:.1f}", str(f.loads), f"{f.rate / orders[0].rate:.2f}")
+    CONSOLE.print(table)
+
+
 BENCHES: dict[str, Callable[[argparse.Namespace], None]] = {
     "engine": engine,
     "process": whole_process,
     "vision": pictures,
+    "images": painted,
     "sampling": sampler,
     "grammar": grammars,
     "streams": streaming,
@@ -307,6 +322,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=("1b", "100m"), default="1b", help="the model of `long`")
     parser.add_argument("--needle", type=int, default=100_000, help="the text of `needle`; a million takes a while")
     parser.add_argument("--pieces", type=int, default=10, help="points of `needle`")
+    parser.add_argument("--pictures", type=int, default=8, help="jobs for each of two models of `images`")
     parser.add_argument("--minutes", type=float, default=30, help="of the soak")
     parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="where checkpoints are kept")
     options = parser.parse_args()

@@ -81,7 +81,8 @@ class Supervised:
         """Wait for a child that is being started again. Raises Dead when it stays down."""
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._up.wait()
+                while not self._up.is_set():  # it may have come up and gone before whoever waits is woken
+                    await self._up.wait()
         except TimeoutError:
             raise Dead(f"the engine of model {self._name} is down") from None
 

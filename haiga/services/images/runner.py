@@ -92,7 +92,8 @@ class Runner:
         """Do one job; False when there is none."""
         for late in self._board.queue.expired(self._clock()):
             if job := self._board.here(late.id):
-                await self.end(job, "failed", Reason("failed", "its deadline passed before it could begin", "deadline"))
+                reason = Reason("failed", "its deadline passed before it could begin", "deadline")
+                await self._settle(job, "failed", reason)
         job = self._board.take(self._models.painters_loaded())
         if job is None:
             return False
