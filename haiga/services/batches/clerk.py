@@ -17,8 +17,8 @@ from haiga.core.errors import NotFound
 from haiga.core.files import FileSpec, KeptFile
 from haiga.core.jobs import Batch, Line, Papers, Problem, Result
 from haiga.core.ports import BatchStore, Draft
-from haiga.services.batches.rounds import Rounds
 from haiga.services.files import Files
+from haiga.services.rounds import Rounds
 
 LEASE = 20.0  # seconds after which a clerk that says nothing has lost its papers
 POLL = 1.0  # seconds between two looks for what other processes brought

@@ -23,9 +23,9 @@ from haiga.core.policies import Moderated
 from haiga.core.ports import BatchStore
 from haiga.core.results import Reuse
 from haiga.services.batches.forms import Form, Work, make
-from haiga.services.batches.rounds import Rounds
 from haiga.services.batches.sameness import digest_of, order_of
 from haiga.services.inference import Inference
+from haiga.services.rounds import Rounds
 
 WIDTH = 32  # lines under way at once: enough to fill the engine's batch
 PORTION = 8  # lines of one batch that are taken at once

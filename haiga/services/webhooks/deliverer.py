@@ -15,12 +15,14 @@ from math import ceil
 from haiga.core.errors import HaigaError
 from haiga.core.ports import WebhookStore
 from haiga.core.webhooks import KEPT, Delivery, WebhookEndpoint, attempted, judged
+from haiga.services.rounds import Rounds
 from haiga.services.webhooks.sender import PATIENCE, Sender
 
 WIDTH = 32  # tries under way at once
 EACH = 4  # of them to one endpoint, so that a slow one does not hold up the others
 LEASE = PATIENCE + 10  # seconds after which a try that nobody recorded is made again
 PAUSE = 1.0  # seconds between two looks
+GRACE = 1.0  # seconds for the turn under way, when the server stops
 CLEANING = 3600.0  # seconds between two looks for what is old
 log = logging.getLogger(__name__)
 
@@ -43,37 +45,25 @@ class Deliverer:
         self._sender = sender
         self._clock = clock
         self._chance = chance
-        self._pause = pause
         self._lease = lease
         self._running: dict[asyncio.Task[None], str] = {}  # to their endpoints
         self._cleaned = float("-inf")
-        self._free = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        trouble = "webhooks cannot be sent yet"
+        self._rounds = Rounds("webhooks", self._turn, rest=lambda: pause, pause=pause, trouble=trouble)
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._work(), name="webhooks")
+        self._rounds.start()
 
     async def close(self) -> None:
         """Stop; what was under way is sent again after the next start."""
-        tasks = [*self._running, *([self._task] if self._task else [])]
+        await self._rounds.close(GRACE)
+        tasks = list(self._running)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _work(self) -> None:
-        while True:
-            self._free.clear()
-            try:
-                await self._turn()
-            except Exception as problem:
-                log.error("webhooks cannot be sent yet: %s", problem)
-            try:
-                async with asyncio.timeout(self._pause):
-                    await self._free.wait()
-            except TimeoutError:
-                continue
-
-    async def _turn(self) -> None:
+    async def _turn(self) -> bool:
+        """Begin what is due and there is room for; there is no more until a try is over, or some time."""
         now, room = int(self._clock()), WIDTH - len(self._running)
         if room:
             busy = Counter(self._running.values())
@@ -84,10 +74,11 @@ class Deliverer:
         if not 0 <= self._clock() - self._cleaned < CLEANING:
             self._cleaned = self._clock()
             await self._store.forget(now - KEPT)
+        return False
 
     def _over(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
-        self._free.set()
+        self._rounds.wake()
 
     async def _deliver(self, delivery: Delivery, endpoint: WebhookEndpoint) -> None:
         status, error = None, None
