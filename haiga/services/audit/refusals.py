@@ -4,14 +4,13 @@ Rule: whoever tries keys by the thousand fills neither the log nor the time of o
 status there is one line in PAUSE seconds, which counts.
 """
 
-import asyncio
 import logging
 from collections import Counter
-from contextlib import suppress
 from dataclasses import replace
 
 from haiga.core.audit import Actor, Deed
 from haiga.services.audit.log import Audit
+from haiga.services.gathering import Gathering
 from haiga.services.requests import LONGEST, Asked
 
 PAUSE = 5.0  # seconds
@@ -25,12 +24,9 @@ class Refusals:
 
     def __init__(self, audit: Audit, pause: float = PAUSE) -> None:
         self._audit = audit
-        self._pause = pause
         self._first: dict[tuple[str, str], Deed] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._news = asyncio.Event()
-        self._closing = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._gathering = Gathering("refusals", self.flush, pause)
 
     def add(self, asked: Asked) -> None:
         """Note a request that was answered 401 or 403."""
@@ -42,7 +38,7 @@ class Refusals:
             others = who[1] == OTHERS
             self._first[who] = self._deed(action, asked, others)
         self._counts[who] += 1
-        self._news.set()
+        self._gathering.wake()
 
     def _deed(self, action: str, asked: Asked, others: bool) -> Deed:
         path = asked.path[:LONGEST]
@@ -51,14 +47,11 @@ class Refusals:
         return self._audit.deed(actor, action, path, {"method": asked.method})
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._work(), name="refusals")
+        self._gathering.start()
 
     async def close(self) -> None:
         """Write what is left."""
-        self._closing.set()
-        self._news.set()
-        if self._task is not None:
-            await self._task
+        await self._gathering.close()
         await self.flush()
 
     async def flush(self) -> None:
@@ -71,12 +64,3 @@ class Refusals:
             await self._audit.write(*deeds)
         except Exception as problem:
             log.error("audit: %d refused requests could not be written down: %s", counts.total(), problem)
-
-    async def _work(self) -> None:
-        while not self._closing.is_set():
-            await self._news.wait()
-            self._news.clear()
-            await self.flush()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._pause):
-                    await self._closing.wait()

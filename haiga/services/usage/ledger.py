@@ -8,11 +8,11 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from haiga.core.limits import Owner
 from haiga.core.ports import UsageStore
 from haiga.core.records import Generation, Question, Record, Total, generation
+from haiga.services.gathering import Gathering
 
 AT_ONCE = 500  # records in one write
 MOST = 100_000  # records held while the store cannot be written; those that come then are lost
@@ -33,27 +33,22 @@ class Ledger:
         self._held: deque[Record] = deque()
         self._lost = 0
         self._writing = asyncio.Lock()
-        self._news = asyncio.Event()
-        self._closing = asyncio.Event()
         self._tidied_at = float("-inf")
-        self._task: asyncio.Task[None] | None = None
+        self._gathering = Gathering("usage", self._put_away, PAUSE)
 
     def add(self, record: Record) -> None:
         if len(self._held) == MOST:
             self._lost += 1
             return
         self._held.append(record)
-        self._news.set()
+        self._gathering.wake()
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._work(), name="usage")
+        self._gathering.start()
 
     async def close(self) -> None:
         """Write what is left."""
-        self._closing.set()
-        self._news.set()
-        if self._task is not None:
-            await self._task
+        await self._gathering.close()
         for _ in range(TRIES):
             if not self._held:
                 return
@@ -83,22 +78,16 @@ class Ledger:
 
     # --- writing ---
 
-    async def _work(self) -> None:
-        while not self._closing.is_set():
-            await self._news.wait()
-            self._news.clear()
-            await self._try()
-            await self._tidy()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(PAUSE):
-                    await self._closing.wait()
+    async def _put_away(self) -> None:
+        await self._try()
+        await self._tidy()
 
     async def _try(self) -> None:
         try:
             await self._write()
         except Exception as problem:
             log.error("usage: %d records wait to be written: %s", len(self._held), problem)
-            self._news.set()
+            self._gathering.wake()
 
     async def flush(self) -> None:
         """Write what is held."""
