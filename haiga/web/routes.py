@@ -13,7 +13,6 @@ from haiga.web.audit import AuditLogs
 from haiga.web.batches import Batches
 from haiga.web.chats import Chats
 from haiga.web.conversations import Conversations
-from haiga.web.deletions import noting
 from haiga.web.embeddings import Embeddings
 from haiga.web.files import Files
 from haiga.web.image_jobs import ImageJobs
@@ -22,6 +21,7 @@ from haiga.web.messages import Messages
 from haiga.web.metrics import Measured
 from haiga.web.models import Models
 from haiga.web.moderations import Moderations
+from haiga.web.noting import noting
 from haiga.web.openai import OpenAI
 from haiga.web.openai_batches import OpenAIBatches
 from haiga.web.openrouter import LIST, OpenRouter

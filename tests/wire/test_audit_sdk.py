@@ -106,6 +106,24 @@ def test_who_deletes_something_is_told_and_who_finds_nothing_to_delete_is_not(se
     ]
 
 
+def test_who_cancels_a_batch_is_told_and_who_may_not_see_it_is_not(served: Running, logs: Any) -> None:
+    key = served.key("cancelling")
+    asked = {"custom_id": "a", "params": {"model": "fake", "max_tokens": 5, "messages": HELLO}}
+    batches = claude(served, key).messages.batches
+    batch = batches.create(requests=[asked])
+    batches.cancel(batch.id)
+    body = {"model": "fake", "messages": HELLO}
+    line = json.dumps({"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": body})
+    with openai.OpenAI(base_url=f"{served.url}/v1", api_key=key, max_retries=0) as client:
+        file = client.files.create(file=("a.jsonl", line.encode()), purpose="batch")
+        filed = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+        client.batches.cancel(filed.id)
+        with pytest.raises(openai.NotFoundError):
+            client.batches.cancel("batch_of_nobody")
+    told = [(line.model_extra["batch.cancelled"]["id"]) for line in logs.list(event_types=["batch.cancelled"])]
+    assert [filed.id, batch.id] == told
+
+
 def test_a_server_s_start_is_told_with_its_version(logs: Any) -> None:
     (line,) = logs.list(event_types=["server.started"]).data
     assert (version("haiga"), False) == tuple(

@@ -1,7 +1,8 @@
-"""What is deleted over HTTP, one thing at a time, in the audit log: by whom, from where, under which request id.
+"""What is deleted or cancelled over HTTP, one thing at a time, in the audit log: by whom, from where, under which
+request id.
 
-Rule: the line follows the deletion, and the answer follows the line: whoever was told that something is gone finds it
-written down.
+Rule: the line follows the deed, and the answer follows the line: whoever was told that something is gone finds it
+written down. Cancelling what is over already is answered as what is not, and noted alike.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,13 +26,18 @@ DELETIONS: Mapping[str, str] = {
     "/v1/conversations/{id}/items/{item}": "conversation_item.deleted",
     "/v1/webhook_endpoints/{id}": "webhook_endpoint.deleted",
 }
+CANCELS: Mapping[str, str] = {
+    "/v1/messages/batches/{id}/cancel": "batch.cancelled",
+    "/v1/batches/{id}/cancel": "batch.cancelled",
+}
+NOTED: Mapping[str, Mapping[str, str]] = {"DELETE": DELETIONS, "POST": CANCELS}
 
 
 def noting(services: Services, add: Add) -> Add:
-    """`add`, of which handlers of deletions come to write what they did into the audit log."""
+    """`add`, of which the handlers of what is noted come to write what they did into the audit log."""
 
     def noted(path: str, handler: Handler, *, methods: list[str], **described: Any) -> None:
-        action = DELETIONS.get(path) if methods == ["DELETE"] else None
+        action = NOTED.get(methods[0], {}).get(path)
         add(path, handler if action is None else _noted(services, action, handler), methods=methods, **described)
 
     return noted
