@@ -4,48 +4,49 @@ Imported while the first model loads: see server.py.
 """
 
 import asyncio
-import hashlib
 import signal
 import socket
-import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from importlib.metadata import version
 from typing import Protocol, cast
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from haiga.cli.answering import answering
+from haiga.cli.answering import Answering, answering
+from haiga.cli.keeping import Keeping, keeping
 from haiga.cli.live import FILES, live
-from haiga.cli.painting import named, painting
-from haiga.cli.reloading import Read, Reloading, Terminal, at_once
+from haiga.cli.painting import named
+from haiga.cli.reloading import Prepare, Read, Reloading, Terminal, at_once
 from haiga.config import Settings
 from haiga.core.jobs import Dedupe
 from haiga.engines.native import tier
 from haiga.services.access import Access
 from haiga.services.adapters import Adapters
-from haiga.services.audit import Audit, Refusals
-from haiga.services.batches import Batches, Clerk
 from haiga.services.erasure import Erasure
 from haiga.services.images.taking import Taker
 from haiga.services.models import Models
 from haiga.services.responses import Responses
-from haiga.services.webhooks import Deliverer, Sender, Webhooks
-from haiga.stores.audit import DatabaseAudit
-from haiga.stores.batches import DatabaseBatches
 from haiga.stores.chats import DatabaseChats
 from haiga.stores.erasure import erase
-from haiga.stores.responses import DatabaseResponses
-from haiga.stores.webhooks import DatabaseWebhooks
 from haiga.web.app import Services, WebSettings, create_app
 from haiga.web.connection import Connection
-from haiga.wire.openai_batches.paper import BatchPaper
 
 LARGEST_MESSAGE = 64 << 10  # bytes that a client may say at once over a WebSocket
 LAST_WORDS = 1.0  # seconds for the errors of requests that were cut to reach their clients
+
+
+class Background(Protocol):
+    """Work that goes on beside requests, from the server's start to its end."""
+
+    def start(self) -> None:
+        """Begin, in the running event loop."""
+
+    async def close(self) -> None:
+        """Stop at once, or after what cannot be taken up again; what was not done is done after the next start."""
 
 
 def build_server(
@@ -60,54 +61,72 @@ def build_server(
 ) -> "Server":
     """The server, not started. `door` says that it is open: no key is configured. `read` gives the settings anew,
     `terminal` is the one it was started from."""
-    web = WebSettings(
+    parts = answering(settings, access, models, database)
+    kept = keeping(settings, parts, models, database)
+    app = create_app(_services(settings, access, parts, kept, database, door, adapters))
+    background, last = _beside(settings, parts, kept), _behind(parts, kept)
+    server = Server(_protocol(app), models, kept.responses, background, last, settings.drain, terminal)
+    if read is not None:
+        changes = {**live(parts, models), **_live_in_servers(kept, server)}
+        server.reload = Reloading(settings, read, changes, FILES, kept.audit).reload
+    return server
+
+
+def _services(
+    settings: Settings,
+    access: Access,
+    parts: Answering,
+    kept: Keeping,
+    database: AsyncEngine,
+    door: bool,
+    adapters: Adapters | None,
+) -> Services:
+    """What the web is over."""
+    metered = parts.metered
+    return Services(
+        access,
+        parts.inference,
+        _web_settings(settings, door),
+        metered.limiter.standing,
+        metered.prices,
+        metered.ledger,
+        access,
+        metered.metrics,
+        responses=kept.responses,
+        chats=DatabaseChats(database),
+        batches=kept.batches,
+        webhooks=kept.webhooks,
+        files=parts.files,
+        audit=kept.audit,
+        erasure=_erasure(settings, access, parts, database),
+        adapters=adapters,
+        refused=kept.refusals.add,
+        tracer=parts.traces.tracer if parts.traces else None,
+        policies=parts.moderated.policies,
+        jobs=kept.jobs,
+        taker=Taker(parts.fetch, parts.decoder),
+        palette=named(settings),
+    )
+
+
+def _web_settings(settings: Settings, door: bool) -> WebSettings:
+    return WebSettings(
         open=door,
         allowed_hosts=settings.allow_host,
         cors_origins=settings.cors,
         dedupe=cast(Dedupe, settings.dedupe),
         keep=int(settings.keep_responses),
     )
-    parts = answering(settings, access, models, database)
-    inference, metered = parts.inference, parts.metered
-    kept = Responses(inference, DatabaseResponses(database), lifetime=int(settings.keep_responses))
-    lines, wake = DatabaseBatches(database, int(settings.keep_batches)), parts.worker.wake
-    chats = DatabaseChats(database)
-    files = parts.files
-    clerk = Clerk(lines, files, BatchPaper(), wake)
-    batches = Batches(lines, wake, clerk.wake)
-    outbox, sender = DatabaseWebhooks(database), Sender(parts.fetch, parts.key, time.time)
-    webhooks = Webhooks(outbox, sender)
-    jobs = painting(settings, parts, models, database)
-    audit = Audit(DatabaseAudit(database), settings.keep_audit, begins=_described(settings))
-    refusals = Refusals(audit)
-    services = Services(
-        access,
-        inference,
-        web,
-        metered.limiter.standing,
-        metered.prices,
-        metered.ledger,
-        access,
-        metered.metrics,
-        responses=kept,
-        chats=chats,
-        batches=batches,
-        webhooks=webhooks,
-        files=files,
-        audit=audit,
-        erasure=Erasure(
-            access, partial(erase, database), files.sweep, partial(tier.erase, settings.cold), metered.ledger.flush
-        ),
-        adapters=adapters,
-        refused=refusals.add,
-        tracer=parts.traces.tracer if parts.traces else None,
-        policies=parts.moderated.policies,
-        jobs=jobs,
-        taker=Taker(parts.fetch, parts.decoder),
-        palette=named(settings),
-    )
-    app = create_app(services)
-    config = uvicorn.Config(
+
+
+def _erasure(settings: Settings, access: Access, parts: Answering, database: AsyncEngine) -> Erasure:
+    """A workspace's rows, the bytes of its files, its KV blocks in files, and what usage has still in memory."""
+    cold = partial(tier.erase, settings.cold)
+    return Erasure(access, partial(erase, database), parts.files.sweep, cold, parts.metered.ledger.flush)
+
+
+def _protocol(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         http=Connection,
         ws="websockets-sansio",
@@ -117,38 +136,29 @@ def build_server(
         access_log=False,
         server_header=False,
     )
-    background: list[Background] = [clerk, files, jobs, Deliverer(outbox, sender), audit]
-    background += [parts.worker] if settings.worker else []
-    last: list[Background] = [metered.ledger, refusals, parts.decoder, parts.moderated.warm]
-    last += [metered.meters] if metered.meters else []
-    last += [parts.traces] if parts.traces else []
-    server = Server(config, models, kept, background, last, settings.drain, terminal)
-    if read is not None:
-        changes = {
-            **live(parts, models),
-            "keep_audit": at_once(lambda settings: setattr(audit, "keep", settings.keep_audit)),
-            "image_jobs": at_once(lambda settings: setattr(jobs, "most", settings.image_jobs)),
-            "keep_images": at_once(lambda settings: setattr(jobs, "keep", settings.keep_images)),
-            "drain": at_once(lambda settings: setattr(server, "drain", settings.drain)),
-        }
-        server.reload = Reloading(settings, read, changes, FILES, audit).reload
-    return server
 
 
-def _described(settings: Settings) -> Mapping[str, str | bool | None]:
-    """What the audit log says of a server that starts. Other prices have another digest."""
-    prices = hashlib.sha256(settings.prices.read_bytes()).hexdigest() if settings.prices else None
-    return {"version": version("haiga"), "host": settings.host, "offline": settings.offline, "prices": prices}
+def _beside(settings: Settings, parts: Answering, kept: Keeping) -> list[Background]:
+    """What stops at once."""
+    worker = [parts.worker] if settings.worker else []
+    return [kept.clerk, parts.files, kept.jobs, kept.deliverer, kept.audit, *worker]
 
 
-class Background(Protocol):
-    """Work that goes on beside requests, from the server's start to its end."""
+def _behind(parts: Answering, kept: Keeping) -> list[Background]:
+    """What ends after all requests: they need it, or it writes down what they were."""
+    metered, optional = parts.metered, (parts.metered.meters, parts.traces)
+    always = (metered.ledger, kept.refusals, parts.decoder, parts.moderated.warm)
+    return [*always, *(each for each in optional if each is not None)]
 
-    def start(self) -> None:
-        """Begin, in the running event loop."""
 
-    async def close(self) -> None:
-        """Stop at once, or after what cannot be taken up again; what was not done is done after the next start."""
+def _live_in_servers(kept: Keeping, server: "Server") -> Mapping[str, Prepare]:
+    """The settings that can change while a server runs, besides those of workers too."""
+    return {
+        "keep_audit": at_once(lambda settings: setattr(kept.audit, "keep", settings.keep_audit)),
+        "image_jobs": at_once(lambda settings: setattr(kept.jobs, "most", settings.image_jobs)),
+        "keep_images": at_once(lambda settings: setattr(kept.jobs, "keep", settings.keep_images)),
+        "drain": at_once(lambda settings: setattr(server, "drain", settings.drain)),
+    }
 
 
 class Server(uvicorn.Server):

@@ -155,10 +155,7 @@ def serve(
 ) -> None:
     """Serve the models over HTTP until stopped."""
     settings = settings_from(context_)
-    import uvloop
-
-    from haiga.cli.logs import log_on_stderr
+    from haiga.cli.logged import run_logged
     from haiga.cli.server import run_server
 
-    with log_on_stderr(settings.log_format, settings.log_level):
-        uvloop.run(run_server(settings, lambda: read_again(context_)))
+    run_logged(settings, run_server(settings, lambda: read_again(context_)))

@@ -103,10 +103,7 @@ def worker(
 ) -> None:
     """Run the lines of batches until stopped, beside servers and other workers."""
     settings = settings_from(context_)
-    import uvloop
-
-    from haiga.cli.logs import log_on_stderr
+    from haiga.cli.logged import run_logged
     from haiga.cli.working import run_worker
 
-    with log_on_stderr(settings.log_format, settings.log_level):
-        uvloop.run(run_worker(settings, lambda: read_again(context_)))
+    run_logged(settings, run_worker(settings, lambda: read_again(context_)))
