@@ -19,7 +19,7 @@ CARD = ModelCard("brush", "Brush", 0, 0, 0, Capabilities(prefill=False, text=Fal
 
 class FakePainter:
     """`pace`: seconds of each step. `fails`: what a prompt comes to after its first step. While `gate` is not set no
-    step ends. `log` tells of starts, closes and jobs."""
+    step ends. `log` tells of starts, closes and jobs, `asked` is what these were."""
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class FakePainter:
         self._memory = memory
         self._fails = fails or {}
         self.log = log if log is not None else []
+        self.asked: list[ImageRequest] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self._up = False
@@ -63,6 +64,7 @@ class FakePainter:
     async def paint(self, request: ImageRequest, seed: int) -> AsyncGenerator[Progress | Painted, None]:
         """See ImageEngine."""
         self.log.append(f"paint {request.prompt}")
+        self.asked.append(request)
         self._busy += 1
         try:
             for number in range(request.count):

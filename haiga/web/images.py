@@ -18,6 +18,7 @@ from haiga.core.errors import Cancelled, Failed, HaigaError, Invalid, TooLarge, 
 from haiga.core.generation import Finished, Usage
 from haiga.core.images import Inpaint
 from haiga.core.painting import Seen
+from haiga.core.pictures import Picture
 from haiga.services.images import Jobs, Wish
 from haiga.services.images.taking import LARGEST_FILE, Taker
 from haiga.web.credentials import authenticate
@@ -58,7 +59,7 @@ class Images:
         """Make a picture anew where a mask is transparent, or all of it, after a prompt."""
         caller = await authenticate(self._services.access, request)
         sent = await _form(request)
-        asked = read_edit(sent.fields, default_model(self._services, caller), sent.mask is not None)
+        asked = read_edit(sent.fields, default_model(self._services, caller), False)
         return await self._from_pictures(request, caller, asked, sent)
 
     async def vary(self, request: Request) -> Response:
@@ -75,11 +76,18 @@ class Images:
             raise Unsupported("Models here work on one image.", field="image[1]", code="unsupported_value")
         async with self._taker.room(2):
             source = await self._taker.decoded(sent.images[0], "image")
-            inpaint = None
-            if sent.mask is not None:  # OpenAI's masks are transparent where something is to change
-                inpaint = Inpaint(await self._taker.decoded(sent.mask, "mask", mask=True), inverted=True)
-            painted = replace(asked.request, source=source, inpaint=inpaint)
+            mask = await self._mask(sent) if asked.kind == "image_edit" else None
+            if mask is not None:  # under which everything is made anew unless the request says otherwise
+                asked = read_edit(sent.fields, asked.request.model, True)
+            painted = replace(asked.request, source=source, inpaint=Inpaint(mask) if mask else None)
             return await self._respond(request, caller, replace(asked, request=painted))
+
+    async def _mask(self, sent: Sent) -> Picture | None:
+        """White where something is to change: what is transparent in the mask, or, where there is none, in the image.
+        A mask that has nothing transparent is taken as it is."""
+        if sent.mask is None:
+            return await self._taker.holes(sent.images[0], "image")
+        return await self._taker.holes(sent.mask, "mask") or await self._taker.decoded(sent.mask, "mask")
 
     async def _respond(self, request: Request, caller: Caller, asked: AskedImages) -> Response:
         began = time.time()

@@ -129,6 +129,37 @@ def test_an_edit_takes_a_picture_and_a_mask(client: openai.OpenAI) -> None:
     assert ["image_edit.completed"] == [event.type for event in streamed]
 
 
+@pytest.mark.parametrize(
+    ("image", "mask", "changes"),
+    [
+        ("opaque", "half clear", "the clear half"),
+        ("half clear", None, "the clear half"),
+        ("half clear", "half white", "the white half"),
+        ("opaque", None, None),
+    ],
+)
+def test_what_is_transparent_is_to_change(
+    client: openai.OpenAI, painter: FakePainter, image: str, mask: str | None, changes: str | None
+) -> None:
+    halves = {"opaque": png(), "half clear": half("RGBA", (9, 9, 9, 255), (9, 9, 9, 0))}
+    halves["half white"] = half("RGB", (0, 0, 0), (255, 255, 255))
+    more: Any = {"mask": ("m.png", halves[mask])} if mask else {}
+    client.images.edit(image=("a.png", halves[image]), prompt="a boat", **more)
+    (asked,) = painter.asked
+    assert (asked.inpaint is None) == (changes is None)
+    if asked.inpaint is not None:
+        seen = Image.frombytes("RGB", (32, 24), asked.inpaint.mask.rgb).convert("L")
+        assert ((0, 255), False) == ((seen.getpixel((4, 4)), seen.getpixel((28, 4))), asked.inpaint.inverted)
+
+
+def half(mode: str, left: tuple[int, ...], right: tuple[int, ...]) -> bytes:
+    """A picture whose right half has another colour."""
+    whole, file = Image.new(mode, (32, 24), left), io.BytesIO()
+    whole.paste(right, (16, 0, 32, 24))
+    whole.save(file, "PNG")
+    return file.getvalue()
+
+
 def test_a_variation_takes_a_picture(client: openai.OpenAI) -> None:
     made = client.images.create_variation(image=("a.png", png()), n=2, response_format="b64_json")
     assert made.data is not None and 2 == len(made.data)

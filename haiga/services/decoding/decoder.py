@@ -32,7 +32,7 @@ BROKEN = "the file could not be decoded within the time and memory that there ar
 class PictureWish:
     """`side`: the most pixels of either side, and `why` it is so; `edge`, `patches`: to what a picture is made smaller
     (sizes.py); `exact`: refuse one that would have to be; `alpha`: of one that is not opaque, how opaque it
-    is, as masks are meant."""
+    is, as masks are meant; `holes`: white where it is not opaque, black elsewhere."""
 
     side: int
     edge: int
@@ -40,6 +40,7 @@ class PictureWish:
     why: str = ""
     exact: bool = False
     alpha: bool = False
+    holes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Decoder:
             "why": wish.why,
             "exact": wish.exact,
             "alpha": wish.alpha,
+            "holes": wish.holes,
         }
         async with aclosing(self._run(head, data)) as answers:
             (picture,) = [_picture(told, rgb) async for told, rgb in answers]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps
 
 from haiga.services.decoding.refusal import OVERSIZED, Refusal, told
 from haiga.services.decoding.sizes import fitted
@@ -24,7 +24,7 @@ Image.MAX_IMAGE_PIXELS = None  # the sides are judged here, before Pillow would
 def open_picture(data: bytes, wish: Mapping[str, Any]) -> Image.Image:
     """The picture in `data`, of which no more than the header is read. `wish`: `side`, the most pixels of either side,
     and why (`why`); `edge` and `patches`, to what it is made smaller; `exact`: refuse it rather than make it smaller;
-    `alpha`: of one that is not opaque, how opaque it is. Raises Refusal."""
+    `alpha`: of one that is not opaque, how opaque it is; `holes`: how much it is not. Raises Refusal."""
     with refusing():
         picture = Image.open(BytesIO(data), formats=FORMATS)
         _judge(picture.size, wish)
@@ -72,7 +72,8 @@ def _read(picture: Image.Image, wish: Mapping[str, Any]) -> Image.Image:
     picture = _colours(picture)
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return _upright(_alpha(picture) if wish.get("alpha") else _opaque(picture), turn)
+    seen = _holes if wish.get("holes") else _alpha if wish.get("alpha") else _opaque
+    return _upright(seen(picture), turn)
 
 
 def _colours(picture: Image.Image) -> Image.Image:
@@ -89,6 +90,13 @@ def _alpha(picture: Image.Image) -> Image.Image:
     if picture.mode == "RGBA" and picture.getchannel("A").getextrema() != (255, 255):
         return picture.getchannel("A").convert("RGB")
     return _opaque(picture)
+
+
+def _holes(picture: Image.Image) -> Image.Image:
+    """Black where it is opaque, white where nothing of it is seen."""
+    if picture.mode == "RGB":
+        return Image.new("RGB", picture.size)
+    return ImageChops.invert(picture.getchannel("A")).convert("RGB")
 
 
 def _opaque(picture: Image.Image) -> Image.Image:

@@ -5,7 +5,7 @@ Rule: as for text models: URLs through the guarded fetcher, decoding in a proces
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from haiga.core.errors import HaigaError, Invalid
 from haiga.core.media import IMAGE_TYPES, picture_kind
@@ -64,13 +64,23 @@ class Taker:
 
     async def decoded(self, data: bytes, field: str, fit: Fit = WORKED_ON, mask: bool = False) -> Picture:
         """A file's pixels, as `picture`."""
+        return await self._decoded(data, field, fit.wish(mask))
+
+    async def _decoded(self, data: bytes, field: str, wish: PictureWish) -> Picture:
         if not picture_kind(data):
             raise Invalid(NO_PICTURE, field=field)
         try:
-            return await self._decoder.picture(data, fit.wish(mask))
+            return await self._decoder.picture(data, wish)
         except HaigaError as error:
             error.field = error.field or field
             raise
+
+    async def holes(self, data: bytes, field: str) -> Picture | None:
+        """White where a file's picture is transparent, black where it is opaque; None where it is so all over. Raises
+        as `picture`."""
+        wish = replace(WORKED_ON.wish(mask=False), holes=True)
+        seen = await self._decoded(data, field, wish)
+        return seen if any(seen.rgb) else None
 
     async def texts(self, told: str, field: str) -> dict[str, str]:
         """What a picture's file says in words. Raises as `picture`."""
