@@ -125,7 +125,8 @@ def _show(bar: Progress, task: Any, job: Mapping[str, Any]) -> None:
     progress, eta = job["progress"] or {}, job["eta"]
     told = {"queued": f"waiting, {job['position']} before it", "running": "painting"}.get(job["status"], job["status"])
     left = "" if eta is None else f"{eta:.0f} s left"
-    bar.update(task, description=told, completed=progress.get("step", 0), total=progress.get("steps"), left=left)
+    step = bar.tasks[task].total if job["status"] == "done" else progress.get("step")
+    bar.update(task, description=told, completed=step, total=progress.get("steps"), left=left)
 
 
 def _picture(named: str) -> str:

@@ -14,7 +14,7 @@ OUTWARD: Mapping[str, Setting] = {
         parse_url,
         None,
         "HAIGA_URL",
-        "A running server to talk to, instead of loading a model here.",
+        "A running server to talk to. Without one, `haiga chat` and `haiga run` load the model themselves.",
         metavar="URL",
     ),
     "api_key": Setting(None, str, None, "HAIGA_API_KEY", "The API key for that server.", metavar="KEY", secret=True),
