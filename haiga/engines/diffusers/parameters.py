@@ -8,6 +8,7 @@ from typing import Any
 
 from haiga.core.images import ImageRequest, UpscaleRequest
 from haiga.engines.diffusers.asked import Call
+from haiga.engines.diffusers.samplers import name_of
 
 FILLS = {"fill": "fill", "original": "original", "noise": "latent noise", "nothing": "latent nothing"}
 MODES = {
@@ -25,7 +26,7 @@ def parameters(call: Call, model: str, pipeline: Any, place: int, extra: Mapping
         "Prompt": request.prompt,
         "Negative prompt": request.negative,
         "Steps": str(call.steps),
-        "Sampler": call.sampling.sampler or type(pipeline.scheduler).__name__,
+        "Sampler": call.sampling.sampler or name_of(type(pipeline.scheduler).__name__, pipeline.scheduler.config),
         "Schedule type": call.sampling.schedule,
         "CFG scale": "" if request.guidance is None else f"{request.guidance:g}",
         "Seed": str(call.seeds([place])[0]),

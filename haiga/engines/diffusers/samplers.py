@@ -112,6 +112,16 @@ def configured(sampler: str, schedule: str, *, flow: bool) -> tuple[str, dict[st
     return chosen.scheduler, {**chosen.config, **off, **sigmas}
 
 
+def name_of(scheduler: str, config: Config) -> str:
+    """The sampler that diffusers' class with these settings is; the class where no sampler means the same."""
+    if not any(config.get(kind) for kind in _KINDS):
+        for name, sampler in SAMPLERS.items():
+            same = all(config.get(key) == value for key, value in sampler.config.items())
+            if same and scheduler in (sampler.scheduler, sampler.flow_scheduler):
+                return name
+    return scheduler
+
+
 def _unknown(what: str, name: str, known: list[str]) -> str:
     near = get_close_matches(name, known, 3)
     meant = f"; near it: {', '.join(near)}" if near else ""
