@@ -132,9 +132,9 @@ def share_right(judge: Judge, pixels: torch.Tensor, labels: torch.Tensor) -> flo
 
 
 def save(judge: Judge, file: Path) -> None:
-    save_file(
-        {name: part.half() if part.is_floating_point() else part for name, part in judge.state_dict().items()}, file
-    )
+    """Weights in float16, in rows, as safetensors wants them."""
+    state = judge.state_dict().items()
+    save_file({name: (part.half() if part.is_floating_point() else part).contiguous() for name, part in state}, file)
 
 
 def load(file: Path) -> Judge:
