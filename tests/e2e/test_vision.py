@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,9 +76,9 @@ async def test_workspaces_do_not_share_pictures(engine: NativeEngine) -> None:
 
 
 async def test_a_request_that_goes_away_while_its_picture_is_read_leaves_nothing(engine: NativeEngine) -> None:
-    large = random_picture(640, 640, 3)
+    large = replace(ask(random_picture(640, 640, 3), "What is this?"), max_tokens=400)  # longer than between two looks
     for _ in range(3):
-        going = asyncio.create_task(answer(engine, ask(large, "What is this?")))
+        going = asyncio.create_task(answer(engine, large))
         await until(lambda: engine.process.in_flight)
         going.cancel()
         await asyncio.gather(going, return_exceptions=True)
