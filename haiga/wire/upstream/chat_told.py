@@ -25,20 +25,12 @@ from haiga.core.generation import (
     TextDelta,
     ThinkingDelta,
     TokenLogprob,
-    Usage,
 )
 from haiga.core.messages import RedactedThinking, Text, Thinking, ToolUse
+from haiga.wire.upstream.chunks import ChunkReader
 from haiga.wire.upstream.errors import told_error
-from haiga.wire.upstream.reading import count, number, read_json
+from haiga.wire.upstream.reading import number, read_json
 
-DONE = b"[DONE]"
-STOPS: Mapping[str, StopReason] = {
-    "stop": "end_turn",
-    "length": "max_tokens",
-    "tool_calls": "tool_use",
-    "function_call": "tool_use",
-    "content_filter": "refusal",
-}
 MOST_CALLS = 1000
 
 
@@ -52,60 +44,30 @@ class _Call:
     told: bool = False
 
 
-class ChatReader:
+class ChatReader(ChunkReader):
     """One stream. `by` is who answers; with a form in it, the chunks are quoted as well."""
 
     def __init__(self, by: Served) -> None:
-        self._by = by
-        self._begun = False
+        super().__init__(by)
         self._open: Text | Thinking | ToolUse | None = None
         self._next = 0
         self._calls: dict[int, _Call] = {}
         self._live: int | None = None  # the call whose block is open
-        self._finish: str | None = None
         self._refused = False
-        self._usage = Usage()
-        self.ended = False
 
-    def read(self, data: bytes) -> Iterator[Event]:
-        """What the data of one server-sent event means. Raises Failed for what cannot be, and what an error says."""
-        if self.ended:
-            return
-        if data.strip() == DONE:
-            yield from self.finish()
-            return
-        said = read_json(data)
-        if said.get("error"):
-            raise told_error(said, None, {}, self._by.provider)
-        if not self._begun:
-            self._begun = True
-            yield Started(Usage(), self._by)
-        yield from self._meant(said)
+    def _meant(self, said: Mapping[str, Any], data: bytes) -> Iterator[Event]:
+        yield from super()._meant(said, data)
         if self._by.form:
             yield Quoted("chat", data if b"\n" not in data else orjson.dumps(said))
 
-    def finish(self) -> Iterator[Event]:
-        """The end of the stream, which some servers do not mark. Raises Failed when the answer has not come to one."""
-        if self.ended:
-            return
-        if self._finish is None:
-            raise Failed(f"{self._by.provider} broke off its answer")
+    def _last(self) -> Iterator[Event]:
         yield from self._settled()
         yield from self._close()
-        self.ended = True
-        yield Finished(self._stop(), self._usage)
 
     def _stop(self) -> StopReason:
         if self._refused:
             return "refusal"
-        return "tool_use" if self._calls and self._finish == "stop" else STOPS.get(self._finish or "", "end_turn")
-
-    def _meant(self, said: Mapping[str, Any]) -> Iterator[Event]:
-        if isinstance(said.get("usage"), dict):
-            self._usage = read_usage(said["usage"])
-        for choice in said.get("choices") or ():
-            if isinstance(choice, dict) and not choice.get("index"):
-                yield from self._grown(choice)
+        return "tool_use" if self._calls and self._finish == "stop" else super()._stop()
 
     def _grown(self, choice: Mapping[str, Any]) -> Iterator[Event]:
         delta = choice.get("delta")
@@ -113,8 +75,6 @@ class ChatReader:
             yield from self._thoughts(delta)
             yield from self._texts(delta, read_logprobs(choice.get("logprobs")))
             yield from self._called(delta)
-        if choice.get("finish_reason"):
-            self._finish = str(choice["finish_reason"])
 
     def _thoughts(self, delta: Mapping[str, Any]) -> Iterator[Event]:
         details = delta.get("reasoning_details")
@@ -246,25 +206,6 @@ def read_whole(data: bytes, by: Served) -> Iterator[Event]:
     if by.form:
         yield Quoted("chat", data, whole=True)
     yield end
-
-
-def read_usage(said: Mapping[str, Any]) -> Usage:
-    """Cached tokens are part of the prompt's, as are those that were written to the cache."""
-    prompt, details = count(said.get("prompt_tokens")), said.get("prompt_tokens_details")
-    details = details if isinstance(details, dict) else {}
-    spent = said.get("completion_tokens_details")
-    spent = spent if isinstance(spent, dict) else {}
-    read = min(prompt, count(details.get("cached_tokens")))
-    written = min(prompt - read, count(details.get("cache_write_tokens")))
-    return Usage(
-        input=prompt - read - written,
-        creation_5m=written,
-        cache_read=read,
-        output=count(said.get("completion_tokens")),
-        thinking=count(spent.get("reasoning_tokens")),
-        accepted=count(spent.get("accepted_prediction_tokens")),
-        rejected=count(spent.get("rejected_prediction_tokens")),
-    )
 
 
 def read_logprobs(said: Any) -> tuple[TokenLogprob, ...]:

@@ -19,16 +19,13 @@ from haiga.core.generation import (
     Finished,
     Served,
     Started,
-    StopReason,
     TextDelta,
     TextRequest,
     TokenLogprob,
-    Usage,
 )
 from haiga.core.messages import Text
 from haiga.wire.upstream.chat_asked import OWN
-from haiga.wire.upstream.chat_told import DONE, STOPS, read_usage
-from haiga.wire.upstream.errors import told_error
+from haiga.wire.upstream.chunks import ChunkReader
 from haiga.wire.upstream.reading import number, read_json
 
 PLAIN = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty")
@@ -46,54 +43,18 @@ def completion_body(request: TextRequest, model: str) -> bytes:
     return orjson.dumps({name: value for name, value in fields.items() if value is not None})
 
 
-class CompletionReader:
+class CompletionReader(ChunkReader):
     """One stream. `by` is who answers."""
 
-    def __init__(self, by: Served) -> None:
-        self._by = by
-        self._begun = False
-        self._finish: str | None = None
-        self._usage = Usage()
-        self.ended = False
+    def _first(self) -> Iterator[Event]:
+        yield BlockStarted(0, Text(""))
 
-    def read(self, data: bytes) -> Iterator[Event]:
-        """What the data of one server-sent event means. Raises Failed for what cannot be, and what an error says."""
-        if self.ended:
-            return
-        if data.strip() == DONE:
-            yield from self.finish()
-            return
-        said = read_json(data)
-        if said.get("error"):
-            raise told_error(said, None, {}, self._by.provider)
-        if not self._begun:
-            self._begun = True
-            yield Started(Usage(), self._by)
-            yield BlockStarted(0, Text(""))
-        yield from self._meant(said)
+    def _grown(self, choice: Mapping[str, Any]) -> Iterator[Event]:
+        if isinstance(choice.get("text"), str) and choice["text"]:
+            yield TextDelta(0, choice["text"], read_scores(choice.get("logprobs")))
 
-    def finish(self) -> Iterator[Event]:
-        """The end of the stream, which some servers do not mark. Raises Failed when the answer has not come to one."""
-        if self.ended:
-            return
-        if self._finish is None:
-            raise Failed(f"{self._by.provider} broke off its answer", code="upstream_failed")
-        self.ended = True
-        stop: StopReason = STOPS.get(self._finish, "end_turn")
+    def _last(self) -> Iterator[Event]:
         yield BlockStopped(0)
-        yield Finished(stop, self._usage)
-
-    def _meant(self, said: Mapping[str, Any]) -> Iterator[Event]:
-        if isinstance(said.get("usage"), dict):
-            self._usage = read_usage(said["usage"])
-        choices = said.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
-            if not isinstance(choice, dict) or choice.get("index"):
-                continue
-            if isinstance(choice.get("text"), str) and choice["text"]:
-                yield TextDelta(0, choice["text"], read_scores(choice.get("logprobs")))
-            if choice.get("finish_reason"):
-                self._finish = str(choice["finish_reason"])
 
 
 def read_whole(data: bytes, by: Served) -> Iterator[Event]:

@@ -15,7 +15,8 @@ from haiga.core.messages import Text, ToolUse
 from haiga.core.pictures import Picture
 from haiga.core.upstreams import Upstream
 from haiga.wire.upstream.catalog import read_catalog
-from haiga.wire.upstream.chat_told import DONE, ChatReader
+from haiga.wire.upstream.chat_told import ChatReader
+from haiga.wire.upstream.chunks import DONE
 from haiga.wire.upstream.errors import retry_after
 from haiga.wire.upstream.limits import read_standing
 from haiga.wire.upstream.messages_told import MessageReader
