@@ -7,11 +7,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import TypeAlias, TypeVar
 
 from haiga.core.access import Caller
 from haiga.core.errors import Failed
 from haiga.core.generation import Choice, Event, Finished, Folder, Reply, Routed, TextRequest, together
 
+Item = TypeVar("Item", Choice | Finished, Routed | Choice | Finished)
+Done: TypeAlias = Callable[[Sequence[Reply]], Awaitable[None]]
 AHEAD = 64  # events that the answers together may be ahead of their reader
 AT_ONCE = 16  # answers of one call under way; the rest wait, so that one caller cannot fill an engine's queue
 
@@ -98,15 +101,24 @@ async def replies(answers: AsyncGenerator[Routed | Choice | Finished, None]) -> 
     return [folders[i].reply() for i in sorted(folders)]
 
 
-async def watched(
-    answers: AsyncGenerator[Choice | Finished, None], done: Callable[[Sequence[Reply]], Awaitable[None]]
-) -> AsyncGenerator[Choice | Finished, None]:
+async def watched(answers: AsyncGenerator[Item, None], done: Done) -> AsyncGenerator[Item, None]:
     """The events as they are; `done` gets the whole answers before their end is told, and never parts of them."""
     folders: dict[int, Folder] = {}
     async with aclosing(answers):
         async for item in answers:
             if isinstance(item, Choice):
                 folders.setdefault(item.index, Folder()).add(item.event)
-            else:
+            elif isinstance(item, Finished):
                 await done([folders[i].reply() for i in sorted(folders)])
             yield item
+
+
+async def heard(answer: AsyncGenerator[Event, None], done: Done) -> AsyncGenerator[Event, None]:
+    """As `watched`, of one answer."""
+    folder = Folder()
+    async with aclosing(answer):
+        async for event in answer:
+            folder.add(event)
+            if isinstance(event, Finished):
+                await done((folder.reply(),))
+            yield event

@@ -1,9 +1,8 @@
 """Handlers of the OpenAI API's Chat Completions and older Completions."""
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,8 +11,8 @@ from haiga.core.access import Caller
 from haiga.core.chats import KeptChat
 from haiga.core.errors import HaigaError
 from haiga.core.generation import Choice, Event, Finished, Reply, TextRequest
-from haiga.services.choices import asked_by, interleave, replies, watched
-from haiga.web.beside import Beside, BesideJudge
+from haiga.services.choices import Done, asked_by, interleave, replies, watched
+from haiga.services.moderation.beside import BesideJudge
 from haiga.web.credentials import authenticate
 from haiga.web.families import request_id
 from haiga.web.services import Services
@@ -23,6 +22,7 @@ from haiga.wire.openai_chat.sketch import read_passing_chat
 from haiga.wire.openai_chat.stream import ChatStream
 from haiga.wire.openai_chat.write import chat_body, write_chat
 from haiga.wire.openai_completions import CompletionStream, read_completion, usage_of, write_completion
+from haiga.wire.openai_moderations.beside import Beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,12 @@ class OpenAI:
         caller = await authenticate(self._services.access, request)
         asked = read_passing_chat(await request.body(), self._services.inference.passes_chat)
         card = self._services.inference.model(caller, asked.request.model)
-        judge, beside = self._judge(caller, asked), Beside()
+        beside: Beside = {}
+        judge = self._judge(caller, asked, beside)
         events = interleave(self._generate(caller, asked.choices(card)))
         id, model, form = self._new_id("chatcmpl"), card.name, asked.form
         if judge is not None:
-            events = watched(events, partial(judge.tell, beside))
+            events = watched(events, judge)
         if asked.kept and self._services.chats:
             events = watched(events, self._keeper(caller, asked, id, model, int(began), beside))
         answer = Answer(
@@ -77,9 +78,7 @@ class OpenAI:
         writer = CompletionStream(form, id=id, model=model, created=int(began)) if form.stream else None
         return await self._respond(request, events, Answer(writer, whole, asked.placed), began)
 
-    def _keeper(
-        self, caller: Caller, asked: ChatRequest, id: str, model: str, created: int, beside: Beside
-    ) -> Callable[[Sequence[Reply]], Awaitable[None]]:
+    def _keeper(self, caller: Caller, asked: ChatRequest, id: str, model: str, created: int, beside: Beside) -> Done:
         """What keeps an answer once it is whole."""
 
         async def keep(whole: Sequence[Reply]) -> None:
@@ -91,9 +90,17 @@ class OpenAI:
 
         return keep
 
-    def _judge(self, caller: Caller, asked: ChatRequest) -> BesideJudge | None:
+    def _judge(self, caller: Caller, asked: ChatRequest, beside: Beside) -> Done | None:
         """Who judges what is asked and answered, where the request wants to be told. Raises NotFound."""
-        return BesideJudge(self._services.inference, caller, asked.request, asked.judged) if asked.judged else None
+        if asked.judged is None:
+            return None
+        judge = BesideJudge(self._services.inference, caller, asked.request, asked.judged)
+
+        async def tell(whole: Sequence[Reply]) -> None:
+            if not any(reply.quoted for reply in whole):  # one that somebody else has written stays as it is
+                await judge.tell(beside, whole)
+
+        return tell
 
     def _generate(
         self, caller: Caller, requests: Sequence[TextRequest], each: int | None = None

@@ -16,7 +16,8 @@ from haiga.core.errors import HaigaError, NotFound
 from haiga.core.generation import Choice, Dropped, Finished, Routed
 from haiga.core.limits import DOLLAR, Limits
 from haiga.core.records import Price
-from haiga.services.choices import asked_by, interleave
+from haiga.services.choices import asked_by, interleave, watched
+from haiga.services.moderation.beside import BesideJudge
 from haiga.services.packing import fits, middle_out
 from haiga.services.routing import Answers, first_that_answers, routed_replies
 from haiga.web.choosing import candidates
@@ -24,6 +25,7 @@ from haiga.web.credentials import authenticate
 from haiga.web.families import request_id
 from haiga.web.services import Services
 from haiga.web.streaming import stream_reply, while_connected
+from haiga.wire.openai_moderations.beside import Beside
 from haiga.wire.openrouter import models
 from haiga.wire.openrouter.generation import periods, write_credits, write_generation, write_key, write_providers
 from haiga.wire.openrouter.read import RouterRequest, read_router_chat
@@ -48,9 +50,12 @@ class OpenRouter:
         id = self._services.settings.new_id("gen").replace("_", "-", 1)
         caller = replace(known, origin=_asked_about(known.origin, asked, id))
         names = candidates(self._services, caller, asked.routing, asked.meant)
-        events = first_that_answers(names, lambda name, last: self._ask(caller, asked, name, last))
+        events, beside = first_that_answers(names, lambda name, last: self._ask(caller, asked, name, last)), Beside()
+        if wanted := asked.chat.judged:
+            judge = BesideJudge(self._services.inference, caller, asked.chat.request, wanted)
+            events = watched(events, partial(judge.tell, beside))
         try:
-            response = await self._respond(request, events, asked, id, created)
+            response = await self._respond(request, events, asked, id, created, beside)
         except HaigaError as error:
             raise asked.chat.placed(error) from None
         response.headers["x-generation-id"] = id
@@ -78,16 +83,21 @@ class OpenRouter:
         asked: RouterRequest,
         id: str,
         created: int,
+        beside: Beside,
     ) -> Response:
         form, reasoning = asked.chat.form, asked.reasoning
         if form.stream:
             settings, model, price = self._services.settings, asked.routing.names[0], self._price
-            writer = RouterStream(form, id=id, model=model, created=created, price=price, reasoning=reasoning)
+            writer = RouterStream(
+                form, id=id, model=model, created=created, price=price, reasoning=reasoning, beside=beside
+            )
             rid, patience, ping = request_id(request.scope), settings.patience, settings.ping
             return await stream_reply(request, events, writer, id=rid, patience=patience, ping=ping)
         routed, whole = await while_connected(request, routed_replies(events))
         paid = self._price(routed.model)
-        body = write_router_chat(whole, form, id=id, routed=routed, created=created, price=paid, reasoning=reasoning)
+        body = write_router_chat(
+            whole, form, id=id, routed=routed, created=created, price=paid, reasoning=reasoning, beside=beside
+        )
         return Response(body, media_type="application/json")
 
     def _price(self, model: str) -> Price:

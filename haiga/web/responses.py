@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal, TypeAlias
 
 from fastapi import Query
@@ -15,6 +16,7 @@ from haiga.core.errors import HaigaError
 from haiga.core.generation import Dropped, Finished, Progress, Usage
 from haiga.core.responses import Item
 from haiga.services.compaction import summary_of
+from haiga.services.moderation.beside import BesideJudge
 from haiga.services.responses import Responses as Kept
 from haiga.services.responses import Run, Step
 from haiga.web.credentials import authenticate
@@ -23,6 +25,7 @@ from haiga.web.polling import polled
 from haiga.web.services import Services
 from haiga.web.streaming import stream_reply, while_connected, whole_reply
 from haiga.wire.openai_chat.stream import progress_comment
+from haiga.wire.openai_moderations.beside import Beside
 from haiga.wire.openai_responses import write
 from haiga.wire.openai_responses.read import Prompt, ResponseRequest, read_response
 from haiga.wire.openai_responses.stream import ResponseWriter
@@ -68,11 +71,13 @@ class Responses:
         dropped = [item for made_of in prompt.sources[: cut.messages] for item in made_of]
         prompt = replace(prompt, origins=prompt.origins[cut.messages :])
         head = write.head(asked, id=id, created=created, model=model, dropped=dropped)
+        beside: Beside = {}
+        judge = BesideJudge(self._services.inference, caller, request, asked.judged) if asked.judged else None
         run = Run(
             id=id,
             caller=caller,
             request=request,
-            transcript=ResponseWriter(head, asked.form, prompt.placed, new_id, self._clock),
+            transcript=ResponseWriter(head, asked.form, prompt.placed, new_id, self._clock, beside),
             input=own,
             created_at=created,
             kept=asked.kept,
@@ -80,6 +85,7 @@ class Responses:
             followed=bool(asked.body.background or asked.body.stream),
             previous=asked.body.previous_response_id,
             conversation=asked.conversation,
+            done=partial(judge.tell, beside) if judge else None,
         )
         return run, prompt
 

@@ -277,7 +277,63 @@ def test_what_cannot_be_judged_beside_an_answer_is_said_to_be_so(served: Moderat
     assert judged and ("error", "error") == (judged.input.type, judged.output.type)
 
 
+JUDGED: Any = {"model": "omni-moderation-latest"}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_response_tells_its_judgements_beside_itself_and_keeps_them(served: Moderated, streamed: bool) -> None:
+    client = served.chat()
+    asked: Any = {"model": "bad", "input": "hello", "moderation": JUDGED}
+    if streamed:
+        events = client.responses.create(**asked, stream=True)
+        (answer,) = [event.response for event in events if event.type == "response.completed"]
+    else:
+        answer = client.responses.create(**asked)
+    judged = answer.moderation
+    assert "completed" == answer.status and judged
+    assert ("moderation_result", "moderation_result") == (judged.input.type, judged.output.type)
+    assert (False, True) == (judged.input.categories["hate"], judged.output.categories["hate"])
+    assert judged == client.responses.retrieve(answer.id).moderation
+
+
+def test_a_response_in_the_background_is_judged_when_it_is_done(served: Moderated) -> None:
+    client = served.chat()
+    begun = client.responses.create(model="bad", input="a vile question", background=True, moderation=JUDGED)
+    for _ in client.responses.retrieve(begun.id, stream=True):
+        pass
+    judged = client.responses.retrieve(begun.id).moderation
+    assert judged and judged.input.flagged and judged.output.flagged
+
+
+def test_a_response_that_cannot_be_judged_says_so(served: Moderated) -> None:
+    served.classifier.broken = True
+    try:
+        judged = served.chat().responses.create(model="good", input="not yet heard", moderation=JUDGED).moderation
+    finally:
+        served.classifier.broken = False
+    assert judged and ("error", "error") == (judged.input.type, judged.output.type)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_openrouter_s_chats_tell_their_judgements_as_well(served: Moderated, streamed: bool) -> None:
+    asked: Any = {"model": "bad", "messages": said("hello"), "extra_body": {"moderation": JUDGED}}
+    create = served.chat(path="/api/v1").chat.completions.create
+    told = list(create(**asked, stream=True))[-1] if streamed else create(**asked)
+    judged: Any = told.moderation
+    assert [False] == [result.flagged for result in judged.input.results]
+    assert [True] == [result.categories["hate"] for result in judged.output.results]
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions", "/api/v1/chat/completions"])
+def test_no_judgement_stands_beside_an_answer_that_wants_none(served: Moderated, path: str) -> None:
+    body = {"model": "good", "input": "hello"} if "responses" in path else {"model": "good", "messages": said("hello")}
+    answer = httpx.post(served.url + path, json=body, headers={"authorization": "Bearer k"})
+    assert 200 == answer.status_code and "moderation" not in answer.json()
+
+
 @pytest.mark.parametrize("model", ["good", "nobody"])
 def test_a_judgement_by_what_is_no_classifier_is_refused(served: Moderated, model: str) -> None:
     with pytest.raises(openai.NotFoundError, match=f"`{model}` does not exist"):
         served.chat().chat.completions.create(model="good", messages=said("a"), moderation={"model": model})
+    with pytest.raises(openai.NotFoundError, match=f"`{model}` does not exist"):
+        served.chat().responses.create(model="good", input="a", moderation={"model": model})

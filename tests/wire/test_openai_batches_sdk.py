@@ -237,6 +237,27 @@ def test_lines_of_moderations_are_judged(served: Served) -> None:
     assert batch.usage and 5 == batch.usage.input_tokens
 
 
+def test_lines_are_judged_beside_their_answers_where_they_ask_for_it(served: Served) -> None:
+    wanted = {"model": "omni-moderation-latest"}
+    bodies = served.bodies(
+        ask("vile", "a vile thing", temperature=0, moderation=wanted),
+        ask("plain", "a vile thing", temperature=0),
+    )
+    judged = bodies["vile"]["moderation"]
+    assert [True, True] == [judged[side]["results"][0]["flagged"] for side in ("input", "output")]
+    assert "moderation" not in bodies["plain"]
+    responses = served.bodies(line("a", RESPONSE, input="a vile thing", moderation=wanted), endpoint=RESPONSE)
+    response = openai.types.responses.Response.model_validate(responses["a"])
+    assert response.moderation and response.moderation.input.flagged and response.moderation.output.flagged  # type: ignore[union-attr]
+
+
+def test_a_line_that_is_to_be_judged_by_nobody_is_refused(served: Served) -> None:
+    batch = served.end(served.make(ask("a", moderation={"model": "nobody"})).id)
+    (failed,) = served.told(batch.error_file_id).values()
+    answer = failed["response"]
+    assert (404, "moderation.model") == (answer["status_code"], answer["body"]["error"]["param"])
+
+
 def test_a_batch_that_cannot_be_is_refused(served: Served) -> None:
     file = served.client.files.create(file=b"x", purpose="batch")
     asked: Any = {"input_file_id": file.id, "endpoint": CHAT, "completion_window": "24h"}

@@ -22,7 +22,7 @@ from haiga.core.moderation import ModerationRequest
 from haiga.core.policies import Moderated
 from haiga.core.ports import BatchStore
 from haiga.core.results import Reuse
-from haiga.services.batches.forms import Form, Work, make
+from haiga.services.batches.forms import Form, Work, make_judged
 from haiga.services.batches.sameness import digest_of, order_of
 from haiga.services.inference import Inference
 from haiga.services.rounds import Rounds
@@ -219,10 +219,11 @@ class Worker:
         caller = replace(await self._holder(line.key, line.workspace), origin=_origin(line))
         card = self._inference.model(caller, asked.model)
         try:
-            made, usage = await make(self._inference, caller, _at_low_priority(asked.work(card)), asked.each)
+            work = _at_low_priority(asked.work(card))
+            made, usage, beside = await make_judged(self._inference, caller, work, asked)
         except HaigaError as error:
             raise asked.placed(error) from None
-        result = asked.succeeded(made, model=card.name, created=self._now(), new_id=self._new_id)
+        result = asked.succeeded(made, beside, model=card.name, created=self._now(), new_id=self._new_id)
         computed = Usage() if usage.reused else usage
         return Outcome(
             line,

@@ -9,6 +9,7 @@ from haiga.core.access import Caller
 from haiga.core.errors import HaigaError
 from haiga.core.generation import Event, TextRequest
 from haiga.core.responses import Item
+from haiga.services.choices import Done
 from haiga.wire.sse import frame
 
 
@@ -45,7 +46,8 @@ class Step:
 class Run:
     """An answer to be made, and its frames so far, by sequence number.
 
-    `kept`: whether it is stored. `followed`: whether anyone reads its frames, now or later.
+    `kept`: whether it is stored. `followed`: whether anyone reads its frames, now or later. `done` is
+    told the whole answer before its end is.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Run:
     followed: bool = False
     previous: str | None = None
     conversation: str | None = None
+    done: Done | None = None
     frames: list[bytes] = field(default_factory=list)
     task: "asyncio.Task[None] | None" = None
     over: bool = False

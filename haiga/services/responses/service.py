@@ -17,6 +17,7 @@ from haiga.core.generation import Dropped, Finished, TextRequest
 from haiga.core.ports import ResponseStore
 from haiga.core.responses import LIVE, Item, KeptResponse
 from haiga.core.webhooks import WebhookEvent
+from haiga.services.choices import heard
 from haiga.services.inference import Inference
 from haiga.services.packing import drop_oldest
 from haiga.services.responses.conversations import LIFETIME, Conversations
@@ -100,7 +101,8 @@ class Responses:
         """The answer, step by step; stored before the last step, if it is to be. A failure before the first step is
         raised, a later one is told by the steps if anyone follows them."""
         begun = False
-        async with aclosing(self._inference.generate(run.caller, run.request)) as events:
+        made = self._inference.generate(run.caller, run.request)
+        async with aclosing(heard(made, run.done) if run.done else made) as events:
             try:
                 async for event in events:
                     step = Step(event, run.say(run.transcript.write(event)))

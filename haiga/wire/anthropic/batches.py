@@ -81,6 +81,7 @@ class MessageLine:
     request: TextRequest
     each: int = 1
     written: str = ""
+    judged: None = None
 
     @property
     def model(self) -> str:
@@ -95,7 +96,13 @@ class MessageLine:
         return error
 
     def succeeded(
-        self, made: Sequence[Reply] | Embeddings | Moderation, *, model: str, created: int, new_id: Callable[[str], str]
+        self,
+        made: Sequence[Reply] | Embeddings | Moderation,
+        beside: Mapping[str, Any],
+        *,
+        model: str,
+        created: int,
+        new_id: Callable[[str], str],
     ) -> bytes:
         """The message that came of it."""
         assert not isinstance(made, Embeddings | Moderation)

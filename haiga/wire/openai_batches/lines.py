@@ -22,6 +22,7 @@ from haiga.wire.openai_chat.read import ChatRequest, read_chat
 from haiga.wire.openai_chat.write import write_chat
 from haiga.wire.openai_completions import CompletionRequest, read_completion, usage_of, write_completion
 from haiga.wire.openai_embeddings import Encoding, read_embedding, write_embeddings
+from haiga.wire.openai_moderations.beside import Beside, Wanted
 from haiga.wire.openai_moderations.read import read_moderation
 from haiga.wire.openai_moderations.write import write_moderation
 from haiga.wire.openai_responses.read import Prompt, ResponseRequest, read_response
@@ -83,8 +84,13 @@ class AskedChat:
 
     @property
     def written(self) -> str:
-        form = self.asked.form
-        return repr((replace(form, free_text=frozenset()), sorted(form.free_text)))
+        form, judged = self.asked.form, self.asked.judged
+        told = repr((replace(form, free_text=frozenset()), sorted(form.free_text)))
+        return f"{told} {judged.classifier}" if judged else told
+
+    @property
+    def judged(self) -> Wanted | None:
+        return self.asked.judged
 
     def work(self, card: ModelCard) -> Sequence[TextRequest]:
         """A request for each answer wanted."""
@@ -93,10 +99,10 @@ class AskedChat:
     def placed(self, error: HaigaError) -> HaigaError:
         return self.asked.placed(error)
 
-    def succeeded(self, made: Made, *, model: str, created: int, new_id: NewId) -> bytes:
+    def succeeded(self, made: Made, beside: Beside, *, model: str, created: int, new_id: NewId) -> bytes:
         """The chat completion as a result."""
         id = _answer_id(new_id, "chatcmpl")
-        body = write_chat(_replies(made), self.asked.form, id=id, model=model, created=created)
+        body = write_chat(_replies(made), self.asked.form, id=id, model=model, created=created, beside=beside)
         return _result(200, body, new_id("req"))
 
 
@@ -105,6 +111,7 @@ class AskedCompletion:
     """Prompts to be continued."""
 
     asked: CompletionRequest
+    judged: None = None
 
     @property
     def model(self) -> str:
@@ -125,7 +132,7 @@ class AskedCompletion:
     def placed(self, error: HaigaError) -> HaigaError:
         return self.asked.placed(error)
 
-    def succeeded(self, made: Made, *, model: str, created: int, new_id: NewId) -> bytes:
+    def succeeded(self, made: Made, beside: Beside, *, model: str, created: int, new_id: NewId) -> bytes:
         """The completion as a result."""
         id, whole = _answer_id(new_id, "cmpl"), _replies(made)
         used = usage_of(whole, self.asked.tries)
@@ -139,6 +146,10 @@ class AskedResponse:
 
     asked: ResponseRequest
     prompt: Prompt | None = None
+
+    @property
+    def judged(self) -> Wanted | None:
+        return self.asked.judged
 
     @property
     def model(self) -> str:
@@ -162,11 +173,11 @@ class AskedResponse:
     def placed(self, error: HaigaError) -> HaigaError:
         return error if self.prompt is None else self.prompt.placed(error)
 
-    def succeeded(self, made: Made, *, model: str, created: int, new_id: NewId) -> bytes:
+    def succeeded(self, made: Made, beside: Beside, *, model: str, created: int, new_id: NewId) -> bytes:
         """The response as a result."""
         (reply,) = _replies(made)
         begun = head(self.asked, id=new_id("resp"), created=created, model=model) | {"store": False}
-        writer = ResponseWriter(begun, self.asked.form, self.placed, new_id, lambda: float(created))
+        writer = ResponseWriter(begun, self.asked.form, self.placed, new_id, lambda: float(created), beside)
         for event in replay(reply):
             writer.write(event)
         return _result(200, orjson.dumps(writer.response()), new_id("req"))
@@ -178,6 +189,7 @@ class AskedVectors:
 
     request: EmbeddingRequest
     encoding: Encoding
+    judged: None = None
 
     @property
     def model(self) -> str:
@@ -198,7 +210,7 @@ class AskedVectors:
     def placed(self, error: HaigaError) -> HaigaError:
         return error
 
-    def succeeded(self, made: Made, *, model: str, created: int, new_id: NewId) -> bytes:
+    def succeeded(self, made: Made, beside: Beside, *, model: str, created: int, new_id: NewId) -> bytes:
         """The vectors as a result."""
         assert isinstance(made, Embeddings)
         return _result(200, write_embeddings(made, self.encoding, model), new_id("req"))
@@ -209,6 +221,7 @@ class AskedJudgement:
     """Texts and images to be judged."""
 
     request: ModerationRequest
+    judged: None = None
 
     @property
     def model(self) -> str:
@@ -229,7 +242,7 @@ class AskedJudgement:
     def placed(self, error: HaigaError) -> HaigaError:
         return error
 
-    def succeeded(self, made: Made, *, model: str, created: int, new_id: NewId) -> bytes:
+    def succeeded(self, made: Made, beside: Beside, *, model: str, created: int, new_id: NewId) -> bytes:
         """The judgements as a result."""
         assert isinstance(made, Moderation)
         id = _answer_id(new_id, "modr")

@@ -16,6 +16,7 @@ from haiga.wire.body import read_object
 from haiga.wire.openai_body import read_shape
 from haiga.wire.openai_chat import rules, shapes
 from haiga.wire.openai_chat.messages_in import cache_mark, read_conversation
+from haiga.wire.openai_moderations.beside import Wanted, beside_chat
 
 SEEDS = 2**63
 FREE_TEXT = {
@@ -54,8 +55,8 @@ class ChatRequest:
     """A request, how many answers are wanted, and the form they are wanted in.
 
     `max_tokens` is None where the caller left it open; `limit_field` is what the caller called it. `kept` says that the
-    answer is to be stored with `metadata` and the messages as they were `written`; `judged` names the classifier whose
-    judgement is wanted beside it.
+    answer is to be stored with `metadata` and the messages as they were `written`; `judged`: the judgements that
+    are wanted beside it.
     """
 
     request: TextRequest
@@ -67,7 +68,7 @@ class ChatRequest:
     kept: bool = False
     metadata: dict[str, str] | None = None
     written: tuple[dict[str, Any], ...] = ()
-    judged: str | None = None
+    judged: Wanted | None = None
 
     def choices(self, card: ModelCard) -> tuple[TextRequest, ...]:
         """One core request for each answer wanted, differing in their seeds. Raises Invalid when more tokens are asked
@@ -122,12 +123,11 @@ def seeded(request: TextRequest, choice: int) -> TextRequest:
     return replace(request, sampling=replace(request.sampling, seed=(seed + choice) % SEEDS))
 
 
-def read_chat(body: bytes, *, judged: bool = False) -> ChatRequest:
-    """The body of POST /v1/chat/completions; `judged`: judgements can be told beside the answer. Raises Invalid and
-    Unsupported."""
+def read_chat(body: bytes) -> ChatRequest:
+    """The body of POST /v1/chat/completions. Raises Invalid and Unsupported."""
     value = read_object(body)
     shape = read_shape(shapes.ChatBody, value)
-    rules.check(shape, judged=judged)
+    rules.check(shape)
     asked = chat_request(shape)
     return replace(asked, written=tuple(value["messages"])) if asked.kept else asked
 
@@ -160,7 +160,7 @@ def chat_request(shape: shapes.ChatBody) -> ChatRequest:
         shape.n or 1,
         bool(shape.store),
         shape.metadata,
-        judged=shape.moderation.model if shape.moderation else None,
+        judged=Wanted(shape.moderation.model, beside_chat) if shape.moderation else None,
     )
 
 

@@ -10,12 +10,11 @@ from haiga.wire.openai_body import missing
 from haiga.wire.openai_chat import shapes
 
 
-def check(body: shapes.ChatBody, *, streamed_options: bool = True, judged: bool = False) -> None:
+def check(body: shapes.ChatBody, *, streamed_options: bool = True) -> None:
     """Every rule, cheapest first. Raises Invalid or Unsupported. `streamed_options`: options of a stream are refused
-    where there is none (OpenRouter, where they have no effect, takes them). `judged`: judgements can be told beside the
-    answer."""
+    where there is none (OpenRouter, where they have no effect, takes them)."""
     _check_features(body)
-    _check_moderation(body.moderation, judged)
+    check_moderation(body.moderation)
     _check_generation(body)
     check_sampling(body, streamed_options)
     _check_tools(body)
@@ -44,12 +43,10 @@ def _check_features(body: shapes.ChatBody) -> None:
             )
 
 
-def _check_moderation(wanted: shapes.ModerationWanted | None, judged: bool) -> None:
+def check_moderation(wanted: shapes.ModerationWanted | None) -> None:
     """What is stopped is a matter of policies here, which hold whether a request asks or not."""
     if wanted is None:
         return
-    if not judged:
-        raise unsupported("moderation")
     modes = wanted.policy or shapes.ModerationModes()
     for side, wish in (("input", modes.input), ("output", modes.output)):
         if wish is not None and wish.mode == "block":

@@ -19,7 +19,7 @@ def read_passing_chat(body: bytes, passes: Callable[[str], bool]) -> ChatRequest
     Invalid and Unsupported."""
     refused = None
     try:
-        asked = read_chat(body, judged=True)
+        asked = read_chat(body)
     except (Invalid, Unsupported) as error:
         refused = error
         asked = _outlined(body, error)

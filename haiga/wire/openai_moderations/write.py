@@ -5,40 +5,20 @@ from typing import Any
 
 import orjson
 
-from haiga.core.errors import HaigaError
 from haiga.core.moderation import CATEGORIES, Explanation, Item, Judged, Moderation, Reason, Rewrite, Scores
-from haiga.wire.openai_errors import kind
 
 UNJUDGED = "no classifier of images is installed on this server"
 
 
 def write_moderation(made: Moderation, items: Sequence[Item], *, id: str, model: str) -> bytes:
     """The answer to a request for these items."""
-    results = [_result(judged, item) for judged, item in zip(made.items, items, strict=True)]
+    results = [result_body(judged, item) for judged, item in zip(made.items, items, strict=True)]
     policies = {"haiga_policies": list(made.policies)} if made.policies else {}
     return orjson.dumps({"id": id, "model": model, "results": results, **policies})
 
 
-def beside_answer(made: Moderation, items: Sequence[Item], model: str) -> dict[str, Any]:
-    """What Chat Completions says of the input, the first item, and of the answers, the others."""
-    results = [
-        {"type": "moderation_result", "model": model, **_result(judged, item)}
-        for judged, item in zip(made.items, items, strict=True)
-    ]
-    return {"input": _results(results[:1], model), "output": _results(results[1:], model)}
-
-
-def unjudged_answer(error: HaigaError) -> dict[str, Any]:
-    """The same where it could not be judged."""
-    told = {"type": "error", "code": kind(error)[2] or "server_error", "message": error.message}
-    return {"input": told, "output": told}
-
-
-def _results(results: Sequence[dict[str, Any]], model: str) -> dict[str, Any]:
-    return {"type": "moderation_results", "model": model, "results": list(results)}
-
-
-def _result(judged: Judged, item: Item) -> dict[str, Any]:
+def result_body(judged: Judged, item: Item) -> dict[str, Any]:
+    """The judgement of one item."""
     body: dict[str, Any] = {
         "flagged": judged.flagged,
         "categories": {name: name in judged.over for name in CATEGORIES},

@@ -119,6 +119,7 @@ class ResponseAnswer(BaseModel):
     created_at: int
     completed_at: int | None
     model: str
+    moderation: dict[str, Any] | None = None
     status: Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
     background: bool
     conversation: ConversationId | None

@@ -19,6 +19,7 @@ from haiga.wire.openai_body import missing, read_shape
 from haiga.wire.openai_chat import shapes as chat
 from haiga.wire.openai_chat.read import ANY_OBJECT, MODES, NO_PARAMETERS, free_text_schema, output_limit, param_of
 from haiga.wire.openai_errors import TOO_LONG
+from haiga.wire.openai_moderations.beside import Wanted, beside_response
 from haiga.wire.openai_responses import items, rules, shapes
 from haiga.wire.openai_responses.items_in import read_conversation
 from haiga.wire.openai_responses.mcp import read_toolsets
@@ -82,6 +83,11 @@ class ResponseRequest:
     @property
     def conversation(self) -> str | None:
         return self.body.conversation.id if self.body.conversation else None
+
+    @property
+    def judged(self) -> Wanted | None:
+        """The judgements that are wanted beside the answer."""
+        return Wanted(self.body.moderation.model, beside_response) if self.body.moderation else None
 
     @property
     def kept(self) -> bool:

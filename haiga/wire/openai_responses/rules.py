@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from haiga.core.errors import Invalid, Unsupported
 from haiga.wire.openai_body import listed, missing, unsupported_values
-from haiga.wire.openai_chat.rules import check_data_url, unsupported
+from haiga.wire.openai_chat.rules import check_data_url, check_moderation, unsupported
 from haiga.wire.openai_responses import items, shapes
 from haiga.wire.openai_responses.codes import decode_summary
 from haiga.wire.openai_responses.mcp import check_mcp
@@ -18,9 +18,9 @@ GIVEN = ("input_text", "input_image", "input_file")
 
 def check(body: shapes.ResponseBody) -> None:
     """Every rule but those on calls and their outputs, which may be kept ones. Raises Invalid or Unsupported."""
-    for name in ("prompt", "moderation"):
-        if getattr(body, name) is not None:
-            raise unsupported(name)
+    if body.prompt is not None:
+        raise unsupported("prompt")
+    check_moderation(body.moderation)
     if body.background and body.store is False:
         raise Invalid("Background mode requires 'store' to be true.", field="background", code="invalid_value")
     if body.stream_options is not None and not body.stream:

@@ -180,7 +180,7 @@ class ResponseBody(Shape):
     max_output_tokens: int | None = Field(default=None, ge=1)
     max_tool_calls: int | None = Field(default=None, ge=1)
     metadata: Metadata | None = None
-    moderation: dict[str, Any] | None = None
+    moderation: chat.ModerationWanted | None = None
     parallel_tool_calls: bool | None = None
     previous_response_id: str | None = None
     prompt: dict[str, Any] | None = None

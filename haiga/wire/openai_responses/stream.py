@@ -31,7 +31,7 @@ from haiga.wire.openai_responses.write import CUT, error_body, usage_body
 
 class ResponseWriter:
     """Core events to the API's. `head` holds the response's unchanging fields, `placed` names an error's field as the
-    request names it, `clock` gives unix seconds."""
+    request names it, `clock` gives unix seconds; `beside` is filled before the answer's end."""
 
     def __init__(
         self,
@@ -40,12 +40,14 @@ class ResponseWriter:
         placed: Callable[[HaigaError], HaigaError],
         new_id: Callable[[str], str],
         clock: Callable[[], float],
+        beside: Mapping[str, Any] | None = None,
     ) -> None:
         self._head = head
         self._form = form
         self._in_place = placed
         self._new_id = new_id
         self._clock = clock
+        self._beside = {} if beside is None else beside
         self._number = 0
         self._output: list[Json | None] = []  # None for a call whose result is awaited
         self._calls: dict[str, tuple[int, McpCallItem]] = {}
@@ -55,7 +57,8 @@ class ResponseWriter:
 
     def response(self) -> Json:
         """The response as it stands; items that are not done yet are not in it."""
-        return {**self._head, "status": self.status, **self._outcome, "output": [*filter(None, self._output)]}
+        told = {**self._outcome, **self._beside}
+        return {**self._head, "status": self.status, **told, "output": [*filter(None, self._output)]}
 
     def open(self) -> list[Json]:
         """The first events; none when they have been."""

@@ -47,6 +47,7 @@ class RouterChatAnswer(BaseModel):
     object: Literal["chat.completion"]
     created: int
     choices: list[RouterChoice]
+    moderation: dict[str, Any] | None = None
     usage: RouterUsage
 
 

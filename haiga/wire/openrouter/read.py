@@ -43,12 +43,13 @@ class RouterRequest:
 
     def _for_router(self, name: str) -> dict[str, Any]:
         """The body for OpenRouter itself, which chooses among its own providers: neither this server nor what it is
-        called here is one of them."""
+        called here is one of them. What is judged beside the answer is judged here."""
         raw: dict[str, Any] = orjson.loads(self.body)
         wanted = dict(raw.get("provider") or {})
         for field in ("order", "only", "ignore"):
             others = [each for each in wanted.pop(field, None) or () if provider_slug(each) not in (OURS, name.lower())]
             wanted |= {field: others} if others else {}
+        raw.pop("moderation", None)
         return {**raw, "provider": wanted or None}
 
     def compresses(self, card: ModelCard, last: bool) -> bool:

@@ -3,7 +3,7 @@
 Rule: which model answers is known from the Routed event; a failure after the first chunk is a chunk with an `error`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from haiga.core.errors import HaigaError
@@ -71,13 +71,22 @@ class RouterChoiceWriter(ChoiceWriter):
 class RouterStream:
     """Turns the events of all answers into chunks; the plain Finished after the last answer's ends the stream.
 
-    `price` gives a model's price by its name.
+    `price` gives a model's price by its name; `beside` is filled by then and told with the usage.
     """
 
     def __init__(
-        self, form: Form, *, id: str, model: str, created: int, price: Callable[[str], Price], reasoning: bool
+        self,
+        form: Form,
+        *,
+        id: str,
+        model: str,
+        created: int,
+        price: Callable[[str], Price],
+        reasoning: bool,
+        beside: Mapping[str, Any] | None = None,
     ) -> None:
         self._form = form
+        self._beside = {} if beside is None else beside
         self._price = price
         self._reasoning = reasoning
         self._choices: dict[int, RouterChoiceWriter] = {}
@@ -99,7 +108,7 @@ class RouterStream:
                 return PROCESSING
             case Finished():
                 usage = router_usage(item.usage, self._price(self._head["model"]))
-                return data_frame({**self._head, "choices": [], "usage": usage, **self._note}) + DONE
+                return data_frame({**self._head, "choices": [], "usage": usage, **self._note, **self._beside}) + DONE
         if isinstance(item.event, Progress):
             return PROCESSING
         if isinstance(item.event, Started) and item.event.by:

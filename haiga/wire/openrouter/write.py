@@ -3,7 +3,7 @@
 Rule: as for Chat Completions. Usage is always there; a cost is a number of US dollars.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -18,9 +18,17 @@ from haiga.wire.usage import reused
 
 
 def write_router_chat(
-    replies: Sequence[Reply], form: Form, *, id: str, routed: Routed, created: int, price: Price, reasoning: bool
+    replies: Sequence[Reply],
+    form: Form,
+    *,
+    id: str,
+    routed: Routed,
+    created: int,
+    price: Price,
+    reasoning: bool,
+    beside: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """`reasoning`: whether thoughts are shown."""
+    """`reasoning`: whether thoughts are shown; `beside`: what else is told of the answer."""
     usage = together([reply.usage for reply in replies], len(replies))
     by = replies[0].by
     body = {
@@ -34,6 +42,7 @@ def write_router_chat(
         "usage": router_usage(usage, price),
         **tier(form),
         **packing_note(routed.dropped),
+        **(beside or {}),
     }
     return orjson.dumps(body)
 

@@ -137,7 +137,6 @@ def test_tools(fields: dict[str, Any], param: str) -> None:
         ({"audio": {"voice": "a", "format": "wav"}}, "audio", "unsupported_parameter"),
         ({"modalities": ["text", "audio"]}, "modalities[1]", "unsupported_value"),
         ({"web_search_options": {}}, "web_search_options", "unsupported_parameter"),
-        ({"moderation": {"model": "omni"}}, "moderation", "unsupported_parameter"),
     ],
 )
 def test_known_features_that_are_not_offered_are_refused_by_name(fields: dict[str, Any], param: str, code: str) -> None:
@@ -149,9 +148,10 @@ def test_a_judgement_beside_the_answer_stops_nothing() -> None:
     wanted = {"model": "omni", "policy": {"input": {"mode": "score"}, "output": {"mode": "block"}}}
     body = orjson.dumps({"model": "m", "messages": [USER], "moderation": wanted})
     with pytest.raises(Unsupported, match="haiga-policy") as refused:
-        read_chat(body, judged=True)
+        read_chat(body)
     assert "moderation.policy.output.mode" == refused.value.field
-    assert "omni" == read_chat(body.replace(b"block", b"score"), judged=True).judged
+    judged = read_chat(body.replace(b"block", b"score")).judged
+    assert judged and "omni" == judged.classifier
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,12 @@ from tests.unit.wire.openai_responses.asked import CALL, HI, LOOK, OUTPUT, promp
         ({"stream_options": {}}, "stream_options", None),
         ({"prompt": {"id": "p"}}, "prompt", "unsupported_parameter"),
         ({"context_management": [{"type": "x"}]}, "context_management[0].type", "invalid_value"),
-        ({"moderation": {}}, "moderation", "unsupported_parameter"),
+        ({"moderation": {}}, "moderation.model", "missing_required_parameter"),
+        (
+            {"moderation": {"model": "omni", "policy": {"input": {"mode": "block"}}}},
+            "moderation.policy.input.mode",
+            "unsupported_value",
+        ),
         ({"tools": [LOOK, LOOK]}, "tools", None),
         ({"tools": [{"type": "function"}]}, "tools[0].name", "missing_required_parameter"),
         ({"tool_choice": "required"}, "tool_choice", None),
