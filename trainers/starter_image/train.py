@@ -91,7 +91,7 @@ def train(
     """Trains in place; the weights are the mean at the end. `keep` is called every five minutes, and sees means."""
     weights, noise, rng = parts.trained(), noising(), Random(plan.seed)
     chance = torch.Generator().manual_seed(plan.seed)
-    engine = torch.optim.AdamW(weights, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.01, foreach=True)
+    engine = torch.optim.AdamW(weights, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     mean, step, done, smooth = Mean(weights, plan.steady), 0, 0.0, 0.0
     began = kept = worked()
     while done < 1.0:
