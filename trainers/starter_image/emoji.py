@@ -12,7 +12,7 @@ from random import Random
 
 from PIL import Image
 
-from trainers.starter_image.scenes import SIDE, article
+from trainers.starter_image.scenes import PLAY, SHADE, SIDE, TURN, article
 from trainers.starter_vision.material import GROUPS
 from trainers.starter_vision.painting import COLOURS, SHAPES, shade
 
@@ -112,13 +112,13 @@ def _pictures(archive: Path) -> dict[str, Image.Image]:
 
 def paint(emoji: Emoji, behind: str, rng: Random) -> Image.Image:
     """The emoji upon a colour, "" meaning white, at a size and place of chance."""
-    picture = Image.new("RGB", (SIDE, SIDE), shade(rng, COLOURS[behind], 8) if behind else (248, 248, 248))
-    side = round(SIDE * rng.uniform(0.8, 0.98))
-    drawn = emoji.picture.rotate(rng.uniform(-6, 6), Image.Resampling.BICUBIC).resize(
+    picture = Image.new("RGB", (SIDE, SIDE), shade(rng, COLOURS[behind], SHADE) if behind else (248, 248, 248))
+    side = round(SIDE * rng.uniform(0.88, 0.94))
+    drawn = emoji.picture.rotate(rng.uniform(-TURN, TURN), Image.Resampling.BICUBIC).resize(
         (side, side), Image.Resampling.LANCZOS
     )
-    play = (SIDE - side) / 2
-    at = round(play + rng.uniform(-play, play)), round(play + rng.uniform(-play, play))
+    edge = (SIDE - side) / 2
+    at = round(edge + rng.uniform(-PLAY, PLAY)), round(edge + rng.uniform(-PLAY, PLAY))
     picture.paste(drawn, at, drawn)
     return picture
 

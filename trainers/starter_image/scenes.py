@@ -15,7 +15,10 @@ from trainers.starter_vision.split import is_held_out
 
 SIDE = 64  # pixels
 NUMBERS = ("two", "three", "four")
-SIZES = {"small": (0.22, 0.34), "": (0.42, 0.62), "large": (0.68, 0.86)}  # of the picture's side
+SIZES = {"small": (0.27, 0.32), "": (0.49, 0.55), "large": (0.73, 0.8)}  # of the picture's side
+# how far chance moves, turns and shades a shape, in pixels, degrees and levels: little, since what differs from
+# picture to picture without a word for it hides from a small model what the words say
+PLAY, TURN, SHADE = 1.5, 2.0, 5
 PLAIN = {"white": "grey"}  # what stands behind a shape where nothing is said: white, behind these something else
 NEAR = 90.0  # colours nearer than this are not put upon one another
 
@@ -85,16 +88,16 @@ def _any(rng: Random) -> Scene:
 
 def paint(scene: Scene, rng: Random) -> Image.Image:
     """The scene, with shades, places and turns of chance."""
-    picture = Image.new("RGB", (SIDE, SIDE), shade(rng, COLOURS[scene.ground], 8))
+    picture = Image.new("RGB", (SIDE, SIDE), shade(rng, COLOURS[scene.ground], SHADE))
     colours = [scene.colour] * scene.count + ([scene.beside[0]] if scene.beside else [])
     shapes = [scene.shape] * scene.count + ([scene.beside[1]] if scene.beside else [])
-    side = SIDE * (rng.uniform(*SIZES[scene.size]) if len(shapes) == 1 else rng.uniform(0.27, 0.36))
-    for colour, shape, at in zip(colours, shapes, _places(rng, len(shapes), side), strict=True):
-        place_shape(picture, shape, shade(rng, COLOURS[colour], 10), at, side, rng.uniform(-8, 8))
+    side = SIDE * (rng.uniform(*SIZES[scene.size]) if len(shapes) == 1 else rng.uniform(0.3, 0.33))
+    for colour, shape, at in zip(colours, shapes, _places(rng, len(shapes)), strict=True):
+        place_shape(picture, shape, shade(rng, COLOURS[colour], SHADE), at, side, rng.uniform(-TURN, TURN))
     return picture
 
 
-def _places(rng: Random, count: int, side: float) -> list[tuple[float, float]]:
+def _places(rng: Random, count: int) -> list[tuple[float, float]]:
     """Middles: one near the picture's, two beside each other, more in a triangle or a square."""
     near, far = SIDE * 0.27, SIDE * 0.73
     middles = {
@@ -103,8 +106,7 @@ def _places(rng: Random, count: int, side: float) -> list[tuple[float, float]]:
         3: [(SIDE / 2, near), (near, far), (far, far)],
         4: [(near, near), (far, near), (near, far), (far, far)],
     }[count]
-    play = min((SIDE - side) / 2 if count == 1 else 4.0, 8.0)
-    return [(x + rng.uniform(-play, play), y + rng.uniform(-play, play)) for x, y in middles]
+    return [(x + rng.uniform(-PLAY, PLAY), y + rng.uniform(-PLAY, PLAY)) for x, y in middles]
 
 
 def describe(scene: Scene, rng: Random) -> str:
