@@ -2,7 +2,8 @@
 
 Rule: both sides take turns in one run. A job is timed from being asked for to its file, in the store; bare diffusers
 from its call to its file. Weights are random, of Stable Diffusion 1.5's layout; a step does some work, so that what is
-added is seen beside it as it is beside a real one.
+added is seen beside it as it is beside a real one. The starter is as it is: its pictures take little, and what is added
+is a larger share of them.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from haiga.engines.diffusers.opening import open_pipeline
 from haiga.engines.diffusers.setup import Setup
 from haiga.services.images import Jobs
 from haiga.services.models import Models
+from haiga.starter import image_path
 from haiga.stores.blobs import DiskBlobs
 from haiga.stores.connect import connect
 from haiga.stores.image_jobs import DatabaseJobs
@@ -31,13 +33,15 @@ from tests.pipelines import made
 
 STEPS = 20
 SIDE = 128  # pixels; the decoder's scale is 2, so that latents are as wide as those of 512 pixels elsewhere
+STARTER_SIDE = 64
 WIDTHS = (96, 192)
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """Seconds of a picture, medians."""
+    """Seconds of a picture of a model, medians."""
 
+    name: str
     bare: float
     ours: float
 
@@ -61,10 +65,11 @@ class Order:
         return self.jobs / self.seconds
 
 
-def run(folder: Path, rounds: int, pictures: int) -> tuple[Added, list[Order]]:
+def run(folder: Path, rounds: int, pictures: int) -> tuple[list[Added], list[Order]]:
     """`pictures`: of each model."""
     one, two = (write(folder / f"painter-{name}") for name in ("one", "two"))
-    return asyncio.run(_added(one, rounds)), asyncio.run(_orders(one, two, pictures))
+    models = [("random weights", one, SIDE), ("the starter", image_path(), STARTER_SIDE)]
+    return [asyncio.run(_added(*model, rounds)) for model in models], asyncio.run(_orders(one, two, pictures))
 
 
 def write(directory: Path) -> Path:
@@ -77,12 +82,12 @@ def write(directory: Path) -> Path:
     return directory
 
 
-async def _added(directory: Path, rounds: int) -> Added:
+async def _added(name: str, directory: Path, side: int, rounds: int) -> Added:
     """The first round warms up and is not counted."""
-    bare = _Bare(directory)
+    bare = _Bare(directory, side)
     async with _jobs({"one": _engine("one", directory)}) as jobs:
-        pairs = [(_timed(bare, at), await _one(jobs, "one", at)) for at in range(rounds + 1)]
-    return Added(*(statistics.median(times) for times in zip(*pairs[1:], strict=True)))
+        pairs = [(_timed(bare, at), await _one(jobs, "one", at, side=side)) for at in range(rounds + 1)]
+    return Added(name, *(statistics.median(times) for times in zip(*pairs[1:], strict=True)))
 
 
 async def _orders(one: Path, two: Path, pictures: int) -> list[Order]:
@@ -128,9 +133,9 @@ async def _jobs(engines: dict[str, Any], budget: int | None = None) -> AsyncIter
                 await models.close()
 
 
-async def _one(jobs: Jobs, model: str, seed: int, steps: int = STEPS) -> float:
+async def _one(jobs: Jobs, model: str, seed: int, steps: int = STEPS, side: int = SIDE) -> float:
     """Seconds of a picture; each model has a caller of its own."""
-    request = ImageRequest(model, "a boat", width=SIDE, height=SIDE, steps=steps, seed=seed)
+    request = ImageRequest(model, "a boat", width=side, height=side, steps=steps, seed=seed)
     began = time.perf_counter()
     async with aclosing(jobs.make(Caller(key=model), request)) as seen:
         last = [each async for each in seen][-1]
@@ -160,17 +165,19 @@ class _Counted:
 class _Bare:
     """The same pipeline by diffusers alone."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, side: int) -> None:
         import torch
         from diffusers import DiffusionPipeline
 
-        self._torch = torch
-        self._pipeline: Any = DiffusionPipeline.from_pretrained(directory)  # type: ignore[no-untyped-call]
+        self._torch, self._side = torch, side
+        self._pipeline: Any = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
+            directory, torch_dtype=torch.float32
+        )
         self._pipeline.set_progress_bar_config(disable=True)
 
     def __call__(self, seed: int) -> None:
         noise = self._torch.Generator().manual_seed(seed)
-        told = {"width": SIDE, "height": SIDE, "num_inference_steps": STEPS, "generator": noise}
+        told = {"width": self._side, "height": self._side, "num_inference_steps": STEPS, "generator": noise}
         self._pipeline("a boat", **told).images[0].save(BytesIO(), "PNG", compress_level=4)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from haiga.cli.adapters import Engines, names_adapter, open_adapters, open_over
-from haiga.cli.painters import names_pipeline, open_painter
+from haiga.cli.painters import STARTER_IMAGE, names_pipeline, open_painter, starter_painters
 from haiga.cli.upstream import key_of
 from haiga.config import Settings
 from haiga.core.errors import HaigaError, Invalid, NotFound, Unsupported
@@ -52,7 +52,8 @@ class Offer:
 async def offer(
     settings: Settings, library: Sequence[AddedModel], upstreams: Sequence[Upstream], warn: Callable[[str], None]
 ) -> AsyncIterator[Offer]:
-    """Starter, then --model, then the library; all unloaded when the block ends. Upstreams come last.
+    """Starter, then --model, then the library; all unloaded when the block ends. Upstreams come last. Of the models
+    that make pictures the starter's is last, so that who brings one gets it without naming it.
 
     A model of the library that cannot be opened, or an upstream without its key, is left out with a warning; anything
     the settings name must stand.
@@ -61,14 +62,8 @@ async def offer(
     engines: dict[str, NativeEngine | NativeEmbedder] = {}
     if settings.starter:
         engines[STARTER] = _starter(settings)
-    painters: dict[str, DiffusersEngine] = {}
-    for name, path in settings.models:
-        if name in engines or name in painters:
-            raise Invalid(f"there are two models named {name}", field="--model")
-        if names_pipeline(path):
-            painters[name] = open_painter(name, Path(path), tags_of(settings, name), settings)
-        elif not names_adapter(path):
-            engines[name] = open_directory(name, Path(path), settings.weights, settings)
+    embedded = starter_painters(tags_of(settings, STARTER_IMAGE), settings) if settings.starter else {}
+    painters = _open_set(engines, embedded, settings) | embedded
     for added in library:
         if added.base is None:
             _open_added(engines, added, settings, warn)
@@ -84,6 +79,21 @@ async def offer(
         yield Offer(everything, away, settings.aliases, models, adapters)
     finally:
         await models.close()
+
+
+def _open_set(
+    engines: dict[str, NativeEngine | NativeEmbedder], embedded: Mapping[str, DiffusersEngine], settings: Settings
+) -> dict[str, DiffusersEngine]:
+    """The models of --model: those that make pictures, the others added to `engines`. Raises Invalid."""
+    painters: dict[str, DiffusersEngine] = {}
+    for name, path in settings.models:
+        if name in engines or name in painters or name in embedded:
+            raise Invalid(f"there are two models named {name}", field="--model")
+        if names_pipeline(path):
+            painters[name] = open_painter(name, Path(path), tags_of(settings, name), settings)
+        elif not names_adapter(path):
+            engines[name] = open_directory(name, Path(path), settings.weights, settings)
+    return painters
 
 
 def _elsewhere(settings: Settings, upstreams: Sequence[Upstream], warn: Callable[[str], None]) -> Upstreams:

@@ -120,7 +120,7 @@ async def _library(settings: Settings) -> "AsyncIterator[Library]":
     hub = None if settings.offline else Hub(settings.hub, settings.hub_token or get_token())
     async with connect(settings.records) as database:
         store, downloads = DatabaseModels(database), settings.data_dir / "models"
-        named = ("starter",)
+        named = ("starter", "starter-image")
         yield Library(store, downloads, hub, prepare, forget, named, operator(), trained_on, fit)
 
 

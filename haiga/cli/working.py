@@ -50,7 +50,8 @@ async def run_worker(settings: Settings, read: Read) -> None:
                     reloads.add(asyncio.ensure_future(reloading.reload()))
 
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
-            typer.echo(f"haiga {version('haiga')} works on batches for {', '.join(offered.engines)}")
+            able = [name for name, engine in offered.engines.items() if not engine.card.capabilities.painting]
+            typer.echo(f"haiga {version('haiga')} works on batches for {', '.join(able)}")
             await ended.wait()
             await parts.worker.close()
             await parts.metered.ledger.close()

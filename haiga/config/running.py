@@ -112,7 +112,7 @@ RUNNING: Mapping[str, Setting] = {
         parse_switch,
         "yes",
         "HAIGA_STARTER",
-        "Leave out the embedded starter model, which is otherwise the first in the list.",
+        "Leave out the embedded starter models; the one that writes is otherwise the first in the list.",
         switch="no",
     ),
 }

@@ -11,6 +11,11 @@ def text_path() -> Path:
     return Path(__file__).parent / "text"
 
 
+def image_path() -> Path:
+    """The folder of the model that makes pictures, in diffusers' layout. Without a model_index.json it is not there."""
+    return Path(__file__).parent / "image"
+
+
 def moderation_path() -> Path:
     """The folder of the moderation classifier: config.json and weights. Without a config.json there it is not there."""
     return Path(__file__).parent / "moderation"

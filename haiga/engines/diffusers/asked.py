@@ -45,7 +45,8 @@ class Second:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is made. `second` after `width` and `height`, where there are two passes."""
+    """What is made. `canvas`: width and height in which the first pass paints, those of the picture unless the model
+    knows its own size alone. `second` after `width` and `height`, where there are two passes."""
 
     request: ImageRequest
     prompt: Prompt
@@ -56,11 +57,13 @@ class Call:
     steps: int
     seed: int
     sampling: Sampling
+    canvas: tuple[int, int]
     second: Second | None = None
 
     @classmethod
-    def of(cls, request: ImageRequest, seed: int, side: int) -> "Call":
-        """`side`: pixels of the pictures that the model was trained on. Raises Invalid."""
+    def of(cls, request: ImageRequest, seed: int, side: int, own_size: bool = False) -> "Call":
+        """`side`: pixels of the pictures that the model was trained on; `own_size`: it paints these alone. Raises
+        Invalid."""
         steps = request.steps or STEPS
         text, wanted = networks(request.prompt)
         width, height = _size(request, side)
@@ -68,7 +71,8 @@ class Call:
         prompt, negative = parse(text, steps), parse(request.negative, steps)
         second = _second(request, width, height, steps, sampling)
         _check(request)
-        return cls(request, prompt, negative, wanted, width, height, steps, seed, sampling, second)
+        canvas = (side, side) if own_size else (width, height)
+        return cls(request, prompt, negative, wanted, width, height, steps, seed, sampling, canvas, second)
 
     @property
     def batches(self) -> Iterator[list[int]]:

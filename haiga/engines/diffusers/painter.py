@@ -103,6 +103,7 @@ class Painter:
         self._previews = Previews(pipeline, tiny)
         self._upscalers = Upscalers(shelf, torch_device(decision.device))
         self._decision = decision
+        self._own_size = setup.own_size
         self._bare = True
         self._swapped = self._swap(setup)
 
@@ -132,7 +133,7 @@ class Painter:
     ) -> Iterator[Painted]:
         """The pictures, one after another. `tell` hears of each step; `stopped` says whether to end before the next.
         Raises Invalid and Unsupported for what this model cannot do, and Stopped."""
-        call = Call.of(request, seed, self._side)
+        call = Call.of(request, seed, self._side, self._own_size)
         counter = Counter(call.total, tell, stopped)
         words, told = self._embeddings.read(request.prompt, request.negative)
         lead = self._controls.lead(request)
@@ -200,8 +201,7 @@ class Painter:
         begun = work.image if work else self._begun(call)
         first = Pass(
             places,
-            call.width,
-            call.height,
+            *call.canvas,
             call.steps,
             call.sampling,
             begun,
@@ -214,14 +214,21 @@ class Painter:
             if call.second is not None:
                 yield self._again(call, place, image, beside, counter)
             else:
-                yield work.put_back(image) if work else image, pipeline
+                yield self._finished(call, work, image), pipeline
+
+    def _finished(self, call: Call, work: Work | None, image: Image.Image) -> Image.Image:
+        """As it was asked for."""
+        if work is not None:
+            return work.put_back(image)
+        size = call.width, call.height
+        return image if call.canvas == size else fitted(image, size)
 
     def _work(self, call: Call) -> Work | None:
         source, inpaint = call.request.source, call.request.inpaint
-        return Work.of(source, inpaint, (call.width, call.height)) if source and inpaint else None
+        return Work.of(source, inpaint, (call.width, call.height), call.canvas) if source and inpaint else None
 
     def _begun(self, call: Call) -> Image.Image | None:
-        return fitted(image_of(call.request.source), (call.width, call.height)) if call.request.source else None
+        return fitted(image_of(call.request.source), call.canvas) if call.request.source else None
 
     def _again(self, call: Call, place: int, image: Any, beside: Beside, counter: Counter) -> tuple[Image.Image, Any]:
         """The second pass over a picture, or over the latents of one."""
@@ -241,7 +248,8 @@ class Painter:
         assert call.request.hires is not None
         if latents.ndim == 2:  # packed, as Flux has them
             pipeline = self._pipeline
-            latents = pipeline._unpack_latents(latents[None], call.height, call.width, pipeline.vae_scale_factor)[0]
+            width, height = call.canvas
+            latents = pipeline._unpack_latents(latents[None], height, width, pipeline.vae_scale_factor)[0]
         mode, smooth = LATENT_MODES[call.request.hires.upscaler]
         scale = self._pipeline.vae_scale_factor
         to = size[1] // scale, size[0] // scale
@@ -337,8 +345,9 @@ class Painter:
         """Pixels of a side of the pictures that the model was trained on."""
         pipeline = self._pipeline
         scale = getattr(pipeline, "vae_scale_factor", MULTIPLE)
-        size = getattr(pipeline, "default_sample_size", None)
-        return int(size * scale) if size else 512
+        unet = getattr(pipeline, "unet", None)
+        size = getattr(pipeline, "default_sample_size", None) or (unet and unet.config.sample_size)
+        return size * scale if isinstance(size, int) else 512
 
 
 def names(pipeline: Any) -> Mapping[str, inspect.Parameter]:

@@ -31,6 +31,7 @@ def parameters(call: Call, model: str, pipeline: Any, place: int, extra: Mapping
         "CFG scale": "" if request.guidance is None else f"{request.guidance:g}",
         "Seed": str(call.seeds([place])[0]),
         "Size": f"{call.width}x{call.height}",
+        "Painted in": "" if call.canvas == (call.width, call.height) else "{}x{}".format(*call.canvas),
         "Model": model,
         "Clip skip": str(request.clip_skip + 1) if request.clip_skip else "",
         "Eta": "" if request.eta is None else f"{request.eta:g}",

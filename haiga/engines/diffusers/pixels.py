@@ -32,8 +32,8 @@ def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a pipeline works on of a picture: `image` and `mask` in its size; `whole` and `box` say where that belongs,
-    `soft` [whole's size] how much of the new picture shows."""
+    """What a pipeline works on of a picture: `image` and `mask` in the canvas's size; `whole` and `box` say where that
+    belongs, `soft` [whole's size] how much of the new picture shows."""
 
     image: Image.Image
     mask: Image.Image
@@ -42,15 +42,16 @@ class Work:
     soft: Image.Image
 
     @classmethod
-    def of(cls, source: Picture, inpaint: Inpaint, size: tuple[int, int]) -> "Work":
-        """Raises Invalid for a mask with nothing in it where only the masked part is worked on."""
+    def of(cls, source: Picture, inpaint: Inpaint, size: tuple[int, int], canvas: tuple[int, int]) -> "Work":
+        """`size`: of the picture, unless only the masked part is worked on; `canvas`: what the pipeline paints in.
+        Raises Invalid for a mask with nothing in it where only the masked part is worked on."""
         whole = image_of(source) if inpaint.padding is not None else fitted(image_of(source), size)
         mask = fitted(image_of(inpaint.mask).convert("L"), whole.size)
         mask = ImageOps.invert(mask) if inpaint.inverted else mask
-        box = (0, 0, *whole.size) if inpaint.padding is None else _around(mask, inpaint.padding, size)
+        box = (0, 0, *whole.size) if inpaint.padding is None else _around(mask, inpaint.padding, canvas)
         image = _filled(whole, mask) if inpaint.fill == "fill" else whole
         soft = mask.filter(ImageFilter.GaussianBlur(inpaint.blur)) if inpaint.blur else mask
-        return cls(_cut(image, box, size), _cut(mask, box, size), whole, box, soft)
+        return cls(_cut(image, box, canvas), _cut(mask, box, canvas), whole, box, soft)
 
     def put_back(self, made: Image.Image) -> Image.Image:
         """The whole picture with what was made in it."""

@@ -18,13 +18,15 @@ BACKENDS = ("torch", "compile", "openvino", "onnx")
 @dataclass(frozen=True, slots=True)
 class Setup:
     """`shelf`: the folder of LoRAs and the like; `pickles`: whether files that could run code are read from there, as
-    weights alone. `wanted`: device, numbers and memory. `denoiser`, `decoder`: what runs these parts."""
+    weights alone. `wanted`: device, numbers and memory. `denoiser`, `decoder`: what runs these parts. `own_size`: the
+    model paints well in the size that it was trained on alone, so pictures of others are made of such."""
 
     shelf: Path | None = None
     pickles: bool = False
     wanted: Wanted = AUTO
     denoiser: str = "torch"
     decoder: str = "torch"
+    own_size: bool = False
 
     def __post_init__(self) -> None:
         for name in ("denoiser", "decoder"):

@@ -20,6 +20,12 @@ MAIN = ["sd15", "sdxl", "sd3", "flux", "z-image"]
 SIZE = {"width": SIDE, "height": SIDE}
 
 
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_a_size_that_is_not_said_is_the_model_s_own(family: str, pipelines: Pipelines) -> None:
+    pipeline = pipelines(family)
+    assert own(pipeline).size == painted(pipeline, width=None, height=None).size
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_latents_of_a_plain_run_are_those_of_the_pipeline_itself(family: str, pipelines: Pipelines) -> None:
     pipeline = pipelines(family)
