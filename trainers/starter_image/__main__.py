@@ -16,7 +16,7 @@ from trainers.starter_image.card import Run
 from trainers.starter_image.network import Parts
 from trainers.starter_image.train import Plan, train
 
-RUNS, JUDGE = "runs.json", Path(__file__).parent / "judge.safetensors"
+RUNS = "runs.json"
 JUDGED, TESTED = 20_000, 3_000  # renders that the judge learns from, and is tested with
 AGAIN = "python -m trainers.starter_image DATA haiga/starter/image --minutes 60 --again"
 
@@ -43,7 +43,7 @@ def main() -> None:
         _train(given)
     if given.judge:
         pixels, labels = judge.draw(JUDGED, Random("judge"))
-        judge.save(judge.train(pixels, labels, given.judge), JUDGE)
+        judge.save(judge.train(pixels, labels, given.judge), judge.WEIGHTS)
     _measure(given)
 
 
@@ -75,7 +75,7 @@ def _runs(out: Path) -> list[Run]:
 
 def _measure(given: argparse.Namespace) -> None:
     """Writes the grid and the card."""
-    parts, judging = network.load(given.out), judge.load(JUDGE)
+    parts, judging = network.load(given.out), judge.load(judge.WEIGHTS)
     pipeline, wanted = network.pipeline(parts), measure.prompts()
     painted = measure.measure(pipeline, judging, wanted)
     things = measure.paint(pipeline, measure.THINGS)

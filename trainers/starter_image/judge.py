@@ -24,6 +24,7 @@ from trainers.starter_image.scenes import SINGLE, Scene, paint
 from trainers.starter_vision.painting import COLOURS, SHAPES
 
 LABELS = (tuple(COLOURS), SHAPES, tuple(COLOURS))  # colour, shape, background
+WEIGHTS = Path(__file__).with_name("judge.safetensors")  # of the judge that the card's figures are by
 PARTS = tuple(len(labels) for labels in LABELS)
 
 
