@@ -34,7 +34,7 @@ from haiga.engines.diffusers.fitting import Decision, decide
 from haiga.engines.diffusers.loading import denoiser, loaded
 from haiga.engines.diffusers.loras import Loras
 from haiga.engines.diffusers.parameters import enlarging, parameters
-from haiga.engines.diffusers.pixels import Work, fitted, image_of, picture_of
+from haiga.engines.diffusers.pixels import Work, fitted, image_of, picture_of, resized
 from haiga.engines.diffusers.previews import Previews, tiny_decoder
 from haiga.engines.diffusers.references import References
 from haiga.engines.diffusers.seamless import seamless
@@ -221,14 +221,17 @@ class Painter:
         if work is not None:
             return work.put_back(image)
         size = call.width, call.height
-        return image if call.canvas == size else fitted(image, size)
+        if call.canvas == size:
+            return image
+        return resized(image, size) if call.request.source else fitted(image, size)
 
     def _work(self, call: Call) -> Work | None:
         source, inpaint = call.request.source, call.request.inpaint
         return Work.of(source, inpaint, (call.width, call.height), call.canvas) if source and inpaint else None
 
     def _begun(self, call: Call) -> Image.Image | None:
-        return fitted(image_of(call.request.source), call.canvas) if call.request.source else None
+        source = call.request.source
+        return resized(fitted(image_of(source), (call.width, call.height)), call.canvas) if source else None
 
     def _again(self, call: Call, place: int, image: Any, beside: Beside, counter: Counter) -> tuple[Image.Image, Any]:
         """The second pass over a picture, or over the latents of one."""

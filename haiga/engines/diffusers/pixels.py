@@ -57,15 +57,16 @@ class Work:
         """The whole picture with what was made in it."""
         left, top, right, bottom = self.box
         new = self.whole.copy()
-        new.paste(_resized(made.convert("RGB"), (right - left, bottom - top)), (left, top))
+        new.paste(resized(made.convert("RGB"), (right - left, bottom - top)), (left, top))
         return Image.composite(new, self.whole, self.soft)
 
 
 def _cut(image: Image.Image, box: Box, size: tuple[int, int]) -> Image.Image:
-    return _resized(image.crop(box), size)
+    return resized(image.crop(box), size)
 
 
-def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Of that size, as wide and as high as it takes."""
     return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
 
 

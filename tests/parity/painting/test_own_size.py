@@ -6,7 +6,7 @@ from PIL import Image, ImageOps
 
 from haiga.core.images import ImageRequest, Inpaint
 from haiga.engines.diffusers.painter import Painter
-from haiga.engines.diffusers.pixels import image_of
+from haiga.engines.diffusers.pixels import image_of, picture_of
 from haiga.engines.diffusers.setup import Setup
 from tests.parity.painting.drawn import SIDE, Pipelines, box_mask, difference, painted, scene
 
@@ -32,9 +32,17 @@ def test_a_larger_picture_is_one_of_its_own_size_enlarged(pipelines: Pipelines) 
 
 
 def test_a_picture_made_from_another_is_as_large_as_that(pipelines: Pipelines) -> None:
-    made, _ = sized(pipelines("sd15"), source=scene(128), strength=0.5)
-    small = painted(pipelines("sd15"), source=scene(128), strength=0.5)
-    assert 0 == difference(small.resize((128, 128), Image.Resampling.LANCZOS), made)
+    wide = picture_of(image_of(scene(128)).resize((128, 96)))
+    small = picture_of(image_of(wide).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+    made, _ = sized(pipelines("sd15"), source=wide, strength=0.5)
+    expected = painted(pipelines("sd15"), source=small, strength=0.5)
+    assert 0 == difference(expected.resize((128, 96), Image.Resampling.LANCZOS), made)
+
+
+def test_a_wide_picture_is_cut_from_a_square_one(pipelines: Pipelines) -> None:
+    made, _ = sized(pipelines("sd15"), width=192, height=128)
+    square = painted(pipelines("sd15"))
+    assert 0 == difference(ImageOps.fit(square, (192, 128), Image.Resampling.LANCZOS), made)
 
 
 def test_outside_of_a_mask_a_larger_picture_stays_as_it_was(pipelines: Pipelines) -> None:
