@@ -12,6 +12,7 @@ import transformers
 
 from haiga.core.errors import Invalid, Unsupported
 from haiga.core.images import Reference
+from haiga.engines.diffusers.loading import denoiser
 from haiga.engines.diffusers.pixels import image_of
 from haiga.engines.diffusers.shelf import SAFE, Shelf
 from haiga.engines.diffusers.tensors import tensors
@@ -39,7 +40,7 @@ class References:
         if not hasattr(pipeline, "load_ip_adapter") or not hasattr(pipeline, "feature_extractor"):
             name = type(pipeline).__name__.removesuffix("Pipeline")
             raise Unsupported(f"{name} cannot have IP-Adapters", field=FIELD)
-        own = pipeline.image_encoder, pipeline.feature_extractor
+        own, attending = (pipeline.image_encoder, pipeline.feature_extractor), dict(denoiser(pipeline).attn_processors)
         paths = [self._shelf.find("ip_adapters", each.model, FIELD) for each in shown]
         try:
             self._load(paths)
@@ -47,6 +48,7 @@ class References:
             yield {"ip_adapter_image": [image_of(each.picture) for each in shown]}
         finally:
             pipeline.unload_ip_adapter()
+            denoiser(pipeline).set_attn_processor(attending)  # diffusers puts new ones, without what was set of them
             pipeline.register_modules(image_encoder=own[0], feature_extractor=own[1])
 
     def _load(self, paths: Sequence[Path]) -> None:
@@ -60,8 +62,7 @@ class References:
             self._pipeline.load_ip_adapter(weights, subfolder=[""] * len(paths), weight_name=[""] * len(paths))
         except (ValueError, KeyError, RuntimeError, OSError, StopIteration) as problem:
             raise Invalid(f"the IP-Adapter {names} does not fit this model: {problem}", field=FIELD) from None
-        base = getattr(self._pipeline, "unet", None) or self._pipeline.transformer
-        self._pipeline.image_encoder.to(device=self._pipeline._execution_device, dtype=base.dtype)
+        self._pipeline.image_encoder.to(device=self._pipeline._execution_device, dtype=denoiser(self._pipeline).dtype)
 
 
 def _encoder(path: Path) -> str:

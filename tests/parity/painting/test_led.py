@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image
+from diffusers.models.attention_processor import AttnProcessor
 from safetensors.torch import save_file
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -186,6 +187,20 @@ def test_pictures_that_are_shown_do_what_they_do_in_diffusers_own(
     pipeline.unload_ip_adapter()
     assert 0 == difference(expected, actual) < difference(plain, actual)
     assert 0 == difference(plain, painted(pipeline, tmp_path))
+
+
+def test_attention_is_the_very_one_that_it_was_when_a_picture_was_shown(tmp_path: Path, pipelines: Pipelines) -> None:
+    pipeline = pipelines("sd15")
+    make_adapter(pipeline, tmp_path / "ip_adapters" / "a", 1)
+    usual = dict(pipeline.unet.attn_processors)
+    pipeline.unet.set_attn_processor(AttnProcessor())
+    try:
+        mine, plain = dict(pipeline.unet.attn_processors), painted(pipeline, tmp_path)
+        painted(pipeline, tmp_path, references=(Reference("a", scene()),))
+        assert mine == pipeline.unet.attn_processors
+        assert plain.tobytes() == painted(pipeline, tmp_path).tobytes()
+    finally:
+        pipeline.unet.set_attn_processor(usual)
 
 
 def test_a_picture_shown_to_a_model_that_cannot_see_it_is_refused(tmp_path: Path, pipelines: Pipelines) -> None:
