@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from haiga.cli.adapters import Engines, names_adapter, open_adapters, open_over
-from haiga.cli.painters import STARTER_IMAGE, names_pipeline, open_painter, starter_painters
+from haiga.cli.painters import STARTER_IMAGE, names_pipeline, open_painter, prepare_painter, starter_painters
 from haiga.cli.upstream import key_of
 from haiga.config import Settings
 from haiga.core.errors import HaigaError, Invalid, NotFound, Unsupported
@@ -63,10 +63,11 @@ async def offer(
     if settings.starter:
         engines[STARTER] = _starter(settings)
     embedded = starter_painters(tags_of(settings, STARTER_IMAGE), settings) if settings.starter else {}
-    painters = _open_set(engines, embedded, settings) | embedded
+    painters = _open_set(engines, embedded, settings)
     for added in library:
         if added.base is None:
-            _open_added(engines, added, settings, warn)
+            _open_added(engines, painters, added, settings, warn)
+    painters |= embedded
     away = _elsewhere(settings, upstreams, warn)
     if not engines and not painters and not away.names:
         raise Invalid("there is no model: add one with `haiga models add`, or drop --no-starter")
@@ -148,6 +149,8 @@ def _named(
 def open_directory(name: str, path: Path, weights: str | None, settings: Settings) -> NativeEngine | NativeEmbedder:
     """What runs the model in a directory, not started yet. Raises Invalid and Unsupported naming the file."""
     directory = local_model(str(path))
+    if names_pipeline(str(path)):
+        raise Unsupported(f"model {name} makes pictures only, it writes no text")
     if directory is None:
         raise Invalid(f"model {name}: {path.expanduser().resolve()}: there is no such directory, nor such a GGUF file")
     return open_model(
@@ -158,6 +161,9 @@ def open_directory(name: str, path: Path, weights: str | None, settings: Setting
 async def prepare_engine(directory: Path, weights: str | None, settings: Settings, progress: Progress) -> None:
     """Pack the weights of the model in a directory, start it once and stop it: whatever is wrong with it shows, and
     what was packed is kept for the next start."""
+    if names_pipeline(str(directory)):
+        await prepare_painter(directory, settings, progress)
+        return
     engine = open_directory(directory.name, directory, weights, settings)
     await asyncio.to_thread(pack, directory, _options(settings, weights), partial(progress, "packing"))
     progress("starting", 0, 0)
@@ -188,7 +194,7 @@ def forget_packed(directory: Path, settings: Settings) -> None:
     from haiga.models.weights import PACKINGS
 
     tier.forget_model(settings.cold, directory)
-    if local_model(str(directory)) is None or is_ir(directory):
+    if local_model(str(directory)) is None or is_ir(directory) or names_pipeline(str(directory)):
         return
     with suppress(FileNotFoundError):  # a model whose files were deleted by hand can still be removed
         for packing in PACKINGS:
@@ -197,15 +203,19 @@ def forget_packed(directory: Path, settings: Settings) -> None:
 
 def _open_added(
     engines: dict[str, NativeEngine | NativeEmbedder],
+    painters: dict[str, DiffusersEngine],
     added: AddedModel,
     settings: Settings,
     warn: Callable[[str], None],
 ) -> None:
-    if added.name in engines:
+    if added.name in engines or added.name in painters:
         warn(f"the model {added.name} of the library is hidden by --model {added.name}=…")
         return
     try:
-        engines[added.name] = open_directory(added.name, Path(added.path), added.weights, settings)
+        if names_pipeline(added.path):
+            painters[added.name] = open_painter(added.name, Path(added.path), tags_of(settings, added.name), settings)
+        else:
+            engines[added.name] = open_directory(added.name, Path(added.path), added.weights, settings)
     except HaigaError as error:
         warn(f"the model {added.name} of the library is left out: {error}")
 

@@ -30,7 +30,8 @@ def add(
     source: Annotated[
         str,
         typer.Argument(
-            help="A directory (safetensors, OpenVINO IR, LoRA adapter), a GGUF file, or org/name[@revision] of the hub."
+            help="A directory (safetensors, OpenVINO IR, LoRA adapter, a model for pictures in diffusers' layout), a"
+            " GGUF file, or org/name[@revision] of the hub."
         ),
     ],
     name: Annotated[str | None, typer.Option(help="Its name here; by default the source's last part.")] = None,
@@ -45,8 +46,9 @@ def add(
     """Add a model or a LoRA adapter: download it if need be, check it, and pack and compile it once."""
     settings = settings_from(context)
     chosen = name or Path(source.partition("@")[0]).expanduser().resolve().name.removesuffix(".gguf")
+    weights = None if _paints(source) else settings.weights  # pictures' models are kept as they are
     with _progress() as progress:
-        added = _with_library(settings, lambda library: library.add(chosen, source, settings.weights, progress, base))
+        added = _with_library(settings, lambda library: library.add(chosen, source, weights, progress, base))
     typer.echo(f"added {added.name} ({added.path}); a server started from now on serves it", err=True)
 
 
@@ -144,13 +146,19 @@ def _progress() -> "Iterator[Progress]":
         yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None)
 
 
+def _paints(path: str) -> bool:
+    from haiga.cli.painters import names_pipeline
+
+    return names_pipeline(path)
+
+
 def _size(model: AddedModel) -> str:
     from haiga.models.gguf import is_gguf, part_files
 
     path = Path(model.path)
     if not path.exists():
         return "missing"
-    files = part_files(path) if is_gguf(path) else path.iterdir()
+    files = part_files(path) if is_gguf(path) else path.rglob("*") if _paints(model.path) else path.iterdir()
     size = sum(file.stat().st_size for file in files if file.is_file())
     return _bytes(size)
 
@@ -167,6 +175,9 @@ def _portrait(model: AddedModel, settings: Settings) -> "Iterator[tuple[str, str
         return
     if model.base is not None:
         yield from _adapter(model)
+        return
+    if _paints(model.path):
+        yield from _pipeline(Path(model.path))
         return
     found = portray_model(Path(model.path), model.weights, settings)
     yield "family", found.family
@@ -186,6 +197,15 @@ def _portrait(model: AddedModel, settings: Settings) -> "Iterator[tuple[str, str
     if found.local_kv_bytes:
         yield "cache, local layers", f"{found.local_kv_bytes:,} bytes a token, of the last ones alone"
     yield "context", f"{found.context:,} tokens of {found.trained:,}"
+
+
+def _pipeline(path: Path) -> "Iterator[tuple[str, str]]":
+    from haiga.engines.diffusers.opening import parts_of
+
+    family, parts = parts_of(path)
+    yield "family", f"{family}, makes pictures"
+    for name, size in parts.items():
+        yield name, _bytes(size)
 
 
 def _adapter(model: AddedModel) -> "Iterator[tuple[str, str]]":

@@ -8,6 +8,7 @@ from haiga.engines.diffusers.engine import DiffusersEngine
 from haiga.engines.diffusers.fitting import Wanted
 from haiga.engines.diffusers.opening import is_pipeline, lacking, open_pipeline
 from haiga.engines.diffusers.setup import Setup
+from haiga.services.library import Progress
 from haiga.starter import image_path
 
 STARTER_IMAGE = "starter-image"
@@ -15,7 +16,7 @@ STARTER_IMAGE_CREATED = 1795392000  # 2026-11-23, the day this starter was train
 
 
 def names_pipeline(path: str) -> bool:
-    """Whether there is a model that makes pictures at a path that a setting names."""
+    """Whether there is a model that makes pictures at a path."""
     return is_pipeline(Path(path).expanduser())
 
 
@@ -31,6 +32,16 @@ def starter_painters(tags: tuple[str, ...], settings: Settings) -> dict[str, Dif
         return {}
     setup = replace(setup_of(settings), own_size=True)
     return {STARTER_IMAGE: open_pipeline(STARTER_IMAGE, image_path(), STARTER_IMAGE_CREATED, tags, setup)}
+
+
+async def prepare_painter(directory: Path, settings: Settings, progress: Progress) -> None:
+    """Start the model in a directory once and stop it, so that whatever is wrong with it shows."""
+    engine = open_painter(directory.name, directory, (), settings)
+    progress("starting", 0, 0)
+    try:
+        await engine.start()
+    finally:
+        await engine.close()
 
 
 def setup_of(settings: Settings) -> Setup:

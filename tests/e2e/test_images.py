@@ -1,5 +1,5 @@
 """Pictures over the whole product: `haiga serve` as a process, real pipelines of five families in processes of their
-own, the official SDK and a raw WebSocket as clients.
+own, one of them from the library, the official SDK and a raw WebSocket as clients.
 
 Rule: one server; its memory is for two pipelines at a time, so that each that comes takes another's place.
 """
@@ -7,7 +7,10 @@ Rule: one server; its memory is for two pipelines at a time, so that each that c
 import base64
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,8 +29,13 @@ ASKED: dict[str, Any] = {"seed": 7, "steps": 2}
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     models = tmp_path_factory.mktemp("models")
-    flags = [flag for name in FAMILIES for flag in ("--model", f"{name}={saved(name, models / name)}")]
-    data = tmp_path_factory.mktemp("data")
+    data, (added, *named) = tmp_path_factory.mktemp("data"), FAMILIES
+    haiga = [str(Path(sys.executable).with_name("haiga")), "models"]
+    own = ["--name", added, "--data-dir", str(data)]
+    subprocess.run([*haiga, "add", str(saved(added, models / added)), *own], check=True)
+    told = subprocess.run([*haiga, "show", added, *own[2:]], check=True, capture_output=True, text=True).stdout
+    assert "StableDiffusion, makes pictures" in told
+    flags = [flag for name in named for flag in ("--model", f"{name}={saved(name, models / name)}")]
     with serving(data, "--no-starter", "--memory-budget", "1800MiB", *flags) as server, server.client:
         yield server.url
 

@@ -215,6 +215,15 @@ async def test_a_repository_without_safetensors_is_refused(tmp_path: Path) -> No
         await library(tmp_path, hub_of(hub)).add("tiny", "tiny/llama", None, Tale())
 
 
+async def test_a_repository_of_parts_in_folders_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
+    with (
+        StandIn({"model_index.json": b"{}", "vae/config.json": b"{}"}).running() as hub,
+        pytest.raises(Invalid, match="makes pictures; its parts are in folders"),
+    ):
+        await library(tmp_path, hub_of(hub)).add("tiny", "tiny/llama", None, Tale())
+    assert [] == list(tmp_path.rglob("*.json"))
+
+
 async def test_a_restricted_repository_needs_the_token(tmp_path: Path, stand_in: StandIn) -> None:
     stand_in.token = "hf_secret"
     with pytest.raises(Denied, match=r"tiny/llama@main: .*HF_TOKEN"):

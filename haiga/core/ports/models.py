@@ -110,7 +110,8 @@ class Runner(Protocol):
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a model can take and do; checked before work starts. `images`: it sees; `infill`: fill in before a suffix;
-    `scoring`: give a prompt back with the log probabilities of its tokens; `painting`: make pictures."""
+    `scoring`: give a prompt back with the log probabilities of its tokens; `painting`: make pictures, from several
+    at once where it `combines`."""
 
     images: bool = False
     documents: bool = False
@@ -123,6 +124,7 @@ class Capabilities:
     infill: bool = False
     scoring: bool = False
     painting: bool = False
+    combines: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ Progress = Callable[[str, int, int], None]
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
+PIPELINE = "model_index.json"
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 _SMALL_FILES = ("*.json", "*.jinja", "tokenizer.model")
 _CHUNK = 1 << 20
@@ -89,6 +90,12 @@ class Hub:
     async def download(self, snapshot: Snapshot, directory: Path, progress: Progress) -> None:
         """Bring the files a model needs into `directory`. Raises Invalid when the repository holds no safetensors,
         Failed for a broken transfer or a wrong hash, naming the file; a second call goes on where it stopped."""
+        if snapshot.pick([PIPELINE]):
+            raise Invalid(
+                f"{snapshot.repository} makes pictures; its parts are in folders, which are not downloaded: fetch the"
+                " repository with another tool and add its directory",
+                field="source",
+            )
         await self._fetch_all(snapshot, snapshot.pick(_SMALL_FILES), directory, progress)
         await self._fetch_all(snapshot, _weight_files(snapshot, directory), directory, progress)
 
