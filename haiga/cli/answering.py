@@ -71,7 +71,7 @@ def answering(settings: Settings, access: Access, models: Models, database: Asyn
     async def prompted(caller: Caller, request: TextRequest) -> TextRequest:
         return await tools.prompted(caller, await intake.resolved(caller, await sources.resolved(caller, request)))
 
-    metered = metering(settings, database, models, lambda: inference)
+    metered = metering(settings, database, models, lambda: inference, access.holder)
     cache = ResultCache(
         DatabaseResults(database),
         lambda caller, name: inference.model(caller, name),

@@ -11,6 +11,7 @@ from haiga.core.generation import TextRequest
 from haiga.core.records import Price, Record
 from haiga.services import requests
 from haiga.services.images import Tally
+from haiga.services.images.tally import Holder
 from haiga.services.inference import Inference
 from haiga.services.limits import Limiter, LocalMeters
 from haiga.services.metrics import Metrics
@@ -40,9 +41,11 @@ class Metering:
         return self.recorder, self.limiter
 
 
-def metering(settings: Settings, database: AsyncEngine, models: Models, inference: Callable[[], Inference]) -> Metering:
-    """`inference` gives what the stages stand in, once it is there. Raises Invalid for a file of prices that is
-    wrong."""
+def metering(
+    settings: Settings, database: AsyncEngine, models: Models, inference: Callable[[], Inference], holder: Holder
+) -> Metering:
+    """`inference` gives what the stages stand in, once it is there; `holder` who holds a key. Raises Invalid for a file
+    of prices that is wrong."""
     prices = read_prices(settings.prices, models.told_price) if settings.prices else Prices({}, models.told_price)
     ledger = Ledger(DatabaseUsage(database), settings.keep_usage)
 
@@ -62,5 +65,5 @@ def metering(settings: Settings, database: AsyncEngine, models: Models, inferenc
         metrics.add(record)
         requests.add(record)
 
-    tally = Tally(limiter, add, lambda model: prices.get(model, FREE))
+    tally = Tally(limiter, add, lambda model: prices.get(model, FREE), holder, lasting=shared is not None)
     return Metering(prices, ledger, Recorder(add, named), tally, limiter, metrics, shared)

@@ -15,7 +15,7 @@ from haiga.core.errors import Invalid
 from haiga.core.limits import DOLLAR, Limits
 from haiga.engines.fake_painter import FakePainter
 from tests.wire.limited_server import Running, running
-from tests.wire.test_images_sdk import asking, ended
+from tests.wire.test_images_sdk import asking, ended, freed, held
 
 
 @pytest.fixture
@@ -89,3 +89,27 @@ def test_every_job_is_recorded_with_its_pictures_and_their_price(served: Running
     assert [["brush", "4", "0", "0", "0", "0", "3", "0.06"]] == rows("model")
     assert [["exhausted", "1"], ["invalid", "1"], ["succeeded", "2"]] == [row[:2] for row in rows("outcome")]
     assert [["/v1/images/generations", "2"], ["/v1/jobs", "1"]] == [[row[0], row[6]] for row in rows("endpoint")]
+
+
+def test_what_a_waiting_job_holds_of_a_budget_outlasts_the_server(tmp_path: Path) -> None:
+    (tmp_path / "prices.toml").write_text("[models.brush]\nimage = 0.02\n")
+    flags = {"prices": str(tmp_path / "prices.toml")}
+    with running(tmp_path, painters=[first := FakePainter()], **flags) as served:
+        key = served.key("held", limits=Limits(budget=DOLLAR // 20))
+        with asking(served, key) as poor:
+            held(served, first)
+            for name in "ab":
+                assert 202 == poor.post("/v1/jobs", json={"prompt": name, "id": name}).status_code
+            while poor.get("/v1/jobs/a").json()["status"] != "running":
+                pass
+        served.server.should_exit = True
+        served.loop.call_soon_threadsafe(served.loop.call_later, 0.3, first.gate.set)
+    second = FakePainter()
+    second.gate.clear()
+    with running(tmp_path, painters=[second], **flags) as served, asking(served, key) as poor:
+        while poor.get("/v1/jobs/b").json()["status"] != "running":
+            pass
+        assert 429 == poor.post("/v1/jobs", json={"prompt": "c"}).status_code
+        poor.post("/v1/jobs/b/cancel")
+        assert 202 == poor.post("/v1/jobs", json={"prompt": "c"}).status_code
+        freed(served, second)

@@ -4,9 +4,10 @@ Rule: a job takes its request and the price of all its pictures when it is asked
 back at its end. What it cost is what was made.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from haiga.core.access import Caller, Origin
 from haiga.core.errors import HaigaError
@@ -14,6 +15,7 @@ from haiga.core.painting import ImageJob
 from haiga.core.records import SUCCEEDED, Cost, Price, Record
 from haiga.services.limits import Hold, Limiter
 
+Holder: TypeAlias = Callable[[str | None, str], Awaitable[Caller]]
 UNKNOWN = Origin(family="openai", endpoint="/v1/jobs")  # of a job that was asked for before the server's start
 
 
@@ -26,12 +28,22 @@ class _Asked:
 
 
 class Tally:
-    """Adds a record of each job with `add`; `price` is a model's by its own name."""
+    """Adds a record of each job with `add`; `price` is a model's by its own name, `holder` gives who holds a key.
+    `lasting`: what is taken of limits outlasts the server."""
 
-    def __init__(self, limiter: Limiter, add: Callable[[Record], None], price: Callable[[str], Price]) -> None:
+    def __init__(
+        self,
+        limiter: Limiter,
+        add: Callable[[Record], None],
+        price: Callable[[str], Price],
+        holder: Holder,
+        lasting: bool = False,
+    ) -> None:
         self._limiter = limiter
         self._add = add
         self._price = price
+        self._holder = holder
+        self._lasting = lasting
         self._asked: dict[str, _Asked] = {}
 
     @asynccontextmanager
@@ -51,6 +63,13 @@ class Tally:
                 del self._asked[job.name]
             await self._limiter.settle_images(hold, 0)
             raise
+
+    async def adopt(self, job: ImageJob, images: int) -> None:
+        """A job that was asked for before the server's start has its share of the limits again."""
+        caller = await self._holder(job.key, job.workspace)
+        with suppress(HaigaError):  # of a model that is here no more, nobody knows the price
+            hold = await self._limiter.again(caller, job.model, images, job.serial / 1e6, self._lasting)
+            self._asked.setdefault(job.name, _Asked(UNKNOWN, hold))
 
     async def end(self, job: ImageJob) -> None:
         """A job has its last state."""

@@ -131,6 +131,16 @@ class Limiter:
         need = Need(requests=1, cost=price.of_images(images))
         return Hold(await self._take(caller, need), need, price)
 
+    async def again(self, caller: Caller, model: str, images: int, at: float, taken: bool) -> Hold:
+        """The hold of a job that was asked for at a unix second, before the server's start. Unless it is `taken` still,
+        because meters outlast the server, it is taken, whether it fits or not. Raises what finding the price raises."""
+        price = self._price(caller, model)
+        need, asked = Need(cost=price.of_images(images)), int(at * 1e6)
+        claims = [each for owner in caller.owners for each in await self._claims(owner, need, asked)]
+        if not taken:
+            await self._meters.give([each.want for each in claims if each.want.amount], self._now())
+        return Hold(claims, need, price)
+
     async def settle_images(self, hold: Hold, images: int) -> None:
         """Give back what a job's pictures that were not made would have cost."""
         await self._settle(hold, Need(cost=hold.price.of_images(images)))
