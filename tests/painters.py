@@ -25,6 +25,7 @@ class ThreadPainter:
         self.gate.set()
         self.busy = 0
         self.memory = 1 << 20
+        self._skip = threading.Event()
 
     @property
     def card(self) -> ModelCard:
@@ -37,7 +38,16 @@ class ThreadPainter:
         self.gate.set()
 
     def paint(self, request: ImageRequest, seed: int) -> AsyncGenerator[Progress | Painted, None]:
-        return self._job(partial(self._painter.paint, request, seed))
+        self._skip.clear()
+        return self._job(partial(self._painter.paint, request, seed, skipped=self._skipped))
+
+    def skip(self) -> None:
+        self._skip.set()
+
+    def _skipped(self) -> bool:
+        said = self._skip.is_set()
+        self._skip.clear()
+        return said
 
     def upscale(self, request: UpscaleRequest) -> AsyncGenerator[Progress | Painted, None]:
         return self._job(partial(self._painter.upscale, request))

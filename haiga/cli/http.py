@@ -19,10 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from haiga.cli.answering import Answering, answering
 from haiga.cli.keeping import Keeping, keeping
 from haiga.cli.live import FILES, live
-from haiga.cli.painting import named
+from haiga.cli.painting import named, styles_of
 from haiga.cli.reloading import Prepare, Read, Reloading, Terminal, at_once
 from haiga.config import Settings
 from haiga.core.jobs import Dedupe
+from haiga.engines.diffusers.shelf import Shelf
 from haiga.engines.native import tier
 from haiga.services.access import Access
 from haiga.services.adapters import Adapters
@@ -105,7 +106,7 @@ def _services(
         policies=parts.moderated.policies,
         jobs=kept.jobs,
         taker=Taker(parts.fetch, parts.decoder),
-        palette=named(settings),
+        palette=named(Shelf(settings.shelf, settings.image_pickles), styles_of(settings)),
     )
 
 

@@ -25,6 +25,14 @@ PAINTING: Mapping[str, Setting] = {
         "Also read files of that folder that are no safetensors, as weights alone; such files may be made to run code.",
         switch="yes",
     ),
+    "image_styles": Setting(
+        "--image-styles",
+        parse_directory,
+        None,
+        "HAIGA_IMAGE_STYLES",
+        "Prompt styles, a file like A1111's styles.csv; by default `styles.csv` in the data directory, if it is there.",
+        metavar="FILE",
+    ),
     "image_device": Setting(
         "--image-device",
         one_of("auto", *DEVICES),

@@ -81,6 +81,7 @@ class Settings:
     keep_files: float | None
     image_shelf: Path | None
     image_pickles: bool
+    image_styles: Path | None
     image_device: str
     image_dtype: str
     image_offload: str

@@ -4,7 +4,7 @@ Rule: an answer names everything that made it, so that the same request gives th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from haiga.core.pictures import Picture
@@ -29,7 +29,8 @@ class Inpaint:
 @dataclass(frozen=True, slots=True)
 class Hires:
     """A second pass: the picture enlarged `scale` times, or to width and height, then made anew at `strength`, 0 to 1,
-    in `steps` (None: as many as the first), by another sampler where one is named."""
+    in `steps` (None: as many as the first), by another sampler and other sigmas, and after other prompts, where they
+    are named."""
 
     scale: float = 2.0
     strength: float = 0.7
@@ -38,6 +39,9 @@ class Hires:
     width: int | None = None
     height: int | None = None
     sampler: str | None = None
+    schedule: str | None = None
+    prompt: str | None = None
+    negative: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class ImageRequest:
     has the next. source: what to begin from, kept the more the smaller `strength` is (0 to 1). clip_skip: last layers
     of the text encoder that are left out. together: pictures in one batch of the denoiser. tiling: edges fit to each
     other. eta: of the sampler's noise. vae: another decoder, by its name. previews: whether steps show how it looks.
+    beside: pictures that the model is shown with the source.
     """
 
     model: str
@@ -106,6 +111,23 @@ class ImageRequest:
     controls: tuple[Control, ...] = ()
     references: tuple[Reference, ...] = ()
     previews: bool = False
+    beside: tuple[Picture, ...] = ()
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """All that it says, by the paths of the fields."""
+        found: dict[str, str | None] = {"prompt": self.prompt, "negative_prompt": self.negative}
+        if self.hires:
+            found |= {"hires.prompt": self.hires.prompt, "hires.negative_prompt": self.hires.negative}
+        return {path: text for path, text in found.items() if text is not None}
+
+    def saying(self, prompts: Mapping[str, str]) -> "ImageRequest":
+        """The same with other prompts, by the paths of `prompts`."""
+        hires = self.hires
+        if hires is not None:
+            again = prompts.get("hires.prompt"), prompts.get("hires.negative_prompt")
+            hires = replace(hires, prompt=again[0], negative=again[1])
+        return replace(self, prompt=prompts["prompt"], negative=prompts["negative_prompt"], hires=hires)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class FakePainter:
         self.asked: list[ImageRequest] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self._up = False
+        self._up = self._skipped = False
         self._busy = 0
 
     @property
@@ -68,16 +68,25 @@ class FakePainter:
         self._busy += 1
         try:
             for number in range(request.count):
-                picture = _picture(request, seed + number)
+                picture, self._skipped = _picture(request, seed + number), False
                 for step in range(request.steps or STEPS):
                     await self._step(request)
+                    if self._skipped:
+                        break
                     done = number * (request.steps or STEPS) + step + 1
                     shown = picture if request.previews else None
                     yield Progress(done, (request.steps or STEPS) * request.count, shown)
+                if self._skipped:
+                    continue
                 told = {"Prompt": request.prompt, "Steps": str(request.steps or STEPS), "Seed": str(seed + number)}
                 yield Painted(picture, seed + number, told | {"Model": self._card.name})
         finally:
             self._busy -= 1
+
+    def skip(self) -> None:
+        """See ImageEngine."""
+        self._skipped = True
+        self.log.append("skip")
 
     async def _step(self, request: ImageRequest) -> None:
         await asyncio.sleep(self._pace)

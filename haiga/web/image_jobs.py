@@ -18,6 +18,7 @@ from haiga.core.errors import Denied, HaigaError
 from haiga.core.generation import Finished, Usage
 from haiga.core.painting import JobState
 from haiga.services.images import Jobs, Wish
+from haiga.services.images.styles import with_styles
 from haiga.services.images.taking import Taker
 from haiga.web.credentials import authenticate
 from haiga.web.families import error_response, request_id
@@ -28,7 +29,7 @@ from haiga.wire import image_jobs as wire
 
 GONE = (WebSocketDisconnect, OSError)
 END = Finished("end_turn", Usage())
-PARAMS = {"negative": "negative_prompt", "schedule": "scheduler", "source": "image", "quality": "output_compression"}
+PARAMS = {"beside": "more_images", "quality": "output_compression"}
 
 
 class ImageJobs:
@@ -46,6 +47,8 @@ class ImageJobs:
         async with self._taker.room(len(told)):
             pictures = {at: await self._taker.picture(each, at, mask=at.endswith("mask")) for at, each in told.items()}
             asked = wire.request_of(body, default_model(self._services, caller), pictures)
+            if body.styles:
+                asked = with_styles(asked, body.styles, self._services.palette().styles)
             try:
                 seen = await self._jobs.submit(caller, asked, wish)
             except HaigaError as error:
@@ -75,6 +78,10 @@ class ImageJobs:
         """End a job before its next step; one that has ended stays as it is."""
         return _json(wire.write_job(await self._jobs.cancel(await self._caller(request), id)))
 
+    async def skip(self, request: Request, id: str) -> Response:
+        """Leave the picture that a job is making, and go on with its next."""
+        return _json(wire.write_job(await self._jobs.skip(await self._caller(request), id)))
+
     async def delete(self, request: Request, id: str) -> Response:
         """Forget a job and its pictures."""
         await self._jobs.delete(await self._caller(request), id)
@@ -100,7 +107,8 @@ class ImageJobs:
         )
 
     async def watch(self, websocket: WebSocket, id: str) -> None:
-        """Watch a job over a WebSocket, up to its end; `{"type": "cancel"}` from the client ends the job."""
+        """Watch a job over a WebSocket, up to its end; the client ends it by `{"type": "cancel"}`, and by
+        `{"type": "skip"}` leaves the picture that it is making."""
         request = Request({**websocket.scope, "type": "http", "method": "GET"})
         request.scope.setdefault("state", {})["request_id"] = self._services.settings.new_id("req")
         try:
@@ -135,11 +143,10 @@ class ImageJobs:
         """Until the client is gone; what it says wrongly it is told."""
         while True:
             try:
-                if not wire.is_cancel(await websocket.receive_text()):
-                    continue
+                order = wire.read_order(await websocket.receive_text())
                 if caller.readonly:
                     raise Denied("this API key may only read")
-                await self._jobs.cancel(caller, id)
+                await (self._jobs.cancel if order == "cancel" else self._jobs.skip)(caller, id)
             except HaigaError as error:
                 await websocket.send_text(wire.error_text(error))
 

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from haiga.core.access import Caller
-from haiga.core.errors import Cancelled, Failed, HaigaError, Invalid, TooLarge, Unsupported
+from haiga.core.errors import Cancelled, Failed, HaigaError, Invalid, TooLarge
 from haiga.core.generation import Finished, Usage
 from haiga.core.images import Inpaint
 from haiga.core.painting import Seen
@@ -31,7 +31,7 @@ from haiga.wire.openai_images.write import Given, Shown
 
 MOST_FIELDS, MOST_FILES = 64, 17
 END = Finished("end_turn", Usage())
-PARAMS = {"negative_prompt": "negative_prompt", "width": "size", "height": "size", "schedule": "scheduler"}
+PARAMS = {"negative_prompt": "negative_prompt", "width": "size", "height": "size", "beside": "image[1]"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +72,23 @@ class Images:
     async def _from_pictures(self, request: Request, caller: Caller, asked: AskedImages, sent: Sent) -> Response:
         if not sent.images:
             raise Invalid("Missing required parameter: 'image'.", field="image", code="missing_required_parameter")
-        if len(sent.images) > 1:
-            raise Unsupported("Models here work on one image.", field="image[1]", code="unsupported_value")
-        async with self._taker.room(2):
-            source = await self._taker.decoded(sent.images[0], "image")
+        async with self._taker.room(len(sent.images) + 1):
+            source, *beside = [
+                await self._taker.decoded(file, f"image[{at}]" if at else "image")
+                for at, file in enumerate(sent.images)
+            ]
             mask = await self._mask(sent) if asked.kind == "image_edit" else None
             if mask is not None:  # under which everything is made anew unless the request says otherwise
                 asked = read_edit(sent.fields, asked.request.model, True)
-            painted = replace(asked.request, source=source, inpaint=Inpaint(mask) if mask else None)
+            inpaint = Inpaint(mask) if mask else None
+            painted = replace(asked.request, source=source, beside=tuple(beside), inpaint=inpaint)
             return await self._respond(request, caller, replace(asked, request=painted))
 
     async def _mask(self, sent: Sent) -> Picture | None:
-        """White where something is to change: what is transparent in the mask, or, where there is none, in the image.
-        A mask that has nothing transparent is taken as it is."""
+        """White where something is to change: what is transparent in the mask, or, where there is none, in the image,
+        if it is the only one. A mask that has nothing transparent is taken as it is."""
+        if sent.mask is None and len(sent.images) > 1:
+            return None
         if sent.mask is None:
             return await self._taker.holes(sent.images[0], "image")
         return await self._taker.holes(sent.mask, "mask") or await self._taker.decoded(sent.mask, "mask")

@@ -303,6 +303,7 @@ def _image_jobs(services: Services, add: Add) -> None:
     add(one, jobs.get, methods=["GET"], **openapi_images.GET_JOB)
     add(one, jobs.delete, methods=["DELETE"], **openapi_images.DELETE_JOB)
     add(f"{one}/cancel", jobs.cancel, methods=["POST"], **openapi_images.GET_JOB)
+    add(f"{one}/skip", jobs.skip, methods=["POST"], **openapi_images.GET_JOB)
     add(f"{one}/events", jobs.events, methods=["GET"], **openapi_images.JOB_EVENTS)
     add(f"{one}/pictures/{{number}}", jobs.picture, methods=["GET"], **openapi_images.JOB_PICTURE)
 

@@ -43,6 +43,9 @@ class HiresBody(_Strict):
     steps: int | None = Field(default=None, ge=1, le=500)
     upscaler: str = "Lanczos"
     sampler: str | None = None
+    scheduler: str | None = None
+    prompt: str | None = Field(default=None, max_length=64 << 10)
+    negative_prompt: str | None = Field(default=None, max_length=64 << 10)
 
 
 class VariationBody(_Strict):
@@ -73,6 +76,7 @@ class JobBody(_Strict):
     model: str | None = None
     id: str | None = None
     negative_prompt: str = Field(default="", max_length=64 << 10)
+    styles: list[str] = Field(default=[], max_length=32)
     width: int | None = Field(default=None, ge=8, le=8192)
     height: int | None = Field(default=None, ge=8, le=8192)
     steps: int | None = Field(default=None, ge=1, le=500)
@@ -85,6 +89,7 @@ class JobBody(_Strict):
     eta: float | None = Field(default=None, ge=0, le=1)
     clip_skip: int = Field(default=0, ge=0, le=12)
     image: str | None = None
+    more_images: list[str] = Field(default=[], max_length=15)
     strength: float = Field(default=0.75, ge=0, le=1)
     inpaint: InpaintBody | None = None
     hires: HiresBody | None = None
@@ -105,7 +110,8 @@ class JobBody(_Strict):
         inpaint = {"inpaint.mask": self.inpaint.mask} if self.inpaint else {}
         controls = {f"controls[{i}].image": each.image for i, each in enumerate(self.controls) if each.image}
         references = {f"references[{i}].image": each.image for i, each in enumerate(self.references)}
-        return {**({"image": self.image} if self.image else {}), **inpaint, **controls, **references}
+        more = {f"more_images[{i}]": each for i, each in enumerate(self.more_images)}
+        return {**({"image": self.image} if self.image else {}), **more, **inpaint, **controls, **references}
 
 
 class JobProgress(BaseModel):
@@ -202,7 +208,7 @@ def request_of(body: JobBody, default: str, pictures: dict[str, Picture]) -> Ima
         pictures.get("image"),
         body.strength,
         Inpaint(pictures["inpaint.mask"], told.blur, told.inverted, told.padding, told.fill) if told else None,
-        Hires(**body.hires.model_dump()) if body.hires else None,
+        _hires(body.hires) if body.hires else None,
         body.tiling,
         Variation(**body.variation.model_dump()) if body.variation else None,
         body.eta,
@@ -216,7 +222,13 @@ def request_of(body: JobBody, default: str, pictures: dict[str, Picture]) -> Ima
             for i, each in enumerate(body.references)
         ),
         body.previews,
+        tuple(pictures[f"more_images[{i}]"] for i in range(len(body.more_images))),
     )
+
+
+def _hires(body: HiresBody) -> Hires:
+    told = body.model_dump(exclude={"scheduler", "negative_prompt"})
+    return Hires(schedule=body.scheduler, negative=body.negative_prompt, **told)
 
 
 def write_job(seen: Seen) -> bytes:
@@ -286,11 +298,14 @@ def error_text(error: HaigaError) -> str:
     return orjson.dumps(error_body(error)).decode()
 
 
-def is_cancel(text: str) -> bool:
-    """Whether what a watcher says ends the job. Raises Invalid for anything that it cannot say."""
-    if read_object(text.encode(errors="replace")).get("type") != "cancel":
-        raise Invalid('expected {"type": "cancel"}', field="type")
-    return True
+def read_order(text: str) -> Literal["cancel", "skip"]:
+    """What a watcher says is to be done with the job. Raises Invalid for anything that it cannot say."""
+    match read_object(text.encode(errors="replace")).get("type"):
+        case "cancel":
+            return "cancel"
+        case "skip":
+            return "skip"
+    raise Invalid('expected {"type": "cancel"} or {"type": "skip"}', field="type")
 
 
 def _pictures(job: ImageJob) -> list[dict[str, Any]]:

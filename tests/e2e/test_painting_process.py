@@ -1,5 +1,6 @@
 """A painting process: what is asked of it with all that lies beside the model, and what it says when it cannot."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,13 @@ async def test_it_paints_shows_enlarges_and_says_how_it_runs(tmp_path: Path) -> 
         assert (told, "; ".join(reasons)) == (made[0].parameters["Memory"], made[0].reason)
         assert any(each.preview for each in heard if isinstance(each, Progress))
         assert made == [each async for each in engine.paint(request, 5) if isinstance(each, Painted)]
+        left = []
+        async for each in engine.paint(replace(request, steps=50), 5):
+            if isinstance(each, Painted):
+                left.append(each.seed)
+            elif each.step == 1:
+                engine.skip()
+        assert [6] == left
         larger = [each async for each in engine.upscale(UpscaleRequest("tiny", scene(), scale=2.0))]
         assert [(128, 128)] == [(e.picture.width, e.picture.height) for e in larger if isinstance(e, Painted)]
         for wrong, kind in (

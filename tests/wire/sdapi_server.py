@@ -3,15 +3,15 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from haiga.cli.painting import named
 from haiga.core.access import Caller
 from haiga.core.errors import Denied
-from haiga.engines.diffusers.palette import palette
+from haiga.engines.diffusers.samplers import NAMES
 from haiga.engines.diffusers.shelf import Shelf
 from haiga.services.decoding.decoder import Decoder
 from haiga.services.fetch import Fetch, Hosts
@@ -48,7 +48,7 @@ def painting(place: Path, painters: Sequence[ThreadPainter]) -> Iterator[str]:
     database = create_async_engine(f"sqlite+aiosqlite:///{place / 'haiga.db'}", poolclass=NullPool)
     models = Models({}, painters={painter.card.name: painter for painter in painters})
     inference, decoder = Inference(models), Decoder()
-    jobs = Jobs(models, DatabaseJobs(database), DiskBlobs(place / "blobs"), inference.model)
+    jobs = Jobs(models, DatabaseJobs(database), DiskBlobs(place / "blobs"), inference.model, names=NAMES)
 
     async def last() -> None:
         await jobs.close()
@@ -60,7 +60,7 @@ def painting(place: Path, painters: Sequence[ThreadPainter]) -> Iterator[str]:
         WebSettings(open=False),
         jobs=jobs,
         taker=Taker(Fetch(Hosts(())), decoder),
-        palette=partial(palette, Shelf(place / "shelf")),
+        palette=named(Shelf(place / "shelf"), place / "styles.csv"),
     )
     with serving(services, last, jobs.start) as url:
         yield url

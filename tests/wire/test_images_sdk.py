@@ -77,6 +77,9 @@ def png(mode: str = "RGB", size: tuple[int, int] = (32, 24)) -> bytes:
     return file.getvalue()
 
 
+PNG = base64.b64encode(png()).decode()
+
+
 def ended(http: httpx.Client, id: str) -> dict[str, Any]:
     """The job, once it has ended, as its stream of events tells."""
     lines = http.get(f"/v1/jobs/{id}/events").text.splitlines()
@@ -178,6 +181,7 @@ def test_a_variation_takes_a_picture(client: openai.OpenAI) -> None:
         ({"prompt": ""}, "prompt"),
         ({"extra_body": {"steps": 0}}, "steps"),
         ({"extra_body": {"frame_count": 3}}, "frame_count"),
+        ({"extra_body": {"sampler": "Eulr"}}, "sampler"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(client: openai.OpenAI, asked: dict[str, Any], param: str | None) -> None:
@@ -296,7 +300,14 @@ def test_nobody_sees_the_jobs_of_another_workspace(served: Running, http: httpx.
     http.post("/v1/jobs", json={"prompt": "a boat", "id": "a"})
     ended(http, "a")
     stranger = {"x-api-key": served.key("s", "elsewhere")}
-    for method, path in (("GET", ""), ("GET", "/events"), ("GET", "/pictures/0"), ("POST", "/cancel"), ("DELETE", "")):
+    for method, path in (
+        ("GET", ""),
+        ("GET", "/events"),
+        ("GET", "/pictures/0"),
+        ("POST", "/cancel"),
+        ("POST", "/skip"),
+        ("DELETE", ""),
+    ):
         assert 404 == http.request(method, f"/v1/jobs/a{path}", headers=stranger).status_code
     assert [] == http.get("/v1/jobs", headers=stranger).json()["data"]
     with pytest.raises(InvalidStatus) as refused:
@@ -328,6 +339,12 @@ def test_a_job_that_is_deleted_leaves_no_bytes(tmp_path: Path, http: httpx.Clien
         ({"controls": [{"model": "canny", "image": "AAAA"}]}, "controls[0].image"),
         ({"stepz": 3}, "stepz"),
         ({"inpaint": {}}, "inpaint.mask"),
+        ({"styles": ["film"]}, "styles"),
+        ({"more_images": [PNG]}, "more_images"),
+        ({"image": PNG, "more_images": [PNG]}, "more_images"),
+        ({"sampler": "Eulr"}, "sampler"),
+        ({"scheduler": "bent"}, "scheduler"),
+        ({"hires": {"scheduler": "bent"}}, "hires.scheduler"),
     ],
 )
 def test_a_wrong_job_is_refused_by_name(http: httpx.Client, asked: dict[str, Any], param: str) -> None:
@@ -335,6 +352,7 @@ def test_a_wrong_job_is_refused_by_name(http: httpx.Client, asked: dict[str, Any
     answer = http.post("/v1/jobs", json=body)
     assert answer.status_code in (400, 403)
     assert param == answer.json()["error"]["param"]
+    assert [] == http.get("/v1/jobs").json()["data"]
 
 
 def test_a_key_has_so_many_jobs_at_once_and_no_more(tmp_path: Path) -> None:

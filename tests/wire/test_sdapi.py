@@ -33,6 +33,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("sdapi")
     (place / "shelf" / "ESRGAN").mkdir(parents=True)
     save_file(Compact([3, 4, 12], 2).state_dict(), place / "shelf" / "ESRGAN" / "doubler.safetensors")
+    (place / "styles.csv").write_text('name,prompt,negative_prompt\nfilm,"a photo of {prompt}, grain",text\nbare,,\n')
     return place
 
 
@@ -164,21 +165,31 @@ def test_pictures_need_not_be_sent(client: httpx.Client) -> None:
     assert ([], made.headers["haiga-job-id"]) == (made.json()["images"], json.loads(made.json()["info"])["job_id"])
 
 
+def test_styles_of_the_file_stand_around_the_prompts_of_both_passes(client: httpx.Client) -> None:
+    hires = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Lanczos", "hr_prompt": "a dog"}
+    body = {**SMALL, "prompt": "a fox", "negative_prompt": "blur", "styles": ["film", "bare"], **hires}
+    info = json.loads(client.post("/sdapi/v1/txt2img", json=body).json()["info"])
+    assert ("a photo of a fox, grain", "blur, text") == (info["prompt"], info["negative_prompt"])
+    assert 'Hires prompt: "a photo of a dog, grain"' in info["infotexts"][0]
+    assert ["film", "bare"] == info["styles"]
+
+
 # --- what is refused ---
 
 
 @pytest.mark.parametrize(
     ("asked", "status", "said"),
     [
-        ({"sampler_name": "Euler ab"}, 422, "sampler_name: sampler 'Euler ab' is not known; near it: Euler a"),
-        ({"scheduler": "bent"}, 422, "scheduler: scheduler 'bent' is not known"),
+        ({"sampler_name": "Euler ab"}, 404, "sampler_name: sampler 'Euler ab' is not known; near it: Euler a"),
+        ({"scheduler": "bent"}, 404, "scheduler: scheduler 'bent' is not known"),
+        ({"enable_hr": True, "hr_sampler_name": "Eulr"}, 404, "hr_sampler_name: sampler 'Eulr' is not known"),
         ({"override_settings": {"sd_model_checkpoint": "../secret"}}, 404, "model: ../secret"),
         ({"prompt": "a <lora:../../x:1>"}, 422, "prompt: there is no LoRA"),
         ({"override_settings": {"sd_vae": "/etc/passwd"}}, 422, "there is no VAE"),
         ({"enable_hr": True, "hr_upscaler": "../x"}, 422, "hr_upscaler"),
         ({"width": 70}, 422, "width"),
         ({"steps": "many"}, 422, "steps"),
-        ({"styles": ["dreamy"]}, 404, "styles: style 'dreamy' not found"),
+        ({"styles": ["dreamy"]}, 404, "styles: style 'dreamy' not found. Those there are: film, bare"),
         ({"script_name": "X/Y/Z plot"}, 422, "script_name: Script 'X/Y/Z plot' not found"),
         ({"alwayson_scripts": {"ControlNet": {"args": [{"model": "../m"}]}}}, 422, "ControlNet"),
     ],
@@ -280,6 +291,17 @@ def test_interrupt_ends_the_caller_s_own_job_alone(url: str, client: httpx.Clien
     assert (200, []) == (answer["it"].status_code, answer["it"].json()["images"])
 
 
+def test_skip_leaves_the_picture_under_way_and_goes_on_with_the_next(
+    url: str, client: httpx.Client, shut: ThreadPainter
+) -> None:
+    thread, answer = begun(url, "sk-one", n_iter=3, seed=5)
+    until(lambda: client.get("/sdapi/v1/progress").json()["state"]["sampling_step"])
+    assert None is client.post("/sdapi/v1/skip").json()
+    shut.gate.set()
+    thread.join()
+    assert [6, 7] == json.loads(answer["it"].json()["info"])["all_seeds"]
+
+
 def test_a_client_that_goes_away_ends_its_job(url: str, client: httpx.Client, shut: ThreadPainter) -> None:
     with pytest.raises(httpx.ReadTimeout):
         client.post("/sdapi/v1/txt2img", json={**SMALL, "steps": 4}, timeout=0.5)
@@ -297,12 +319,8 @@ def test_a_client_finds_what_it_can_name(api: webuiapi.WebUIApi, client: httpx.C
     assert "Latent" in {mode["name"] for mode in api.get_latent_upscale_modes()}
     assert ({"loaded": {}, "skipped": {}}, [], []) == (api.get_embeddings(), api.get_loras(), api.get_sd_vae())
     assert {"txt2img": [], "img2img": []} == api.get_scripts()
-    assert [[], [], [], []] == [
-        api.get_hypernetworks(),
-        api.get_face_restorers(),
-        api.get_realesrgan_models(),
-        api.get_prompt_styles(),
-    ]
+    assert [[], [], []] == [api.get_hypernetworks(), api.get_face_restorers(), api.get_realesrgan_models()]
+    assert ["film", "bare"] == [style["name"] for style in api.get_prompt_styles()]
     assert api.get_memory()["ram"]["total"] > 0
     assert api.get_cmd_flags()["api"]
     assert None is api.refresh_checkpoints()

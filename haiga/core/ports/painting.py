@@ -25,6 +25,10 @@ class ImageEngine(Protocol):
     def upscale(self, request: UpscaleRequest) -> AsyncGenerator[Progress | Painted, None]:
         """The picture, larger. Raises and is closed as `paint`."""
 
+    def skip(self) -> None:
+        """Leave the pictures that are being made together, and go on with the next of their job; nothing where none
+        are."""
+
     @property
     def busy(self) -> int:
         """Jobs under way and waiting here."""

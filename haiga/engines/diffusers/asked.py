@@ -3,12 +3,13 @@
 Rule: what a model cannot do is refused before its first step, by the field's name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from haiga.core.errors import Invalid
 from haiga.core.images import ImageRequest
-from haiga.engines.diffusers import samplers
+from haiga.core.palette import Sampling
+from haiga.engines.diffusers.samplers import NAMES
 from haiga.text.image_prompts import Network, Prompt, networks, parse
 
 STEPS = 20
@@ -25,22 +26,16 @@ LATENT_MODES = {  # A1111's names for enlarging latents, as torch calls the ways
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
-    """A sampler by its own name, None for the model's, and its sigmas."""
-
-    sampler: str | None = None
-    schedule: str = "Automatic"
-
-
-@dataclass(frozen=True, slots=True)
 class Second:
-    """The second pass: its size in pixels, steps and sampler."""
+    """The second pass: its size in pixels, steps, sampler and prompts."""
 
     width: int
     height: int
     steps: int
     strength: float
     sampling: Sampling
+    prompt: Prompt
+    negative: Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +62,10 @@ class Call:
         steps = request.steps or STEPS
         text, wanted = networks(request.prompt)
         width, height = _size(request, side)
-        sampling = _sampling(request.sampler, request.schedule)
+        sampling, again = NAMES.passes(request)
         prompt, negative = parse(text, steps), parse(request.negative, steps)
-        second = _second(request, width, height, steps, sampling)
+        said = _said_again(request, prompt, negative, wanted, steps)
+        second = _second(request, width, height, steps, again, said)
         _check(request)
         canvas = (side, side) if own_size else (width, height)
         return cls(request, prompt, negative, wanted, width, height, steps, seed, sampling, canvas, second)
@@ -87,10 +83,14 @@ class Call:
 
     @property
     def total(self) -> int:
-        """Steps of all pictures and passes, as they are counted: the first pass for each batch, the second for each
-        picture."""
+        """Steps of all pictures and passes."""
+        return self.steps_to(self.request.count - 1)
+
+    def steps_to(self, place: int) -> int:
+        """Steps until the picture at `place` is there, as they are counted: the first pass for each batch, the second
+        for each picture."""
         second = run_steps(self.second.steps, self.second.strength) if self.second else 0
-        return len(list(self.batches)) * self.first_steps + self.request.count * second
+        return (place // self.request.together + 1) * self.first_steps + (place + 1) * second
 
     def seeds(self, places: list[int]) -> list[int]:
         varied = self.request.variation is not None and self.request.variation.strength
@@ -105,12 +105,6 @@ class Call:
 def run_steps(steps: int, strength: float) -> int:
     """Steps that are made of those asked for, where a picture is kept in part."""
     return min(steps, max(1, int(steps * strength)))
-
-
-def _sampling(sampler: str | None, schedule: str | None) -> Sampling:
-    if not sampler and not schedule:
-        return Sampling()
-    return Sampling(*samplers.named(sampler or "Euler", schedule))
 
 
 def _size(request: ImageRequest, side: int) -> tuple[int, int]:
@@ -129,15 +123,31 @@ def _check_size(width: int, height: int) -> None:
         raise Invalid(f"{width}x{height} is more than {MOST_PIXELS} pixels", field="width")
 
 
-def _second(request: ImageRequest, width: int, height: int, steps: int, first: Sampling) -> Second | None:
+def _second(
+    request: ImageRequest, width: int, height: int, steps: int, sampling: Sampling, said: tuple[Prompt, Prompt]
+) -> Second | None:
     hires = request.hires
     if hires is None:
         return None
     scaled = [int(side * hires.scale) // MULTIPLE * MULTIPLE for side in (width, height)]
     to = hires.width or scaled[0], hires.height or scaled[1]
     _check_size(*to)
-    sampling = _sampling(hires.sampler, request.schedule) if hires.sampler else first
-    return Second(*to, hires.steps or steps, hires.strength, sampling)
+    return Second(*to, hires.steps or steps, hires.strength, sampling, *said)
+
+
+def _said_again(
+    request: ImageRequest, prompt: Prompt, negative: Prompt, wanted: Sequence[Network], steps: int
+) -> tuple[Prompt, Prompt]:
+    """The second pass's prompts: its own, or the first's. Raises Invalid for LoRAs that the first has not."""
+    hires = request.hires
+    if hires is not None and hires.prompt is not None:
+        text, named = networks(hires.prompt)
+        if not set(named) <= set(wanted):
+            raise Invalid("LoRAs are for both passes: name them in the prompt", field="hires.prompt")
+        prompt = parse(text, steps)
+    if hires is not None and hires.negative is not None:
+        negative = parse(hires.negative, steps)
+    return prompt, negative
 
 
 def _check(request: ImageRequest) -> None:

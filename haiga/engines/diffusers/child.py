@@ -56,26 +56,36 @@ class Easel:
         self._link = link
         self._jobs: SimpleQueue[tuple[int, Job]] = SimpleQueue()
         self._stopped: set[int] = set()
+        self._skip = threading.Event()
         self._lock = threading.Lock()
 
     def obey(self, command: Mapping[str, Any], pixels: bytes) -> None:
         match command["do"]:
             case "paint":
                 request, seed = protocol.read_paint(command, pixels)
-                self._jobs.put((command["id"], partial(self._painter.paint, request, seed)))
+                self._jobs.put((command["id"], partial(self._painter.paint, request, seed, skipped=self._skipped)))
             case "upscale":
                 self._jobs.put((command["id"], partial(self._painter.upscale, protocol.read_upscale(command, pixels))))
             case "stop":
                 with self._lock:
                     self._stopped.add(command["id"])
+            case "skip":
+                self._skip.set()
 
     def work(self) -> None:
         """Job after job, until the process ends."""
         while True:
             id, job = self._jobs.get()
+            self._skip.clear()
             self._link.send(protocol.ended(id, self._do(id, job)))
             with self._lock:
                 self._stopped.discard(id)
+
+    def _skipped(self) -> bool:
+        """Once for each time that it is said."""
+        said = self._skip.is_set()
+        self._skip.clear()
+        return said
 
     def _do(self, id: int, job: Job) -> HaigaError | None:
         def tell(progress: Progress) -> None:

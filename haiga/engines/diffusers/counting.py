@@ -20,14 +20,25 @@ class Stopped(Exception):
     """The request was cancelled between two steps."""
 
 
+class Skipped(Exception):
+    """The pictures under way are not to be made."""
+
+
 class Counter:
     """Counts the steps of all passes of a request, `steps` in all. A sampler of the second order passes twice in
     each."""
 
-    def __init__(self, steps: int, tell: Callable[[Progress], None], stopped: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        steps: int,
+        tell: Callable[[Progress], None],
+        stopped: Callable[[], bool],
+        skipped: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._total = steps
         self._tell = tell
         self._stopped = stopped
+        self._skipped = skipped
         self._before = 0
         self._steps = self._run = 1
         self._passes = 0
@@ -53,10 +64,17 @@ class Counter:
         self._before += self._run
         self._tell(Progress(self._before, self._total))
 
+    def skip(self, to: int) -> None:
+        """The steps up to that one are not made."""
+        self._before = to
+        self._tell(Progress(self._before, self._total))
+
     def pause(self) -> None:
-        """Between two pieces of work that are not steps. Raises Stopped."""
+        """Between two pieces of work. Raises Stopped and Skipped."""
         if self._stopped():
             raise Stopped
+        if self._skipped():
+            raise Skipped
 
     @contextmanager
     def watching(self, scheduler: Any, look: Look | None = None) -> Iterator[None]:

@@ -80,6 +80,11 @@ class DiffusersEngine:
         """The picture, larger. Raises core errors only."""
         return self._job(lambda id: protocol.upscale(id, request))
 
+    def skip(self) -> None:
+        """See ImageEngine."""
+        if self._jobs:
+            self._child.send(protocol.skip())
+
     async def _job(self, asked: Callable[[int], bytes]) -> AsyncGenerator[Progress | Painted, None]:
         await self._child.up()
         id = next(self._ids)

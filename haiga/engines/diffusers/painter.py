@@ -22,17 +22,19 @@ from PIL import Image
 
 from haiga.core.errors import Invalid, Unsupported
 from haiga.core.images import ImageRequest, Painted, Progress, UpscaleRequest
+from haiga.core.palette import Sampling
 from haiga.engines.diffusers import noise, samplers
-from haiga.engines.diffusers.asked import LATENT_MODES, MULTIPLE, Call, Sampling, run_steps
+from haiga.engines.diffusers.asked import LATENT_MODES, MULTIPLE, Call, run_steps
 from haiga.engines.diffusers.compiled import Swapped
 from haiga.engines.diffusers.conditioning import Conditioner
 from haiga.engines.diffusers.controls import Controls, Lead
-from haiga.engines.diffusers.counting import Counter
+from haiga.engines.diffusers.counting import Counter, Skipped
 from haiga.engines.diffusers.devices import measured, torch_device
 from haiga.engines.diffusers.embeddings import Embeddings, Words
 from haiga.engines.diffusers.fitting import Decision, decide
 from haiga.engines.diffusers.loading import denoiser, loaded
 from haiga.engines.diffusers.loras import Loras
+from haiga.engines.diffusers.opening import combines
 from haiga.engines.diffusers.parameters import enlarging, parameters
 from haiga.engines.diffusers.pixels import Work, fitted, image_of, picture_of, resized
 from haiga.engines.diffusers.previews import Previews, tiny_decoder
@@ -43,23 +45,27 @@ from haiga.engines.diffusers.shelf import Shelf
 from haiga.engines.diffusers.steering import Steering
 from haiga.engines.diffusers.upscaling.upscalers import Upscalers
 from haiga.engines.diffusers.vaes import Vaes
+from haiga.text.image_prompts import Prompt
 
 NO_SHELF = Shelf()
 NO_SETUP = Setup()
+EDITS = ("QwenImageEdit",)  # how the names of pipelines begin that cannot do without a picture
 AS_IT_IS = Decision("cpu", "float32", "none", False, "native", "none")
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One run of a pipeline for some pictures of a call. `begun`: what it begins from: pictures, or latents [pictures,
-    channels, height, width]. `latents`: whether it ends with these."""
+    """One run of a pipeline for some pictures of a call. `begun`: what it begins from: a picture, several that it
+    combines, or latents [pictures, channels, height, width]. `latents`: whether it ends with these."""
 
     places: list[int]
     width: int
     height: int
     steps: int
     sampling: Sampling
-    begun: "Image.Image | torch.Tensor | None" = None
+    prompt: Prompt
+    negative: Prompt
+    begun: "Image.Image | Sequence[Image.Image] | torch.Tensor | None" = None
     mask: Image.Image | None = None
     strength: float = 1.0
     latents: bool = False
@@ -130,19 +136,21 @@ class Painter:
         seed: int,
         tell: Callable[[Progress], None] = lambda progress: None,
         stopped: Callable[[], bool] = lambda: False,
+        skipped: Callable[[], bool] = lambda: False,
     ) -> Iterator[Painted]:
-        """The pictures, one after another. `tell` hears of each step; `stopped` says whether to end before the next.
-        Raises Invalid and Unsupported for what this model cannot do, and Stopped."""
+        """The pictures, one after another. `tell` hears of each step; `stopped` says whether to end before the next,
+        `skipped` whether to leave those that are being made and go on with the next ones. Raises Invalid and
+        Unsupported for what this model cannot do, and Stopped."""
         call = Call.of(request, seed, self._side, self._own_size)
-        counter = Counter(call.total, tell, stopped)
-        words, told = self._embeddings.read(request.prompt, request.negative)
+        counter = Counter(call.total, tell, stopped, skipped)
+        words, told = self._embeddings.read(*request.prompts.values())
         lead = self._controls.lead(request)
         if request.hires and request.hires.upscaler not in LATENT_MODES:
             self._upscalers.check(request.hires.upscaler)
         with self._dressed(call, lead) as (worn, shown):
             beside = Beside(words, lead, shown)
             for places in call.batches:
-                for place, (image, pipeline) in zip(places, self._batch(call, places, beside, counter), strict=True):
+                for place, image, pipeline in self._batch(call, places, beside, counter):
                     made = parameters(call, self._name, pipeline, place, {**worn, **told, **self._run_by})
                     yield Painted(picture_of(image), call.seeds([place])[0], made)
 
@@ -194,8 +202,8 @@ class Painter:
 
     def _batch(
         self, call: Call, places: list[int], beside: Beside, counter: Counter
-    ) -> Iterator[tuple[Image.Image, Any]]:
-        """The pictures at those places with the pipeline that made them last."""
+    ) -> Iterator[tuple[int, Image.Image, Any]]:
+        """The pictures at those places with the pipeline that made them last, but for those that are skipped."""
         work = self._work(call)
         small = call.request.hires is not None and call.request.hires.upscaler in LATENT_MODES
         begun = work.image if work else self._begun(call)
@@ -204,17 +212,29 @@ class Painter:
             *call.canvas,
             call.steps,
             call.sampling,
+            call.prompt,
+            call.negative,
             begun,
             work.mask if work else None,
             call.request.strength,
             small,
         )
         pipeline = self._for(first, beside.lead)
-        for place, image in zip(places, self._run(pipeline, call, first, beside, counter), strict=True):
-            if call.second is not None:
-                yield self._again(call, place, image, beside, counter)
+        try:
+            images = self._run(pipeline, call, first, beside, counter)
+        except Skipped:
+            counter.skip(call.steps_to(places[-1]))
+            return
+        for place, image in zip(places, images, strict=True):
+            if call.second is None:
+                yield place, self._finished(call, work, image), pipeline
+                continue
+            try:
+                again = self._again(call, place, image, beside, counter)
+            except Skipped:
+                counter.skip(call.steps_to(place))
             else:
-                yield self._finished(call, work, image), pipeline
+                yield place, *again
 
     def _finished(self, call: Call, work: Work | None, image: Image.Image) -> Image.Image:
         """As it was asked for."""
@@ -229,9 +249,16 @@ class Painter:
         source, inpaint = call.request.source, call.request.inpaint
         return Work.of(source, inpaint, (call.width, call.height), call.canvas) if source and inpaint else None
 
-    def _begun(self, call: Call) -> Image.Image | None:
-        source = call.request.source
-        return resized(fitted(image_of(source), (call.width, call.height)), call.canvas) if source else None
+    def _begun(self, call: Call) -> "Image.Image | Sequence[Image.Image] | None":
+        source, beside = call.request.source, call.request.beside
+        if source is None:
+            return None
+        first = resized(fitted(image_of(source), (call.width, call.height)), call.canvas)
+        if not beside:
+            return first
+        if not combines(type(self._pipeline).__name__):
+            raise Unsupported(f"the model {self._name} works on one picture", field="beside")
+        return [first, *map(image_of, beside)]
 
     def _again(self, call: Call, place: int, image: Any, beside: Beside, counter: Counter) -> tuple[Image.Image, Any]:
         """The second pass over a picture, or over the latents of one."""
@@ -242,7 +269,8 @@ class Painter:
             begun: Any = self._enlarged(image, call, size)
         else:
             begun = self._upscalers.to(image, size, call.request.hires.upscaler, counter.pause)
-        again = Pass([place], *size, second.steps, second.sampling, begun, strength=second.strength)
+        said = second.prompt, second.negative
+        again = Pass([place], *size, second.steps, second.sampling, *said, begun, strength=second.strength)
         pipeline = self._for(again, beside.lead)
         return next(iter(self._run(pipeline, call, again, beside, counter))), pipeline
 
@@ -260,6 +288,8 @@ class Painter:
 
     def _for(self, one: Pass, lead: Lead) -> Any:
         """The pipeline of the pass's task, over the same weights."""
+        if one.begun is None and type(self._pipeline).__name__.startswith(EDITS):
+            raise Invalid(f"the model {self._name} makes pictures from others alone: send one", field="image")
         if one.mask is not None:
             return self._task(AutoPipelineForInpainting, "inpaint", lead)
         if one.begun is not None:
@@ -277,7 +307,7 @@ class Painter:
     def _run(self, pipeline: Any, call: Call, one: Pass, beside: Beside, counter: Counter) -> Sequence[Any]:
         request = call.request
         seeds = call.seeds(one.places)
-        steering = Steering.of(pipeline, self._conditioner, call.prompt, call.negative, request.clip_skip, beside.words)
+        steering = Steering.of(pipeline, self._conditioner, one.prompt, one.negative, request.clip_skip, beside.words)
         known = names(pipeline)
         options = {**self._options(pipeline, call, one), **steering.options(known), **beside.shown}
         options |= beside.lead.options(known, (one.width, one.height))

@@ -1,20 +1,18 @@
 """What can be named in a request for pictures: samplers, ways to enlarge, and what lies on the shelf at this moment."""
 
+from dataclasses import replace
+
 from haiga.core.palette import Palette
 from haiga.engines.diffusers.asked import LATENT_MODES
-from haiga.engines.diffusers.samplers import ALIASES, SAMPLERS, SCHEDULES
+from haiga.engines.diffusers.samplers import NAMES
 from haiga.engines.diffusers.shelf import Shelf
 from haiga.engines.diffusers.upscaling.resampling import RESAMPLERS
 
 
 def palette(shelf: Shelf) -> Palette:
     """Reads the shelf's folders anew each time."""
-    also: dict[str, tuple[str, ...]] = {
-        name: tuple(alias for alias, own in ALIASES.items() if own == name) for name in SAMPLERS
-    }
-    return Palette(
-        samplers=also,
-        schedules=tuple(SCHEDULES),
+    return replace(
+        NAMES,
         upscalers=(*RESAMPLERS, *shelf.names("upscalers")),
         latent_upscalers=tuple(LATENT_MODES),
         loras=tuple(shelf.names("loras")),

@@ -100,6 +100,9 @@ def _second(call: Call) -> dict[str, str]:
         "Hires steps": str(call.second.steps),
         "Hires upscaler": hires.upscaler,
         "Hires sampler": call.second.sampling.sampler or "" if hires.sampler else "",
+        "Hires prompt": hires.prompt or "",
+        "Hires negative prompt": hires.negative or "",
+        "Hires schedule type": call.second.sampling.schedule if call.second.sampling != call.sampling else "",
     }
 
 

@@ -29,6 +29,11 @@ def stop(id: int) -> bytes:
     return frame({"do": "stop", "id": id})
 
 
+def skip() -> bytes:
+    """Leave the pictures that are being made, and go on with the next of their job."""
+    return frame({"do": "skip"})
+
+
 def read_paint(command: Mapping[str, Any], pixels: bytes) -> tuple[ImageRequest, int]:
     """The request and its seed."""
     request: ImageRequest = unflat(ImageRequest, command["request"], list(_pictures(command["pictures"], pixels)))

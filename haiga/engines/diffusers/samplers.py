@@ -5,11 +5,11 @@ Rule: a name means one scheduler or is refused; it is never replaced by one that
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Any
 
 from haiga.core.errors import Invalid, Unsupported
+from haiga.core.palette import Palette
 
 Config = Mapping[str, Any]
 
@@ -74,25 +74,11 @@ SCHEDULES: Mapping[str, Config] = {
     "Uniform": {"timestep_spacing": "linspace"},
     "Normal": {"timestep_spacing": "leading"},
 }
+NAMES = Palette(
+    samplers={name: tuple(alias for alias, own in ALIASES.items() if own == name) for name in SAMPLERS},
+    schedules=tuple(SCHEDULES),
+)
 _KINDS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
-
-
-def named(sampler: str, schedule: str | None = None) -> tuple[str, str]:
-    """The sampler's and the schedule's own names; "DPM++ 2M Karras" names both. Raises Invalid for unknown ones, with
-    the list."""
-    schedules = {name.lower(): name for name in SCHEDULES}
-    samplers = {name.lower(): name for name in SAMPLERS} | {name.lower(): own for name, own in ALIASES.items()}
-    wanted = " ".join(sampler.split()).lower()
-    if wanted not in samplers:
-        for name in schedules:
-            if wanted.endswith(f" {name}") and wanted.removesuffix(f" {name}") in samplers:
-                wanted, schedule = wanted.removesuffix(f" {name}"), name
-    if wanted not in samplers:
-        raise Invalid(_unknown("sampler", sampler, [*SAMPLERS, *ALIASES]), field="sampler_name")
-    kind = " ".join((schedule or "Automatic").split()).lower()
-    if kind not in schedules:
-        raise Invalid(_unknown("scheduler", schedule or "", list(SCHEDULES)), field="scheduler")
-    return samplers[wanted], schedules[kind]
 
 
 def configured(sampler: str, schedule: str, *, flow: bool) -> tuple[str, dict[str, Any]]:
@@ -101,7 +87,7 @@ def configured(sampler: str, schedule: str, *, flow: bool) -> tuple[str, dict[st
     chosen, sigmas = SAMPLERS[sampler], SCHEDULES[schedule]
     if flow and chosen.flow is None:
         able = ", ".join(name for name, each in SAMPLERS.items() if each.flow is not None)
-        raise Invalid(f"the sampler {sampler} cannot sample this model, which can have {able}", field="sampler_name")
+        raise Invalid(f"the sampler {sampler} cannot sample this model, which can have {able}", field="sampler")
     if any(kind in sigmas for kind in _KINDS) and not chosen.sigmas:
         raise Invalid(f"the sampler {sampler} has no {schedule} sigmas", field="scheduler")
     if "use_beta_sigmas" in sigmas and find_spec("scipy") is None:
@@ -120,9 +106,3 @@ def name_of(scheduler: str, config: Config) -> str:
             if same and scheduler in (sampler.scheduler, sampler.flow_scheduler):
                 return name
     return scheduler
-
-
-def _unknown(what: str, name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, 3)
-    meant = f"; near it: {', '.join(near)}" if near else ""
-    return f"{what} {name!r} is not known{meant}. Known are {', '.join(known)}"

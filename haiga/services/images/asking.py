@@ -4,7 +4,7 @@ Rule: whatever is wrong with a request is told before anything is kept of it.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import orjson
 
@@ -14,6 +14,7 @@ from haiga.core.errors import Denied, Failed, HaigaError, Invalid
 from haiga.core.flat import flat
 from haiga.core.images import ImageRequest
 from haiga.core.painting import HIGHEST, ImageJob
+from haiga.core.palette import Palette
 from haiga.core.ports import Gate
 from haiga.services.images.encoding import QUALITY, Kind
 
@@ -36,8 +37,9 @@ class Wish:
     quality: int = QUALITY
 
 
-def check(caller: Caller, request: ImageRequest, wish: Wish) -> None:
-    """Raises Invalid, and Denied for a priority over the others' of a key that is no administrator's."""
+def check(caller: Caller, request: ImageRequest, wish: Wish, names: Palette) -> None:
+    """`names`: what samplers and sigmas are called. Raises Invalid, and Denied for a priority over the others' of a key
+    that is no administrator's."""
     if wish.id is not None and not ID.fullmatch(wish.id):
         raise Invalid("an id has 1 to 64 letters, digits, underscores, dots and hyphens", field="id")
     for name, value, least, most in (
@@ -50,9 +52,14 @@ def check(caller: Caller, request: ImageRequest, wish: Wish) -> None:
             raise Invalid(f"{name} is from {least} to {most}, not {value}", field=name)
     if wish.priority > 0 and not caller.admin:
         raise Denied("a priority above 0 takes an administrator's key", field="priority")
-    for name, text in (("prompt", request.prompt), ("negative_prompt", request.negative)):
+    for name, text in request.prompts.items():
         if len(text) > MOST_CHARACTERS:
             raise Invalid(f"{name} has more than {MOST_CHARACTERS} characters", field=name)
+    if request.beside and request.source is None:
+        raise Invalid("pictures beside a first one need that one", field="beside")
+    if request.beside and request.inpaint is not None:
+        raise Invalid("a mask is for one picture alone", field="beside")
+    names.passes(request)
 
 
 async def admitted(caller: Caller, gate: Gate | None, request: ImageRequest) -> ImageRequest:
@@ -60,8 +67,9 @@ async def admitted(caller: Caller, gate: Gate | None, request: ImageRequest) -> 
     if gate is None:
         return request
     _, pictures = flat(request)
-    prompt, negative = await gate.admit(caller, request.model, [request.prompt, request.negative], pictures)
-    return replace(request, prompt=prompt, negative=negative)
+    said = request.prompts
+    admitted = await gate.admit(caller, request.model, list(said.values()), pictures)
+    return request.saying(dict(zip(said, admitted, strict=True)))
 
 
 def is_again(there: ImageJob, job: ImageJob, seeded: bool) -> bool:

@@ -16,9 +16,10 @@ from haiga.core.access import Caller
 from haiga.core.errors import Dead, Failed, Invalid, Limited, NotFound, Unsupported
 from haiga.core.images import ImageRequest, Painted, UpscaleRequest
 from haiga.core.painting import ImageJob, JobFilter, JobState, KeptPicture, Reason, Seen
+from haiga.core.palette import Palette
 from haiga.core.pictures import Picture
 from haiga.core.ports import BlobStore, Gate, JobStore, ModelCard
-from haiga.services.images.asking import Wish, admitted, check, error_of, is_again
+from haiga.services.images.asking import Wish, admitted, check, error_of, is_again, pictures_of
 from haiga.services.images.board import Board, owner_of
 from haiga.services.images.keeping import Asked, Keeping, write_asked
 from haiga.services.images.runner import Runner
@@ -31,15 +32,16 @@ TIDY = 3600.0  # seconds between two looks for what is too old
 WEEK = 7 * 24 * 3600.0
 MOST = 100  # jobs of one key that are not done
 SEEDS = 1 << 32
+NO_NAMES = Palette()
 log = logging.getLogger(__name__)
 
 
 class Jobs:
     """Jobs in `store`, their pictures in `blobs`. `card` gives the model that answers to a name, for a caller; prompts
-    pass the `gate`. `missing`: why this server makes no pictures at all. `most`: jobs of one key that are not done;
-    `keep`: seconds that jobs are kept. `discard` removes blobs that nobody uses any more; `tally` holds
-    jobs to limits and records them. `shared`: other servers have jobs in the store, too. `clock` gives
-    unix seconds."""
+    pass the `gate`. `names`: what samplers and their sigmas are called. `missing`: why this server makes no pictures at
+    all. `most`: jobs of one key that are not done; `keep`: seconds that jobs are kept. `discard` removes blobs that
+    nobody uses any more; `tally` holds jobs to limits and records them. `shared`: other servers have jobs in the store,
+    too. `clock` gives unix seconds."""
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class Jobs:
         blobs: BlobStore,
         card: Callable[[Caller, str], ModelCard],
         *,
+        names: Palette = NO_NAMES,
         gate: Gate | None = None,
         missing: str | None = None,
         most: int = MOST,
@@ -60,6 +63,7 @@ class Jobs:
         self._models = models
         self._store = store
         self._card = card
+        self._names = names
         self._gate = gate
         self._missing = missing
         self.most = most
@@ -82,7 +86,7 @@ class Jobs:
         Raises Unsupported for a model that makes no pictures, Limited for more jobs than a key may have and Limited and
         Exhausted for what it may use, Invalid, NotFound, Denied, Flagged."""
         wish = wish or Wish()
-        check(caller, request, wish)
+        check(caller, request, wish, self._names)
         asked = Asked(await self._admitted(caller, request), wish.kind, wish.quality)
         job, pictures = self._job(caller, asked, wish)
         if wish.id is not None and (there := await self._store.get(caller.workspace, wish.id)):
@@ -119,6 +123,14 @@ class Jobs:
         seen = await self.get(caller, id)
         if not seen.job.over:
             await self._runner.end(seen.job, "cancelled", Reason("cancelled", "it was cancelled"))
+        return await self.get(caller, id)
+
+    async def skip(self, caller: Caller, id: str) -> Seen:
+        """Leave the picture that a job is making and go on with its next; a job that does not run stays as it is.
+        Raises NotFound, and Unsupported for a job that another server runs."""
+        seen = await self.get(caller, id)
+        if seen.job.state == "running" and not self._runner.skip(seen.job.name):
+            raise Unsupported("another server runs this job: its pictures cannot be skipped from here")
         return await self.get(caller, id)
 
     async def delete(self, caller: Caller, id: str) -> None:
@@ -209,6 +221,8 @@ class Jobs:
         for job in await self._store.adopt(self._clock(), self._until(), everything):
             if self._board.here(job.name):
                 continue
+            if self._tally is not None:
+                await self._tally.adopt(job, pictures_of(job))
             if job.state == "running":
                 reason = Reason("dead", "the server ended while the job ran")
                 await self._runner.end(job, "failed", reason)
@@ -236,6 +250,8 @@ class Jobs:
     async def _admitted(self, caller: Caller, request: ImageRequest) -> ImageRequest:
         """The request under the model's own name, with a seed."""
         card = self._painter(caller, request.model)
+        if request.beside and not card.capabilities.combines:
+            raise Unsupported(f"model {card.name} works on one picture", field="beside", code="unsupported_value")
         seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
         return await admitted(caller, self._gate, replace(request, model=card.name, seed=seed))
 

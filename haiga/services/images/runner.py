@@ -14,7 +14,7 @@ from dataclasses import replace
 from haiga.core.errors import Busy, Cancelled, Failed, HaigaError
 from haiga.core.images import Progress
 from haiga.core.painting import ImageJob, JobState, Reason
-from haiga.core.ports import JobStore
+from haiga.core.ports import ImageEngine, JobStore
 from haiga.services.images.board import Board
 from haiga.services.images.keeping import Keeping
 from haiga.services.images.tally import Tally
@@ -45,6 +45,7 @@ class Runner:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._under_way: tuple[str, asyncio.Task[None]] | None = None
+        self._engine: tuple[str, ImageEngine] | None = None
         self.stopping = False
 
     def start(self) -> None:
@@ -71,6 +72,13 @@ class Runner:
         finally:
             self.drop(job.name)
         return ended
+
+    def skip(self, name: str) -> bool:
+        """Leave the picture that a job is making; False when it is not made here."""
+        if self._engine is None or self._engine[0] != name:
+            return False
+        self._engine[1].skip()
+        return True
 
     def drop(self, name: str) -> None:
         """A job has ended in the store: it is not worked on any longer."""
@@ -100,7 +108,7 @@ class Runner:
         task = asyncio.create_task(self._do(job), name=f"image job {job.name}")
         self._under_way = job.name, task
         await asyncio.gather(task, return_exceptions=True)
-        self._under_way = None
+        self._under_way = self._engine = None
         return True
 
     async def _rest(self) -> None:
@@ -131,6 +139,7 @@ class Runner:
                 return
             job = replace(job, state="running", began_at=began)
             self._board.begin(job, began)
+            self._engine = job.name, engine
             async with aclosing(engine.paint(asked.request, asked.request.seed or 0)) as said:
                 async for each in said:
                     if isinstance(each, Progress):

@@ -5,6 +5,7 @@ from haiga.text.image_prompts.infotext import infotext, read_infotext
 from haiga.text.image_prompts.networks import Network, networks
 from haiga.text.image_prompts.prompt import Part, Prompt, Span, Weighted, parse
 from haiga.text.image_prompts.recalled import Recalled, recall
+from haiga.text.image_prompts.styles import read_styles
 
 __all__ = [
     "Network",
@@ -19,6 +20,7 @@ __all__ = [
     "networks",
     "parse",
     "read_infotext",
+    "read_styles",
     "recall",
     "styled",
 ]

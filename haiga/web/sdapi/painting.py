@@ -14,13 +14,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from haiga.core.access import Caller
-from haiga.core.errors import HaigaError, NotFound
+from haiga.core.errors import HaigaError, Invalid, NotFound
 from haiga.core.images import Control, ImageRequest, Inpaint, Reference
 from haiga.core.painting import Seen
+from haiga.core.palette import Palette
 from haiga.services.images import Jobs, Wish, error_of
 from haiga.services.images.resizing import Way, fitted
+from haiga.services.images.styles import with_styles
 from haiga.services.images.taking import Taker
-from haiga.text.image_prompts import Style, infotext, recall, styled
+from haiga.text.image_prompts import infotext, recall
 from haiga.web.credentials import authenticate
 from haiga.web.sdapi.answers import answer
 from haiga.web.sdapi.preferences import Preferences
@@ -32,7 +34,16 @@ from haiga.wire.sdapi.read import Asked, read_img2img, read_txt2img
 from haiga.wire.sdapi.write import Made, write_pictures
 
 WAYS: tuple[Way, ...] = ("stretch", "crop", "fill")  # A1111's resize_mode
-FIELDS = {"id": "force_task_id", "n": "batch_size", "upscaler": "hr_upscaler"}
+FIELDS = {
+    "id": "force_task_id",
+    "n": "batch_size",
+    "sampler": "sampler_name",
+    "upscaler": "hr_upscaler",
+    "hires.sampler": "hr_sampler_name",
+    "hires.scheduler": "hr_scheduler",
+    "hires.prompt": "hr_prompt",
+    "hires.negative_prompt": "hr_negative_prompt",
+}
 
 
 class Painting:
@@ -55,8 +66,9 @@ class Painting:
         body = read_object(await request.body())
         if isinstance(text := body.get("infotext"), str):
             body = with_parameters(body, recall({"parameters": text}).parameters)
-        asked = self._styled(read(body, self._preferences.of(caller), _draw))
+        asked = read(body, self._preferences.of(caller), _draw)
         try:
+            asked = _named(asked, self._services.palette())
             seen, made = await while_connected(request, self._made(caller, asked))
         except HaigaError as error:
             error.field = FIELDS.get(error.field or "", error.field)
@@ -64,17 +76,6 @@ class Painting:
         response = answer(write_pictures(asked, made, seen.job.id))
         response.headers["haiga-job-id"] = seen.job.id
         return response
-
-    def _styled(self, asked: Asked) -> Asked:
-        known = self._services.palette().styles
-        for name in asked.styles:
-            if name not in known:
-                raise NotFound(
-                    f"style {name!r} not found. Those there are: {', '.join(known) or 'none'}", field="styles"
-                )
-        styles = [Style(name, *known[name]) for name in asked.styles]
-        prompt, negative = styled(asked.request.prompt, asked.request.negative, styles)
-        return replace(asked, request=replace(asked.request, prompt=prompt, negative=negative))
 
     async def _made(self, caller: Caller, asked: Asked) -> tuple[Seen, list[Made]]:
         wish = Wish(id=asked.id, kind=asked.options.format, quality=asked.options.quality)
@@ -135,6 +136,15 @@ class Painting:
                 mask = await asyncio.to_thread(fitted, inpaint.mask, (size[0], size[1]), way)
                 inpaint = replace(inpaint, mask=mask)
         return replace(request, source=source, inpaint=inpaint)
+
+
+def _named(asked: Asked, palette: Palette) -> Asked:
+    """With its styles. Raises NotFound for samplers and styles that there are not, as A1111 does."""
+    try:
+        palette.passes(asked.request)
+        return replace(asked, request=with_styles(asked.request, asked.styles, palette.styles))
+    except Invalid as error:
+        raise NotFound(error.message, field=error.field) from None
 
 
 def _draw() -> int:

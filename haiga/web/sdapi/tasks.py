@@ -50,18 +50,17 @@ class Tasks:
 
     async def interrupt(self, request: Request, id_task: str = "") -> Response:
         """End the caller's job before its next step. Its answer has what was made until then."""
-        await self._end(request, id_task)
+        caller = await authenticate(self._services.access, request)
+        if seen := await self._one(caller, id_task):
+            await self._jobs.cancel(caller, seen.job.id)
         return json({})
 
     async def skip(self, request: Request, id_task: str = "") -> Response:
-        """End the caller's job, as interrupt does."""
-        await self._end(request, id_task)
-        return answer(b"null")
-
-    async def _end(self, request: Request, task: str) -> None:
+        """Leave the picture that the caller's job is making, and go on with its next."""
         caller = await authenticate(self._services.access, request)
-        if seen := await self._one(caller, task):
-            await self._jobs.cancel(caller, seen.job.id)
+        if seen := await self._one(caller, id_task):
+            await self._jobs.skip(caller, seen.job.id)
+        return answer(b"null")
 
     async def _one(self, caller: Caller, task: str) -> Seen | None:
         """The caller's job that is meant, unless it is over."""

@@ -140,13 +140,8 @@ def job_id(task: str) -> str | None:
 def _hires(shape: TextToImageBody) -> Hires | None:
     if not shape.enable_hr:
         return None
-    for name in ("hr_checkpoint_name", "hr_prompt", "hr_negative_prompt"):
-        same = {"hr_prompt": shape.prompt, "hr_negative_prompt": shape.negative_prompt}.get(name)
-        if getattr(shape, name) not in ("", "Use same checkpoint", same):
-            raise _not_done(name)
-    sampler = None if shape.hr_sampler_name in SAME else shape.hr_sampler_name
-    if shape.hr_scheduler not in SAME:
-        sampler = f"{sampler or _sampler(shape) or 'Euler'} {shape.hr_scheduler.replace('_', ' ')}"
+    if shape.hr_checkpoint_name not in ("", "Use same checkpoint"):
+        raise _not_done("hr_checkpoint_name")
     return Hires(
         scale=shape.hr_scale,
         strength=shape.denoising_strength,
@@ -154,7 +149,10 @@ def _hires(shape: TextToImageBody) -> Hires | None:
         upscaler=upscaler(shape.hr_upscaler or "Latent"),
         width=shape.hr_resize_x or None,
         height=shape.hr_resize_y or None,
-        sampler=sampler,
+        sampler=None if shape.hr_sampler_name in SAME else shape.hr_sampler_name,
+        schedule=None if shape.hr_scheduler in SAME else shape.hr_scheduler.replace("_", " "),
+        prompt=shape.hr_prompt or None,
+        negative=shape.hr_negative_prompt or None,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from haiga.core.images import ImageRequest, Progress
+from haiga.core.images import Progress
 from haiga.wire.sdapi.read import Asked
 
 STAMP = "%Y%m%d%H%M%S"
@@ -56,12 +56,12 @@ class Task:
 def write_pictures(asked: Asked, made: Sequence[Made], id: str) -> bytes:
     """The answer of txt2img and img2img: `images`, `parameters`, and `info`, JSON in a text."""
     images = [b64encode(each.file).decode() for each in made] if asked.send_images else []
-    info = orjson.dumps(_info(asked.request, made, id)).decode()
+    info = orjson.dumps(_info(asked, made, id)).decode()
     return orjson.dumps({"images": images, "parameters": asked.echo or {}, "info": info})
 
 
-def _info(request: ImageRequest, made: Sequence[Made], id: str) -> dict[str, Any]:
-    variation = request.variation
+def _info(asked: Asked, made: Sequence[Made], id: str) -> dict[str, Any]:
+    request, variation = asked.request, asked.request.variation
     first = made[0].parameters if made else {}
     width, _, height = first.get("Size", "0x0").partition("x")
     subseeds = [int(each.parameters.get("Variation seed", -1)) for each in made]
@@ -93,7 +93,7 @@ def _info(request: ImageRequest, made: Sequence[Made], id: str) -> dict[str, Any
         "extra_generation_params": {},
         "index_of_first_image": 0,
         "infotexts": [each.text for each in made],
-        "styles": [],
+        "styles": list(asked.styles),
         "job_timestamp": time.strftime(STAMP, time.gmtime()),
         "clip_skip": request.clip_skip + 1,
         "is_using_inpainting_conditioning": False,

@@ -53,6 +53,15 @@ def test_a_picture_made_from_another_is_that_of_the_pipeline_itself(family: str,
     assert 0 == difference(expected, painted(pipeline, source=scene(), strength=0.7))
 
 
+def test_a_picture_made_from_several_is_that_of_the_pipeline_itself(pipelines: Pipelines) -> None:
+    pipeline = pipelines("flux2")
+    expected = own(pipeline, image=[image_of(scene()), image_of(scene(96))], **SIZE)
+    assert 0 == difference(expected, painted(pipeline, source=scene(), beside=(scene(96),)))
+    assert 0 < difference(expected, painted(pipeline, source=scene()))
+    with pytest.raises(Unsupported, match="one picture"):
+        painted(pipelines("sd15"), source=scene(), beside=(scene(),))
+
+
 @pytest.mark.parametrize("family", MAIN)
 def test_under_a_mask_is_what_the_pipeline_itself_makes_and_outside_what_was(family: str, pipelines: Pipelines) -> None:
     pipeline = pipelines(family)
@@ -175,6 +184,43 @@ def test_a_second_pass_is_a_picture_made_from_the_first_enlarged(family: str, pi
     theirs = own(AutoPipelineForImage2Image.from_pipe(pipeline), image=large, strength=0.7, **sized)
     hires = Hires(1.5, 0.7, upscaler="Bicubic")
     assert 0 == difference(theirs, painted(pipeline, hires=hires))
+
+
+def test_a_second_pass_has_prompts_of_its_own(pipelines: Pipelines) -> None:
+    pipeline = pipelines("sd15")
+    large = own(pipeline, **SIZE).resize((96, 96), Image.Resampling.BICUBIC)
+    said = {"prompt": "a dog", "negative_prompt": "text"}
+    theirs = own(AutoPipelineForImage2Image.from_pipe(pipeline), image=large, strength=0.7, **said)
+    hires = Hires(1.5, 0.7, upscaler="Bicubic", prompt="a dog", negative="text")
+    assert 0 == difference(theirs, painted(pipeline, hires=hires))
+    with pytest.raises(Invalid, match="both passes"):
+        painted(pipeline, hires=Hires(prompt="a dog <lora:other:1>"))
+
+
+@pytest.mark.parametrize(
+    ("skipped_at", "changes", "left"),
+    [
+        (4, {}, [1, 3]),
+        (1, {"together": 2}, [3]),
+        (2, {"hires": Hires(1.5, 0.7)}, [2, 3]),
+        (4, {"hires": Hires(1.5, 0.7)}, [2, 3]),
+        (1, {"hires": Hires(1.5, 0.7), "together": 2}, [3]),
+    ],
+)
+def test_a_skipped_picture_is_left_out_and_the_others_are_as_they_would_be(
+    skipped_at: int, changes: dict[str, Any], left: list[int], pipelines: Pipelines
+) -> None:
+    painter, told = Painter(pipelines("sd15"), "tiny"), list[Progress]()
+    request = asked(count=3, **changes)
+    whole = {each.seed: each.picture.digest for each in painter.paint(request, 1)}
+    said = iter([False] * skipped_at + [True])
+    made = {
+        each.seed: each.picture.digest
+        for each in painter.paint(request, 1, told.append, skipped=lambda: next(said, False))
+    }
+    assert {seed: whole[seed] for seed in left} == made
+    assert told[-1].steps == told[-1].step
+    assert sorted(each.step for each in told) == [each.step for each in told]
 
 
 @pytest.mark.parametrize("family", ["sd15", "flux"])

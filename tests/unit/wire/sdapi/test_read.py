@@ -57,8 +57,12 @@ def test_a_second_pass_is_read_with_its_own_sampler_and_schedule() -> None:
         denoising_strength=0.4,
         hr_sampler_name="DPM++ 2M",
         hr_scheduler="Karras",
+        hr_prompt="a dog",
+        hr_negative_prompt="text",
     )
-    expected = Hires(1.5, 0.4, None, "Lanczos", width=96, sampler="DPM++ 2M Karras")
+    expected = Hires(
+        1.5, 0.4, None, "Lanczos", width=96, sampler="DPM++ 2M", schedule="Karras", prompt="a dog", negative="text"
+    )
     assert expected == asked.request.hires
     assert None is txt2img(hr_scale=2).request.hires
 
@@ -128,7 +132,6 @@ def test_options_are_told_as_they_are_set() -> None:
         {"s_churn": 1},
         {"script_name": "X/Y/Z plot"},
         {"alwayson_scripts": {"ADetailer": {"args": [True, {}]}}},
-        {"enable_hr": True, "hr_prompt": "another"},
         {"enable_hr": True, "hr_checkpoint_name": "another"},
     ],
 )

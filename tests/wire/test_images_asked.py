@@ -1,0 +1,80 @@
+"""What a job is asked besides its prompt, and while it runs: styles, several pictures, pictures skipped."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from haiga.engines.fake_painter import CARD, FakePainter
+from tests.wire.limited_server import Running, running
+from tests.wire.test_images_sdk import PNG, asking, ended, freed, held, png, watching
+
+
+@pytest.fixture
+def painter() -> FakePainter:
+    return FakePainter(pace=0.01)
+
+
+@pytest.fixture
+def served(tmp_path: Path, painter: FakePainter) -> Iterator[Running]:
+    with running(tmp_path, painters=[painter]) as server:
+        yield server
+
+
+@pytest.fixture
+def http(served: Running) -> httpx.Client:
+    made = asking(served, served.key("h"))
+    served.clients.append(made)
+    return made
+
+
+def test_a_model_that_combines_pictures_is_given_them_all(tmp_path: Path) -> None:
+    able = replace(CARD, capabilities=replace(CARD.capabilities, combines=True))
+    painter = FakePainter(able)
+    with running(tmp_path / "able", painters=[painter]) as served, asking(served, served.key()) as http:
+        sent = [("image[]", (f"{side}.png", png("RGBA", (side, 24)))) for side in (16, 24, 32)]
+        assert 200 == http.post("/v1/images/edits", data={"prompt": "a boat"}, files=sent).status_code
+        masked = http.post("/v1/images/edits", data={"prompt": "a"}, files=[*sent, ("mask", ("m.png", png("RGBA")))])
+        assert (400, "image[1]") == (masked.status_code, masked.json()["error"]["param"])
+        job = http.post("/v1/jobs", json={"prompt": "a boat", "image": PNG, "more_images": [PNG, PNG], "id": "a"})
+        assert 202 == job.status_code and "done" == ended(http, "a")["status"]
+    assert [[24, 32], [32, 32]] == [[each.width for each in asked.beside] for asked in painter.asked]
+    assert [(16, None), (32, None)] == [(a.source.width, a.inpaint) for a in painter.asked if a.source]
+
+
+def test_a_job_s_styles_are_those_of_the_data_directory_s_file_at_that_moment(
+    tmp_path: Path, http: httpx.Client
+) -> None:
+    (tmp_path / "styles.csv").write_text("name,prompt,negative_prompt\nfilm,a photo of {prompt},text\n")
+    asked = http.post("/v1/jobs", json={"prompt": "a boat", "styles": ["film"]}).json()["request"]
+    assert ("a photo of a boat", "text") == (asked["prompt"], asked["negative"])
+
+
+def test_pictures_of_a_job_are_skipped_one_at_a_time(served: Running, painter: FakePainter, http: httpx.Client) -> None:
+    held(served, painter)
+    http.post("/v1/jobs", json={"prompt": "a boat", "id": "a", "n": 3, "seed": 5})
+    assert "queued" == http.post("/v1/jobs", json={"prompt": "a boat", "id": "b"}).json()["status"]
+    assert "queued" == http.post("/v1/jobs/b/skip").json()["status"]
+    while http.get("/v1/jobs/a").json()["status"] != "running":
+        pass
+    assert "running" == http.post("/v1/jobs/a/skip").json()["status"]
+    freed(served, painter)
+    assert ("done", [6, 7]) == ((job := ended(http, "a"))["status"], [each["seed"] for each in job["pictures"]])
+    assert 1 == len(ended(http, "b")["pictures"])
+
+
+def test_a_watcher_skips_a_picture(served: Running, painter: FakePainter, http: httpx.Client) -> None:
+    held(served, painter)
+    http.post("/v1/jobs", json={"prompt": "a boat", "id": "a", "n": 2, "seed": 5})
+    with watching(served, http) as watched:
+        while json.loads(watched.recv())["job"]["status"] != "running":
+            pass
+        watched.send('{"type": "skip"}')
+        while "skip" not in painter.log:
+            pass
+        freed(served, painter)
+        events = [json.loads(text) for text in watched]
+    assert [6] == [each["seed"] for each in events[-1]["job"]["pictures"]]
