@@ -77,6 +77,22 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class UpscaleRequest:
+    """A picture, larger: `scale` times, or to width and height, what juts out of these cut off if `crop`. second:
+    another upscaler, whose result is mixed in by `visibility`, 0 to 1."""
+
+    model: str
+    picture: Picture
+    upscaler: str = "Lanczos"
+    scale: float = 2.0
+    width: int | None = None
+    height: int | None = None
+    crop: bool = True
+    second: str | None = None
+    visibility: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRequest:
     """One job for one model; None leaves a choice to the model.
 
@@ -84,7 +100,7 @@ class ImageRequest:
     has the next. source: what to begin from, kept the more the smaller `strength` is (0 to 1). clip_skip: last layers
     of the text encoder that are left out. together: pictures in one batch of the denoiser. tiling: edges fit to each
     other. eta: of the sampler's noise. vae: another decoder, by its name. previews: whether steps show how it looks.
-    beside: pictures that the model is shown with the source.
+    beside: pictures that the model is shown with the source. upscale: no picture is made, this one is enlarged.
     """
 
     model: str
@@ -112,6 +128,7 @@ class ImageRequest:
     references: tuple[Reference, ...] = ()
     previews: bool = False
     beside: tuple[Picture, ...] = ()
+    upscale: UpscaleRequest | None = None
 
     @property
     def prompts(self) -> dict[str, str]:
@@ -128,22 +145,6 @@ class ImageRequest:
             again = prompts.get("hires.prompt"), prompts.get("hires.negative_prompt")
             hires = replace(hires, prompt=again[0], negative=again[1])
         return replace(self, prompt=prompts["prompt"], negative=prompts["negative_prompt"], hires=hires)
-
-
-@dataclass(frozen=True, slots=True)
-class UpscaleRequest:
-    """A picture, larger: `scale` times, or to width and height, what juts out of these cut off if `crop`. second:
-    another upscaler, whose result is mixed in by `visibility`, 0 to 1."""
-
-    model: str
-    picture: Picture
-    upscaler: str = "Lanczos"
-    scale: float = 2.0
-    width: int | None = None
-    height: int | None = None
-    crop: bool = True
-    second: str | None = None
-    visibility: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

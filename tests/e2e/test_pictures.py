@@ -33,6 +33,7 @@ def key(place: Path) -> str:
 def url(place: Path, key: str) -> Iterator[str]:
     """A server with one tiny model and keys."""
     model = saved("sd15", place / "tiny")
+    (place / "data" / "styles.csv").write_text("name,prompt,negative_prompt\nfilm,a photo of {prompt},grain\n")
     line = [HAIGA, "serve", "--port", "0", "--data-dir", str(place / "data"), "--model", f"tiny={model}"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None
@@ -65,10 +66,10 @@ def test_a_client_of_a1111_makes_a_picture(url: str, key: str) -> None:
 
 def test_a_picture_is_written_with_what_made_it(url: str, key: str, tmp_path: Path) -> None:
     out = tmp_path / "boat.png"
-    asked = ("--size", "64x64", "--steps", "2", "--seed", "3", "--negative", "text")
+    asked = ("--size", "64x64", "--steps", "2", "--seed", "3", "--negative", "text", "--style", "film")
     assert (0, f"{out}: 64x64, seed 3\n", "") == ran(url, key, "a red boat", "-o", str(out), *asked)
     with Image.open(out) as made:
-        assert made.info["parameters"].startswith("a red boat\nNegative prompt: text\nSteps: 2")
+        assert made.info["parameters"].startswith("a photo of a red boat\nNegative prompt: text, grain\nSteps: 2")
     assert [out] == list(tmp_path.iterdir())
 
 
@@ -88,6 +89,7 @@ def test_several_are_numbered_and_begin_from_another(url: str, key: str, tmp_pat
     [
         (("--size", "70x64"), "haiga: width: width must be a multiple of 8, not 70\n"),
         (("--model", "other"), "haiga: The model `other` does not exist or you do not have access to it.\n"),
+        (("--style", "dreamy"), "haiga: styles: style 'dreamy' not found. Those there are: film\n"),
         (("--image", "/nowhere.png"), "haiga: /nowhere.png: No such file or directory\n"),
         (("-o", "x.bmp"), "haiga: --out: expected a name that ends in .png, .jpg, .jpeg, .webp, not x.bmp\n"),
         (("--mask", "x.png"), "haiga: --mask: a mask needs a picture that it is for: --image\n"),

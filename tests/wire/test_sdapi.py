@@ -357,9 +357,17 @@ def test_pictures_are_enlarged_one_and_several(api: webuiapi.WebUIApi) -> None:
     assert [(80, 40), (50, 50), (50, 50)] == [one.image.size, *(image.size for image in several.images)]
 
 
-def test_a_network_from_the_shelf_is_listed_and_enlarges_alone_and_as_a_second_pass(api: webuiapi.WebUIApi) -> None:
+def test_a_network_from_the_shelf_is_listed_and_enlarges_alone_and_as_a_second_pass(
+    api: webuiapi.WebUIApi, client: httpx.Client
+) -> None:
     assert "doubler" in {upscaler["name"] for upscaler in api.get_upscalers()}
     made = api.extra_single_image(scene((40, 20)), upscaler_1="doubler", upscaling_resize=3, upscaler_2="Lanczos")
+    job = client.get("/v1/jobs", auth=None, headers={"x-api-key": "sk-one"}).json()["data"][0]
+    assert ("done", 120, "doubler") == (
+        job["status"],
+        job["pictures"][0]["width"],
+        job["request"]["upscale"]["upscaler"],
+    )
     again = api.txt2img(enable_hr=True, hr_upscaler="doubler", denoising_strength=0.5, alwayson_scripts={}, **SMALL)
     assert [(120, 60), (128, 128)] == [made.image.size, again.image.size]
 

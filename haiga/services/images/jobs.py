@@ -13,8 +13,8 @@ from contextlib import aclosing, nullcontext, suppress
 from dataclasses import replace
 
 from haiga.core.access import Caller
-from haiga.core.errors import Dead, Failed, Invalid, Limited, NotFound, Unsupported
-from haiga.core.images import ImageRequest, Painted, UpscaleRequest
+from haiga.core.errors import Dead, Invalid, Limited, NotFound, Unsupported
+from haiga.core.images import ImageRequest
 from haiga.core.painting import ImageJob, JobFilter, JobState, KeptPicture, Reason, Seen
 from haiga.core.palette import Palette
 from haiga.core.pictures import Picture
@@ -178,16 +178,6 @@ class Jobs:
     async def read(self, picture: KeptPicture) -> bytes:
         """Its file. Raises Failed where it is not there any more."""
         return await self._keeping.read(picture.digest)
-
-    async def enlarge(self, caller: Caller, request: UpscaleRequest) -> Picture:
-        """A picture, larger, for somebody who waits: it is no job, but takes its turn at the model's engine. Raises
-        Unsupported, NotFound, Denied, Invalid."""
-        card = self._painter(caller, request.model)
-        async with self._models.paint(card.name) as engine, aclosing(engine.upscale(request)) as said:
-            async for each in said:
-                if isinstance(each, Painted):
-                    return each.picture
-        raise Failed("no picture was made")
 
     # --- from the server's start to its end ---
 

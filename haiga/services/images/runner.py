@@ -7,12 +7,12 @@ left as it is.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from haiga.core.errors import Busy, Cancelled, Failed, HaigaError
-from haiga.core.images import Progress
+from haiga.core.images import ImageRequest, Painted, Progress
 from haiga.core.painting import ImageJob, JobState, Reason
 from haiga.core.ports import ImageEngine, JobStore
 from haiga.services.images.board import Board
@@ -140,7 +140,7 @@ class Runner:
             job = replace(job, state="running", began_at=began)
             self._board.begin(job, began)
             self._engine = job.name, engine
-            async with aclosing(engine.paint(asked.request, asked.request.seed or 0)) as said:
+            async with aclosing(_asking(engine, asked.request)) as said:
                 async for each in said:
                     if isinstance(each, Progress):
                         self._board.progress(job.name, each)
@@ -170,3 +170,9 @@ class Runner:
                     raise
                 log.error("an image job cannot be ended yet: %s", problem)
                 await asyncio.sleep(AGAIN)
+
+
+def _asking(engine: ImageEngine, request: ImageRequest) -> AsyncGenerator[Progress | Painted, None]:
+    if request.upscale is not None:
+        return engine.upscale(request.upscale)
+    return engine.paint(request, request.seed or 0)

@@ -7,18 +7,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from haiga.core.access import Caller
-from haiga.core.errors import HaigaError, Unsupported
-from haiga.core.images import UpscaleRequest
+from haiga.core.errors import Unsupported
+from haiga.core.images import ImageRequest, UpscaleRequest
 from haiga.core.pictures import Picture
-from haiga.services.images import Jobs
+from haiga.services.images import Jobs, error_of
 from haiga.services.images.encoding import encode
 from haiga.services.images.resizing import WAYS, enlarged
 from haiga.services.images.taking import ENLARGED, Taker
 from haiga.text.image_prompts import recall
 from haiga.web.credentials import authenticate
+from haiga.web.painting import ended
 from haiga.web.sdapi.answers import answer
 from haiga.web.sdapi.preferences import Preferences
 from haiga.web.services import Services
+from haiga.web.streaming import while_connected
 from haiga.wire.body import read_object, read_shape
 from haiga.wire.sdapi.options import AUTOMATIC
 from haiga.wire.sdapi.read import upscaler
@@ -48,14 +50,16 @@ class Extras:
         """Enlarge a picture."""
         caller = await authenticate(self._services.access, request)
         asked = read_shape(ExtrasSingleBody, read_object(await request.body()))
-        return answer(write_enlarged(await self._enlarged(caller, asked, [(asked.image, "image")]), several=False))
+        made = await while_connected(request, self._enlarged(caller, asked, [(asked.image, "image")]))
+        return answer(write_enlarged(made, several=False))
 
     async def batch(self, request: Request) -> Response:
         """Enlarge several pictures."""
         caller = await authenticate(self._services.access, request)
         asked = read_shape(ExtrasBatchBody, read_object(await request.body()))
         told = [(each.data, f"imageList.{at}.data") for at, each in enumerate(asked.imageList)]
-        return answer(write_enlarged(await self._enlarged(caller, asked, told), several=True))
+        made = await while_connected(request, self._enlarged(caller, asked, told))
+        return answer(write_enlarged(made, several=True))
 
     async def png_info(self, request: Request) -> Response:
         """Tell what a picture's file says of how it was made."""
@@ -76,21 +80,19 @@ class Extras:
         return [await self._one(caller, asked, picture, field) for picture, field in told]
 
     async def _one(self, caller: Caller, asked: ExtrasBody, told: str, field: str) -> bytes:
+        """A picture's file, larger: resampled here, or by a network, for which there is a job."""
         async with self._taker.room(2, ENLARGED):
             picture = await self._taker.picture(told, field, ENLARGED)
             wanted = _wanted(asked, picture, self._preferences.of(caller).model or "")
             if {wanted.upscaler, wanted.second} <= {*WAYS, None}:
-                made = await asyncio.to_thread(enlarged, wanted)
-            else:
-                made = await self._by_network(caller, wanted)
-            return await asyncio.to_thread(encode, made)
-
-    async def _by_network(self, caller: Caller, wanted: UpscaleRequest) -> Picture:
-        try:
-            return await self._jobs.enlarge(caller, wanted)
-        except HaigaError as error:
+                return await asyncio.to_thread(encode, await asyncio.to_thread(enlarged, wanted))
+            seen = await self._jobs.submit(caller, ImageRequest(wanted.model, "", upscale=wanted))
+        seen = await ended(self._jobs, caller, seen)
+        if seen.job.state != "done":
+            error = error_of(seen.job)
             error.field = "upscaler_1" if error.field == "upscaler" else error.field
-            raise
+            raise error
+        return await self._jobs.read(seen.job.results[0])
 
 
 def _wanted(asked: ExtrasBody, picture: Picture, model: str) -> UpscaleRequest:

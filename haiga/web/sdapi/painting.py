@@ -7,7 +7,6 @@ that was interrupted has the pictures that it made until then.
 import asyncio
 import secrets
 from collections.abc import Callable
-from contextlib import aclosing
 from dataclasses import replace
 
 from starlette.requests import Request
@@ -24,6 +23,7 @@ from haiga.services.images.styles import with_styles
 from haiga.services.images.taking import Taker
 from haiga.text.image_prompts import infotext, recall
 from haiga.web.credentials import authenticate
+from haiga.web.painting import ended
 from haiga.web.sdapi.answers import answer
 from haiga.web.sdapi.preferences import Preferences
 from haiga.web.services import Services
@@ -82,7 +82,7 @@ class Painting:
         pictures = (asked.source is not None) + (asked.masked is not None) + len(asked.units)
         async with self._taker.room(pictures):
             seen = await self._jobs.submit(caller, await self._with_pictures(asked), wish)
-        seen = await self._ended(caller, seen)
+        seen = await ended(self._jobs, caller, seen)
         if seen.job.state == "failed":
             raise error_of(seen.job)
         made = [
@@ -90,17 +90,6 @@ class Painting:
             for each in seen.job.results
         ]
         return seen, made
-
-    async def _ended(self, caller: Caller, seen: Seen) -> Seen:
-        """The job at its end; it is cancelled where nobody waits for it any more."""
-        try:
-            async with aclosing(self._jobs.follow(caller, seen.job.id)) as followed:
-                while not seen.job.over:
-                    seen = await anext(followed)
-            return seen
-        finally:
-            if not seen.job.over:
-                await asyncio.shield(self._jobs.cancel(caller, seen.job.id))
 
     # --- pictures that it brings ---
 
