@@ -7,7 +7,6 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,19 @@ from haiga.core.errors import Invalid, Unsupported
 from haiga.core.images import ImageRequest, Painted, Progress, UpscaleRequest
 from haiga.core.palette import Sampling
 from haiga.engines.diffusers import noise, samplers
-from haiga.engines.diffusers.asked import LATENT_MODES, MULTIPLE, Call, run_steps
+from haiga.engines.diffusers.asked import LATENT_MODES, MULTIPLE, Call
 from haiga.engines.diffusers.compiled import Swapped
 from haiga.engines.diffusers.conditioning import Conditioner
 from haiga.engines.diffusers.controls import Controls, Lead
 from haiga.engines.diffusers.counting import Counter, Skipped
 from haiga.engines.diffusers.devices import measured, torch_device
-from haiga.engines.diffusers.embeddings import Embeddings, Words
+from haiga.engines.diffusers.embeddings import Embeddings
 from haiga.engines.diffusers.fitting import Decision, decide
 from haiga.engines.diffusers.loading import denoiser, loaded
 from haiga.engines.diffusers.loras import Loras
 from haiga.engines.diffusers.opening import combines
 from haiga.engines.diffusers.parameters import enlarging, parameters
+from haiga.engines.diffusers.passes import Beside, Pass
 from haiga.engines.diffusers.pixels import Work, fitted, image_of, picture_of, resized
 from haiga.engines.diffusers.previews import Previews, tiny_decoder
 from haiga.engines.diffusers.references import References
@@ -45,43 +45,11 @@ from haiga.engines.diffusers.shelf import Shelf
 from haiga.engines.diffusers.steering import Steering
 from haiga.engines.diffusers.upscaling.upscalers import Upscalers
 from haiga.engines.diffusers.vaes import Vaes
-from haiga.text.image_prompts import Prompt
 
 NO_SHELF = Shelf()
 NO_SETUP = Setup()
 EDITS = ("QwenImageEdit",)  # how the names of pipelines begin that cannot do without a picture
 AS_IT_IS = Decision("cpu", "float32", "none", False, "native", "none")
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """One run of a pipeline for some pictures of a call. `begun`: what it begins from: a picture, several that it
-    combines, or latents [pictures, channels, height, width]. `latents`: whether it ends with these."""
-
-    places: list[int]
-    width: int
-    height: int
-    steps: int
-    sampling: Sampling
-    prompt: Prompt
-    negative: Prompt
-    begun: "Image.Image | Sequence[Image.Image] | torch.Tensor | None" = None
-    mask: Image.Image | None = None
-    strength: float = 1.0
-    latents: bool = False
-
-    @property
-    def run(self) -> int:
-        return self.steps if self.begun is None else run_steps(self.steps, self.strength)
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """What a request has beside its prompt: what words stand for, what leads it, what a pipeline is shown."""
-
-    words: list[Words]
-    lead: Lead
-    shown: Mapping[str, Any]
 
 
 class Painter:
