@@ -89,7 +89,7 @@ def test_several_are_numbered_and_begin_from_another(url: str, key: str, tmp_pat
     [
         (("--size", "70x64"), "haiga: width: width must be a multiple of 8, not 70\n"),
         (("--model", "other"), "haiga: The model `other` does not exist or you do not have access to it.\n"),
-        (("--style", "dreamy"), "haiga: styles: style 'dreamy' not found. Those there are: film\n"),
+        (("--style", "dreamy"), "haiga: style 'dreamy' not found. Those there are: film\n"),
         (("--image", "/nowhere.png"), "haiga: /nowhere.png: No such file or directory\n"),
         (("-o", "x.bmp"), "haiga: --out: expected a name that ends in .png, .jpg, .jpeg, .webp, not x.bmp\n"),
         (("--mask", "x.png"), "haiga: --mask: a mask needs a picture that it is for: --image\n"),
