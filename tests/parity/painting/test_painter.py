@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting, DDIMScheduler
+from diffusers import (
+    AutoPipelineForImage2Image,
+    AutoPipelineForInpainting,
+    DDIMScheduler,
+    QwenImageEditPlusPipeline,
+)
 from PIL import Image, ImageChops
 
 from haiga.core.errors import Invalid, Unsupported
@@ -60,6 +65,12 @@ def test_a_picture_made_from_several_is_that_of_the_pipeline_itself(pipelines: P
     assert 0 < difference(expected, painted(pipeline, source=scene()))
     with pytest.raises(Unsupported, match="one picture"):
         painted(pipelines("sd15"), source=scene(), beside=(scene(),))
+
+
+def test_a_model_that_makes_pictures_from_others_alone_says_so(pipelines: Pipelines) -> None:
+    parts = {**pipelines("qwen-image").components, "processor": None}
+    with pytest.raises(Invalid, match="from others alone"):
+        painted(QwenImageEditPlusPipeline(**parts))
 
 
 @pytest.mark.parametrize("family", MAIN)
