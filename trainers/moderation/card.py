@@ -66,6 +66,11 @@ def card(parameters: int, texts: int, measured: Measured) -> str:
     parts.append(_table("category", measured.refilled))
     parts.append("\n## By group\n\nHeld-out texts about a group that the training knows.\n")
     parts.append(_table("group, category", {", ".join(name): q for name, q in measured.by_group.items()}))
+    parts.append(
+        "\n## By group that no template of the training names\n\n"
+        "Templates of the training, filled with groups that are left out of it; the open sets may name them.\n"
+    )
+    parts.append(_table("group, category", {", ".join(name): q for name, q in measured.by_new_group.items()}))
     parts.append(_unseen(measured.unseen))
     parts.append(_calibration(measured))
     parts.append(_disguises(measured))
@@ -104,8 +109,12 @@ def _alarms(measured: Measured) -> str:
 def _unseen(groups: Mapping[str, Sequence[float]]) -> str:
     lines = ["\n## Groups that another training never saw\n"]
     if not groups:
-        return "\n".join([*lines, "Not measured."])
-    lines.append("The same training without any text that names these groups; F1 of hate on texts about them.\n")
+        return "\n".join([*lines, "Not run for these weights: it takes a training of its own."])
+    lines.append(
+        "A training of its own, from the beginning and much shorter than that of the weights here, without any text\n"
+        "that names these groups: F1 of hate on texts about them. It says how far hate is known by more than whom it\n"
+        "is about, not how good these weights are.\n"
+    )
     rows = [
         f"| {group} | {texts:.0f} | {positive:.0f} | {f1:.3f} ({low:.3f}–{high:.3f}) |"
         for group, (f1, low, high, texts, positive) in groups.items()

@@ -25,7 +25,7 @@ NOTHING = "<nothing>"
 @dataclass(frozen=True, slots=True)
 class Mixing:
     single: float = 0.4  # share of the texts without a family that an epoch shows
-    each: int = 4  # fillings of a family in an epoch, of one kind of labels
+    each: int = 2  # fillings of a family in an epoch, of one kind of labels
     disguised: float = 0.15  # share of texts that are disguised
     beside: float = 0.15  # share of texts that stand beside a harmless one
     dropped: float = 0.04  # share of words that are left out

@@ -26,9 +26,10 @@ Rows = Mapping[tuple[str, str], Quality]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`by_source`, `by_group`: (name, category) to its quality; `unseen`: (group, category) to F1, texts and positives
-    of a training without the group; `by_kind`: false alarms by kind of construction; `disguised`: F1 of hate and
-    harassment together by kind of disguise, "none" among them; `written`: right of how many sentences by hand."""
+    """`by_source`, `by_group`: (name, category) to its quality, and so `by_new_group`, of the training's templates
+    filled with groups that it leaves out; `unseen`: (group, category) to F1, texts and positives of a training without
+    the group; `by_kind`: false alarms by kind of construction; `disguised`: F1 of hate and harassment together by kind
+    of disguise, "none" among them; `written`: right of how many sentences by hand."""
 
     categories: Mapping[str, Quality]
     by_source: Rows
@@ -36,6 +37,7 @@ class Measured:
     unseen: Mapping[str, Sequence[float]]
     constructions: Mapping[str, Quality]
     refilled: Mapping[str, Quality]
+    by_new_group: Rows
     calibrated: Mapping[str, Calibrated]
     alarming: Figure
     by_kind: Mapping[str, Figure]
@@ -52,14 +54,15 @@ class Measured:
 def measured(judge: Judge, texts: Corpus, unseen: Mapping[str, Sequence[float]]) -> Measured:
     held = _Judged(judge, texts.held)
     made = held.part(lambda e: source(e) == "templates")
-    spoken = held.part(lambda e: source(e) in SETS)
+    spoken, refilled = held.part(lambda e: source(e) in SETS), _Judged(judge, texts.refilled)
     return Measured(
         categories={name: held.quality(name) for name in CATEGORIES},
         by_source=_rows(spoken, source, ENOUGH),
         by_group=_rows(held.part(lambda e: bool(e.group)), lambda e: e.group, 4),
         unseen=unseen,
         constructions={name: made.quality(name) for name in CATEGORIES},
-        refilled={name: _Judged(judge, texts.refilled).quality(name) for name in CATEGORIES},
+        refilled={name: refilled.quality(name) for name in CATEGORIES},
+        by_new_group=_rows(refilled.part(lambda e: bool(e.group)), lambda e: e.group, ENOUGH),
         calibrated={name: held.calibrated(name) for name in CATEGORIES},
         alarming=held.part(lambda e: e.source.startswith("benign")).alarms(),
         by_kind=_alarms(held.part(lambda e: e.source.startswith("benign"))),
