@@ -52,8 +52,8 @@ def test_a_scene_is_the_same_for_the_same_seed_and_its_answer_is_right(
 
 def test_what_is_measured_is_never_trained(material: Material) -> None:
     for held in (False, True):
-        pairs = {tuple(draw("shape", Random(seed), material, held).answer[:-1].split()[-2:]) for seed in SEEDS}
-        assert all(held == is_held_out(pair) for pair in pairs)
+        seen = [draw("shape", Random(seed), material, held).seen for seed in SEEDS]
+        assert all(held == is_held_out((each["colour"], each["shape"])) for each in seen)
     words = [draw("word", Random(seed), material, held=False).key for seed in range(60)]
     assert set() == set(words) & set(parted(WORDS, True))
     assert all(draw("word", Random(seed), material, held=True).key in parted(WORDS, True) for seed in SEEDS)
@@ -129,8 +129,18 @@ def test_pictures_are_varied_and_their_answers_are_not(pool: Pool) -> None:
     rows = np.arange(40)
     new = varied(pool, rows, np.random.default_rng(0))
     assert pool.talks[:40] == new.talks
-    assert np.array_equal(pool.labels[:40], new.labels)
+    changed = new.labels != pool.labels[:40]
+    assert {lessons.COLOUR} == set(np.nonzero(changed)[1])
+    assert {lessons.UNKNOWN} == set(new.labels[changed])
     assert all((one != other).any() for one, other in zip(pool.pixels[:40], new.pixels, strict=True))
+
+
+def test_a_picture_whose_answer_names_its_colour_keeps_it(pool: Pool) -> None:
+    rows = np.flatnonzero(pool.tasks == TASKS.index("colour"))[:20]
+    new = varied(pool, rows, np.random.default_rng(0))
+    assert np.array_equal(pool.labels[rows], new.labels)
+    means = [pixels.reshape(len(rows), -1, 3).mean(1) for pixels in (pool.pixels[rows], new.pixels)]
+    assert np.abs(means[0] - means[1]).max() < 12
 
 
 def test_local_layers_begin_by_looking_at_a_neighbour(pool: Pool) -> None:

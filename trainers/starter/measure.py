@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from transformers import LlamaForCausalLM
+from transformers import Idefics3ForConditionalGeneration, LlamaForCausalLM
 
 from trainers.starter import vocabulary
 from trainers.starter.openers import OPENERS, Opener
@@ -56,7 +56,9 @@ class Loaded:
     """The checkpoint in `folder`, in float32 on the CPU."""
 
     def __init__(self, folder: Path) -> None:
-        self.model: Any = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        sees = (folder / "preprocessor_config.json").exists()  # trainers/starter_vision put a tower before it
+        kind: Any = Idefics3ForConditionalGeneration if sees else LlamaForCausalLM
+        self.model = kind.from_pretrained(folder, dtype=torch.float32)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 
     @torch.inference_mode()

@@ -32,11 +32,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--base", type=Path, help="tower, text: the starter's checkpoint, which is built upon")
     parser.add_argument("--fonts", type=Path, nargs="+", help="draw, publish: folders with fonts")
     parser.add_argument("--pictures", type=int, default=80_000, help="draw: how many (default: 80,000)")
+    parser.add_argument(
+        "--seed", type=int, default=SEED, help="draw, tower: another one draws others, in another order"
+    )
     parser.add_argument("--workers", type=int, default=2, help="draw: processes")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, help="tower, text: train for this long (default: 30)")
     length.add_argument("--steps", type=int, help="tower, text: train for this many steps")
-    parser.add_argument("--again", action="store_true", help="tower, text: go on from what the run has, more gently")
+    parser.add_argument("--again", action="store_true", help="tower, text: go on from what the run has")
     parser.add_argument("--measured", type=int, default=400, help="publish: held-out pictures of each task")
     parser.add_argument("--out", type=Path, help="publish: folder that the checkpoint is written to")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
@@ -52,7 +55,7 @@ def main() -> None:
 
 def draw(given: argparse.Namespace) -> None:
     """Writes the pool."""
-    pool.drawn(_material(given), Eyes(), given.pictures, SEED, given.workers).save(given.run / POOL)
+    pool.drawn(_material(given), Eyes(), given.pictures, given.seed, given.workers).save(given.run / POOL)
 
 
 def tower(given: argparse.Namespace) -> None:
@@ -64,7 +67,7 @@ def tower(given: argparse.Namespace) -> None:
     both = torch.nn.ModuleDict({"tower": model, "heads": heads})
     if given.again:
         both.load_state_dict(load_file(given.run / TOWER))
-        lessons = replace(lessons, rate=lessons.rate / 2, other_rate=lessons.other_rate / 2, seed=lessons.seed + 100)
+        lessons = replace(lessons, seed=given.seed)
     else:
         begin_local(model, lessons.local)
 

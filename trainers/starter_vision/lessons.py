@@ -20,6 +20,7 @@ from trainers.starter_vision.scenes import NUMBERS, Scene
 from trainers.starter_vision.tower import Eyes
 
 UNKNOWN = -100  # the label of a slot of which a picture says nothing
+COLOUR = 1  # the place of the colour among the slots
 MOST = 6  # parts of one picture
 Slots = dict[str, tuple[str, ...]]
 

@@ -6,8 +6,10 @@ give or take a little.
 
 import math
 from random import Random
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
@@ -28,7 +30,10 @@ SHAPES = ("circle", "square", "triangle", "star", "heart", "diamond", "cross", "
 SMOOTH = 3  # drawn so many times larger
 FAR = 150.0  # how far apart colours are that are told apart at a glance
 PLAIN: tuple[Colour, ...] = ((255, 255, 255), (240, 240, 240), (0, 0, 0), (35, 35, 40))  # what most pictures are on
-TRAINED, HELD = ("flat", "linear", "halves"), ("radial", "stripes", "checks")  # kinds of backgrounds
+TRAINED, HELD = (  # kinds of backgrounds
+    ("flat", "linear", "halves", "quarters", "waves", "dots", "clouds"),
+    ("radial", "stripes", "checks"),
+)
 
 
 def distance(one: Colour, other: Colour) -> float:
@@ -57,19 +62,40 @@ def background(rng: Random, size: tuple[int, int], held: bool, *away: Colour) ->
     other = shade(rng, one, 40)
     kind = rng.choice(HELD if held else TRAINED)
     x, y = np.meshgrid(np.linspace(0, 1, size[0], dtype=np.float32), np.linspace(0, 1, size[1], dtype=np.float32))
-    turn = rng.uniform(0, 2 * math.pi)
-    along = (x - 0.5) * math.cos(turn) + (y - 0.5) * math.sin(turn) + 0.5
-    mixes = {
-        "flat": x * 0,
-        "linear": along,
-        "halves": (along > rng.uniform(0.3, 0.7)) * 1.0,
-        "radial": np.hypot(x - rng.random(), y - rng.random()),
-        "stripes": (np.floor(along * rng.randint(4, 9)) % 2) * 1.0,
-        "checks": ((np.floor(x * rng.randint(3, 6)) + np.floor(y * rng.randint(3, 6))) % 2) * 1.0,
-    }
-    mix = np.clip(mixes[kind], 0, 1)[..., None]
+    mix = np.clip(_mix(kind, x, y, rng), 0, 1)[..., None]
     pixels = np.asarray(one, np.float32) * (1 - mix) + np.asarray(other, np.float32) * mix
     return Image.fromarray(pixels.astype(np.uint8), "RGB")
+
+
+def _mix(kind: str, x: NDArray[np.float32], y: NDArray[np.float32], rng: Random) -> NDArray[np.float32]:
+    """How much of the other colour there is, 0..1, at places x and y of 0..1."""
+    turn = rng.uniform(0, 2 * math.pi)
+    along = (x - 0.5) * math.cos(turn) + (y - 0.5) * math.sin(turn) + 0.5
+    across = (y - 0.5) * math.cos(turn) - (x - 0.5) * math.sin(turn) + 0.5
+    often, much = rng.uniform(2, 6), rng.uniform(0.1, 0.4)
+    mix: NDArray[Any]
+    match kind:
+        case "flat":
+            mix = x * 0
+        case "linear":
+            mix = along
+        case "halves":
+            mix = along > rng.uniform(0.3, 0.7)
+        case "quarters":
+            mix = (along > rng.uniform(0.3, 0.7)) ^ (across > rng.uniform(0.3, 0.7))
+        case "waves":
+            mix = 0.5 + 0.5 * np.sin(2 * math.pi * often * along)
+        case "dots":
+            mix = np.hypot(along * often % 1 - 0.5, across * often % 1 - 0.5) < much
+        case "clouds":
+            mix = 0.5 + 0.5 * np.sin(often * 4 * along + often) * np.sin(often * 3 * across + much * 20)
+        case "radial":
+            mix = np.hypot(x - rng.random(), y - rng.random())
+        case "stripes":
+            mix = np.floor(along * rng.randint(4, 9)) % 2
+        case _:
+            mix = (np.floor(x * rng.randint(3, 6)) + np.floor(y * rng.randint(3, 6))) % 2
+    return mix.astype(np.float32)
 
 
 def noisy(rng: Random, picture: Image.Image, held: bool) -> Image.Image:

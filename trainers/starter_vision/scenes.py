@@ -102,13 +102,12 @@ def tell_colour(rng: Random, held: bool) -> Scene:
 
 
 def tell_shape(rng: Random, held: bool) -> Scene:
+    """Its colour is not said: the answer stays true when the colours of the picture are exchanged."""
     picture, colour, shape, where = one_shape(rng, held)
     asked = rng.choice(
-        ("What shape is it?", "What is in the picture?", "What do you see?", f"What is the {colour} shape?")
+        ("What shape is it?", "What shape is in the picture?", "What shape do you see?", "Which shape is this?")
     )
-    article = "an" if colour[0] in "aeiou" else "a"
-    said = f"It is {article} {colour} {shape}."
-    return Scene("shape", picture, asked, said, shape, _single(colour, shape), (where,))
+    return Scene("shape", picture, asked, f"It is a {shape}.", shape, _single(colour, shape), (where,))
 
 
 def _single(colour: str, shape: str) -> dict[str, str]:
