@@ -38,7 +38,7 @@ def said(server: Server, picture: Image.Image, question: str) -> str:
     picture.save(file, "PNG")
     source = {"type": "base64", "media_type": "image/png", "data": base64.b64encode(file.getvalue()).decode()}
     asked = [{"type": "image", "source": source}, {"type": "text", "text": question}]
-    message = server.ask("", messages=[{"role": "user", "content": asked}], max_tokens=40, temperature=0)
+    message = server.ask("", messages=[{"role": "user", "content": asked}], max_tokens=40)
     return str(message.content[0].text)
 
 
@@ -63,7 +63,7 @@ def test_a_picture_is_still_there_in_the_next_turn(server: Server) -> None:
         {"role": "assistant", "content": f"It is a {scene.seen['shape']}."},
         {"role": "user", "content": "What colour is it?"},
     ]
-    answer = server.ask("", messages=history, max_tokens=40, temperature=0)
+    answer = server.ask("", messages=history, max_tokens=40)
     assert is_right(scene, answer.content[0].text), answer.content
 
 
@@ -74,10 +74,10 @@ def scenes_of(task: str, key: str) -> Iterator[Scene]:
             yield scene
 
 
-def test_the_readme_s_picture_is_told_as_it_says_there() -> None:
+def test_the_readme_s_picture_is_told_as_it_says_there(tmp_path: Path) -> None:
     command, answer = re.findall(r'haiga (run starter "[^"]+" --image \S+)\n```\n\n```text\n(.*?)\n```', README)[0]
     words = [word.strip('"') for word in re.findall(r'"[^"]+"|\S+', command)]
     done = subprocess.run(
-        [HAIGA, *words], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [HAIGA, *words, "--data-dir", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert answer == done.stdout.strip(), done.stderr

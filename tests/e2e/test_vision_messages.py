@@ -2,7 +2,9 @@
 
 import base64
 import io
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -10,6 +12,9 @@ import openai
 import pytest
 
 from haiga.core.pictures import Picture
+from haiga.starter import text_path
+from haiga.text.tokenizer import Tokenizer
+from tests.checkpoints import make_checkpoint
 from tests.e2e.test_serve import Server, serving
 from tests.pictured import as_image, make_pictured, random_picture
 
@@ -18,9 +23,20 @@ ONE, TWO = random_picture(61, 40, 1), random_picture(33, 90, 2)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    directory = make_pictured(tmp_path_factory.mktemp("sees"), "smolvlm")
-    with serving(tmp_path_factory.mktemp("data"), "--model", f"sees={directory}") as server:
+    sees = make_pictured(tmp_path_factory.mktemp("sees"), "smolvlm")
+    blind = make_blind(tmp_path_factory.mktemp("blind"))
+    models = "--model", f"sees={sees}", "--model", f"blind={blind}"
+    with serving(tmp_path_factory.mktemp("data"), *models) as server:
         yield server
+
+
+def make_blind(directory: Path) -> Path:
+    """A random model of text alone, with the starter's tokenizer."""
+    tokenizer = Tokenizer.load(text_path())
+    make_checkpoint(directory, vocab_size=len(tokenizer))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(text_path() / name, directory)
+    return directory
 
 
 @pytest.fixture
@@ -91,11 +107,10 @@ def test_one_picture_is_one_prompt_in_both_families(server: Server, client: anth
 
 def test_which_models_see_is_told_and_the_others_refuse_by_name(client: anthropic.Anthropic) -> None:
     cards = {card.id: card.capabilities for card in client.models.list()}
-    starter = next(name for name in cards if name != "sees")
     able = {name: bool(can and can.image_input.supported) for name, can in cards.items()}
-    assert able["sees"] and not able[starter]
+    assert able["sees"] and able["starter"] and not able["blind"]
     with pytest.raises(anthropic.BadRequestError, match="image"):
-        client.messages.create(model=starter, messages=[{"role": "user", "content": [image(ONE)]}], max_tokens=5)  # type: ignore
+        client.messages.create(model="blind", messages=[{"role": "user", "content": [image(ONE)]}], max_tokens=5)  # type: ignore
 
 
 def test_special_tokens_in_words_are_no_pictures(client: anthropic.Anthropic) -> None:

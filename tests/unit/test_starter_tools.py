@@ -14,6 +14,7 @@ from haiga.text.template import ChatTemplate
 from trainers.starter import calls, dialogues, places, vocabulary
 from trainers.starter.toolbox import KINDS, Tool, Toolbox, related, shown, written
 from trainers.starter.values import ALWAYS_HELD, Facts, Values, is_held
+from trainers.starter_vision.network import seeing_template
 
 FACTS = Facts(
     cities=("Paris", "Oslo", "Lima", "Rome", "Cairo", "Quito", "Dakar", "Bergen"),
@@ -110,9 +111,9 @@ def test_a_dialogue_with_tools_tells_what_came_back(box: Toolbox) -> None:
     assert len(SEEDS) < results
 
 
-def test_the_shipped_template_speaks_hermes_and_shows_tools_calls_and_results(template: ChatTemplate) -> None:
+def test_the_shipped_template_speaks_hermes_and_shows_pictures_tools_calls_and_results(template: ChatTemplate) -> None:
     assert HERMES == recognise(template.source)
-    assert vocabulary.CHAT_TEMPLATE == template.source
+    assert seeing_template() == template.source
     assert (True, True) == (template.abilities.tools, template.abilities.calls)
 
 

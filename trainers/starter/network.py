@@ -62,7 +62,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     if length > SHORT:
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
     later = torch.full((length, length), -math.inf, dtype=q.dtype, device=q.device).triu(1)
-    return (q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2) + later).softmax(-1) @ v
+    return (q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2) + later).softmax(-1) @ v  # type: ignore[no-any-return]
 
 
 class Attention(nn.Module):

@@ -32,14 +32,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--base", type=Path, help="tower, text: the starter's checkpoint, which is built upon")
     parser.add_argument("--fonts", type=Path, nargs="+", help="draw, publish: folders with fonts")
     parser.add_argument("--pictures", type=int, default=80_000, help="draw: how many (default: 80,000)")
-    parser.add_argument(
-        "--seed", type=int, default=SEED, help="draw, tower: another one draws others, in another order"
-    )
+    parser.add_argument("--seed", type=int, default=SEED, help="another one draws others, in another order")
     parser.add_argument("--workers", type=int, default=2, help="draw: processes")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, help="tower, text: train for this long (default: 30)")
     length.add_argument("--steps", type=int, help="tower, text: train for this many steps")
     parser.add_argument("--again", action="store_true", help="tower, text: go on from what the run has")
+    parser.add_argument("--rate", type=float, default=1.0, help="tower, text: part of the usual rates")
     parser.add_argument("--measured", type=int, default=400, help="publish: held-out pictures of each task")
     parser.add_argument("--out", type=Path, help="publish: folder that the checkpoint is written to")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
@@ -67,7 +66,8 @@ def tower(given: argparse.Namespace) -> None:
     both = torch.nn.ModuleDict({"tower": model, "heads": heads})
     if given.again:
         both.load_state_dict(load_file(given.run / TOWER))
-        lessons = replace(lessons, seed=given.seed)
+        rates = {"rate": lessons.rate * given.rate, "other_rate": lessons.other_rate * given.rate}
+        lessons = replace(lessons, seed=given.seed, **rates)
     else:
         begin_local(model, lessons.local)
 
@@ -97,12 +97,15 @@ def text(given: argparse.Namespace) -> None:
     parts = load_file(given.run / TOWER)
     model.load_state_dict({name[6:]: part for name, part in parts.items() if name.startswith("tower.")})
     spoken = network.text_network(base, tokenizer)
+    kept = pool.Pool.read(given.run / POOL)
     if given.again:
         model.connector.weight.data = network.connector_of(base)
+    else:
+        train_text.match_scale(model, spoken, kept)
     texts = corpus.read(given.data)
     speech = train_text.Speech(_minutes(given), given.steps)
+    speech = replace(speech, rate=speech.rate * given.rate, other_rate=speech.other_rate * given.rate, seed=given.seed)
     talks = train_text.talks_of(texts.makers, texts.tools, tokenizer, np.random.default_rng(SEED))
-    kept = pool.Pool.read(given.run / POOL)
     reference = network.text_network(given.base, tokenizer)
     report = train_text.train_text(train_text.Parts(model, spoken, reference, tokenizer), kept, talks, speech)
     network.write(model, spoken, tokenizer, base, given.run / MODEL)

@@ -20,6 +20,7 @@ from trainers.starter_vision.split import between, is_held_out, pick
 
 NUMBERS = ("no", "one", "two", "three", "four", "five")
 PAIRS = tuple(product(COLOURS, SHAPES))
+OPEN = ("What do you see?", "What is in the picture?")  # asked of anything
 TASKS = ("colour", "shape", "count", "word", "emoji")
 
 
@@ -104,9 +105,7 @@ def tell_colour(rng: Random, held: bool) -> Scene:
 def tell_shape(rng: Random, held: bool) -> Scene:
     """Its colour is not said: the answer stays true when the colours of the picture are exchanged."""
     picture, colour, shape, where = one_shape(rng, held)
-    asked = rng.choice(
-        ("What shape is it?", "What shape is in the picture?", "What shape do you see?", "Which shape is this?")
-    )
+    asked = rng.choice(("What shape is it?", "What shape do you see?", "Which shape is this?", *OPEN))
     return Scene("shape", picture, asked, f"It is a {shape}.", shape, _single(colour, shape), (where,))
 
 
@@ -128,9 +127,12 @@ def count_shapes(rng: Random, held: bool) -> Scene:
         place_shape(picture, shape, colours[0], at, side, turned(rng, shape, held))
     if odd is not None:
         place_shape(picture, odd, colours[1], places[-1], side, 0)
-    asked = rng.choice(
-        (f"How many {plural(shape)} are there?", f"Count the {plural(shape)}.", f"How many {plural(shape)} do you see?")
+    named = (
+        f"How many {plural(shape)} are there?",
+        f"Count the {plural(shape)}.",
+        f"How many {plural(shape)} do you see?",
     )
+    asked = rng.choice((*named, *OPEN) if odd is None and number > 1 else named)
     said = f"There is one {shape}." if number == 1 else f"There are {NUMBERS[number]} {plural(shape)}."
     seen = {"kind": "shape", "count": NUMBERS[number], **({} if odd else {"colour": name, "shape": shape})}
     kinds = [shape] * number + [odd or ""]
@@ -177,7 +179,7 @@ def read_word(rng: Random, material: Material, held: bool) -> Scene:
     ImageDraw.Draw(layer).text((x, y), shown, 255, font)
     turn = between(rng, -6, 6, held)
     picture.paste(Image.new("RGB", size, ink), (0, 0), layer.rotate(turn, Image.Resampling.BICUBIC))
-    asked = rng.choice(("What does it say?", "What word is this?", "Read the word.", "What is written here?"))
+    asked = rng.choice(("What does it say?", "What word is this?", "Read the word.", "What is written here?", *OPEN))
     edges = [x + font.getlength(shown[:at]) for at in range(5)]
     parts = [
         _letter(letter, edges[at], edges[at + 1], y + (top + bottom) / 2, (bottom - top, turn), size)
@@ -220,7 +222,7 @@ def name_emoji(rng: Random, material: Material, held: bool) -> Scene:
     emoji = emoji.rotate(between(rng, -35, 35, held), Image.Resampling.BICUBIC, expand=False)
     at = rng.randint(0, size[0] - side), rng.randint(0, size[1] - side)
     picture.paste(emoji, at, emoji)
-    asked = rng.choice(("What emoji is this?", "Which emoji do you see?", "What is in the picture?", "What is this?"))
+    asked = rng.choice(("What emoji is this?", "Which emoji do you see?", "What is this?", *OPEN))
     seen = {"kind": "emoji", "emoji": name}
     where = part(name, (at[0] + side / 2, at[1] + side / 2), (side, side), size)
     return Scene("emoji", noisy(rng, picture, held), asked, f"It is the emoji for {name}.", name, seen, (where,))

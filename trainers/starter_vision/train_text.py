@@ -109,7 +109,6 @@ def train_text(parts: Parts, pool: Pool, talks: Talks, speech: Speech) -> Report
     eyes, rng = tower.eyes, np.random.default_rng(speech.seed)
     picture, length = place(tokenizer), longest(pool, tokenizer, eyes)
     before = parts.before.eval().requires_grad_(False)
-    match_scale(tower, network, pool)
     engines = _engines(tower, network, speech)
     tops = [engine.param_groups[0]["lr"] for engine in engines]
 
