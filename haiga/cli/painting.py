@@ -16,6 +16,7 @@ from haiga.engines.diffusers.samplers import NAMES
 from haiga.engines.diffusers.shelf import Shelf
 from haiga.services.images import Jobs
 from haiga.services.images.styles import StyleFile
+from haiga.services.images.wildcards import WildcardFolder
 from haiga.services.models import Models
 from haiga.stores.image_jobs import DatabaseJobs
 
@@ -41,6 +42,7 @@ def painting(settings: Settings, parts: Answering, models: Models, database: Asy
         parts.files.blobs,
         parts.inference.model,
         names=NAMES,
+        cards=WildcardFolder(settings.data_dir / "wildcards").cards,
         gate=parts.moderated.stage,
         missing=lacking(),
         most=settings.image_jobs,

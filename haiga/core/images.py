@@ -3,7 +3,7 @@
 Rule: an answer names everything that made it, so that the same request gives the same bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
@@ -100,7 +100,8 @@ class ImageRequest:
     has the next. source: what to begin from, kept the more the smaller `strength` is (0 to 1). clip_skip: last layers
     of the text encoder that are left out. together: pictures in one batch of the denoiser. tiling: edges fit to each
     other. eta: of the sampler's noise. vae: another decoder, by its name. previews: whether steps show how it looks.
-    beside: pictures that the model is shown with the source. upscale: no picture is made, this one is enlarged.
+    beside: pictures that the model is shown with the source. upscale: no picture is made, this one is enlarged. each:
+    the prompts of each picture, as `prompts`, where they are not the same; the request's own are then the first's.
     """
 
     model: str
@@ -129,6 +130,7 @@ class ImageRequest:
     previews: bool = False
     beside: tuple[Picture, ...] = ()
     upscale: UpscaleRequest | None = None
+    each: tuple[Mapping[str, str], ...] = ()
 
     @property
     def prompts(self) -> dict[str, str]:
@@ -145,6 +147,26 @@ class ImageRequest:
             again = prompts.get("hires.prompt"), prompts.get("hires.negative_prompt")
             hires = replace(hires, prompt=again[0], negative=again[1])
         return replace(self, prompt=prompts["prompt"], negative=prompts["negative_prompt"], hires=hires)
+
+    def saying_each(self, prompts: Sequence[Mapping[str, str]]) -> "ImageRequest":
+        """The same with the prompts of each picture."""
+        differ = any(said != prompts[0] for said in prompts)
+        return replace(self.saying(prompts[0]), each=tuple(prompts) if differ else ())
+
+    def seed_of(self, place: int) -> int:
+        """Of the picture at that place; those of a variation have one."""
+        varied = self.variation is not None and self.variation.strength
+        return (self.seed or 0) + (0 if varied else place)
+
+    @property
+    def parts(self) -> Sequence["ImageRequest"]:
+        """What is asked of a model at a time: all pictures, or each with its own prompts."""
+        return [self._part(place) for place in range(self.count)] if self.each else [self]
+
+    def _part(self, place: int) -> "ImageRequest":
+        variation = self.variation and replace(self.variation, seed=self.variation.seed + place)
+        one = replace(self, seed=self.seed_of(place), count=1, together=1, variation=variation, each=())
+        return one.saying(self.each[place])
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,37 @@ def test_a_job_s_styles_are_those_of_the_data_directory_s_file_at_that_moment(
     assert ("a photo of a boat", "text") == (asked["prompt"], asked["negative"])
 
 
+def test_wildcards_become_lines_of_the_data_directory_s_files_for_each_picture_on_every_face(
+    tmp_path: Path, http: httpx.Client, painter: FakePainter
+) -> None:
+    (tmp_path / "wildcards").mkdir()
+    (tmp_path / "wildcards" / "colour.txt").write_text("".join(f"shade {each}\n" for each in range(1000)))
+    asked = {
+        "prompt": "a __colour__ boat, __unknown__",
+        "n": 3,
+        "seed": 5,
+        "id": "a",
+        "hires": {"prompt": "__colour__"},
+    }
+    assert 202 == http.post("/v1/jobs", json=asked).status_code == http.post("/v1/jobs", json=asked).status_code
+    job = ended(http, "a")
+    said = [each["parameters"]["Prompt"] for each in job["pictures"]]
+    assert ("done", [5, 6, 7], 3) == (job["status"], [each["seed"] for each in job["pictures"]], len(set(said)))
+    assert all(text.startswith("a shade ") and text.endswith(" boat, __unknown__") for text in said)
+    assert all(each.hires and each.hires.prompt and each.hires.prompt in each.prompt for each in painter.asked)
+    made = http.post("/sdapi/v1/txt2img", json={"prompt": asked["prompt"], "seed": 6, "batch_size": 2}).json()
+    assert said[1:] == json.loads(made["info"])["all_prompts"]
+    http.post("/v1/images/generations", json={"prompt": asked["prompt"], "seed": 7})
+    assert said[2] == painter.asked[-1].prompt
+
+
+def test_a_job_asked_for_again_without_a_seed_is_the_job_that_there_is(http: httpx.Client) -> None:
+    asked = {"prompt": "a {red|green|blue|black|white|grey} boat", "n": 3, "id": "a"}
+    first, again = (http.post("/v1/jobs", json=asked) for _ in range(2))
+    assert (202, first.json()["request"]) == (again.status_code, again.json()["request"])
+    assert 1 == len(http.get("/v1/jobs").json()["data"])
+
+
 def test_pictures_of_a_job_are_skipped_one_at_a_time(served: Running, painter: FakePainter, http: httpx.Client) -> None:
     held(served, painter)
     http.post("/v1/jobs", json={"prompt": "a boat", "id": "a", "n": 3, "seed": 5})

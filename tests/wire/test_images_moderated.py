@@ -45,6 +45,14 @@ def test_a_blocked_prompt_makes_no_job(http: httpx.Client, painter: FakePainter,
     assert [] == [line for line in painter.log if line.startswith("paint")]
 
 
+def test_what_choices_and_wildcards_lead_to_is_judged(tmp_path: Path, http: httpx.Client) -> None:
+    (tmp_path / "wildcards").mkdir()
+    (tmp_path / "wildcards" / "name.txt").write_text("zeus\n")
+    for prompt in ("{pro|pro}ject zeus", "project __name__"):
+        assert 400 == http.post("/v1/jobs", json={"prompt": f"{prompt}, {{red|green|blue}}", "n": 9}).status_code
+    assert [] == http.get("/v1/jobs").json()["data"]
+
+
 def test_what_is_masked_does_not_reach_the_model(http: httpx.Client, painter: FakePainter) -> None:
     http.post("/v1/jobs", json={"prompt": "the logo of project hera", "id": "a"})
     assert "done" == ended(http, "a")["status"]

@@ -67,17 +67,21 @@ async def admitted(caller: Caller, gate: Gate | None, request: ImageRequest) -> 
     if gate is None:
         return request
     _, pictures = flat(request)
-    said = request.prompts
-    admitted = await gate.admit(caller, request.model, list(said.values()), pictures)
-    return request.saying(dict(zip(said, admitted, strict=True)))
+    said = request.each or (request.prompts,)
+    texts = dict.fromkeys(text for prompts in said for text in prompts.values())
+    admitted = dict(zip(texts, await gate.admit(caller, request.model, list(texts), pictures), strict=True))
+    return request.saying_each([{path: admitted[text] for path, text in prompts.items()} for prompts in said])
 
 
-def is_again(there: ImageJob, job: ImageJob, seeded: bool) -> bool:
-    """Whether two jobs of one id ask for the same; `seeded`: the second names its seed."""
+def is_again(there: ImageJob, job: ImageJob) -> bool:
+    """Whether two jobs of one id ask for the same."""
     one, other = orjson.loads(there.asked), orjson.loads(job.asked)
-    if not seeded:
-        one["request"]["seed"] = other["request"]["seed"] = None
     return (one, there.inputs, there.priority) == (other, job.inputs, job.priority)
+
+
+def seed_of(job: ImageJob) -> int:
+    """The seed that a job has, its own or one drawn."""
+    return int(orjson.loads(job.asked)["request"]["seed"])
 
 
 def pictures_of(job: ImageJob) -> int:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, nullcontext, suppress
 from dataclasses import replace
 
@@ -19,11 +19,12 @@ from haiga.core.painting import ImageJob, JobFilter, JobState, KeptPicture, Reas
 from haiga.core.palette import Palette
 from haiga.core.pictures import Picture
 from haiga.core.ports import BlobStore, Gate, JobStore, ModelCard
-from haiga.services.images.asking import Wish, admitted, check, error_of, is_again, pictures_of
+from haiga.services.images.asking import Wish, admitted, check, error_of, is_again, pictures_of, seed_of
 from haiga.services.images.board import Board, owner_of
 from haiga.services.images.keeping import Asked, Keeping, write_asked
 from haiga.services.images.runner import Runner
 from haiga.services.images.tally import Tally
+from haiga.services.images.wildcards import with_wildcards
 from haiga.services.models import Models
 
 LEASE = 30.0  # seconds after which the jobs of a server that is gone may be taken over
@@ -38,7 +39,8 @@ log = logging.getLogger(__name__)
 
 class Jobs:
     """Jobs in `store`, their pictures in `blobs`. `card` gives the model that answers to a name, for a caller; prompts
-    pass the `gate`. `names`: what samplers and their sigmas are called. `missing`: why this server makes no pictures at
+    pass the `gate`. `names`: what samplers and their sigmas are called. `cards`: the lines that wildcards stand for, by
+    name, looked up in a thread. `missing`: why this server makes no pictures at
     all. `most`: jobs of one key that are not done; `keep`: seconds that jobs are kept. `discard` removes blobs that
     nobody uses any more; `tally` holds jobs to limits and records them. `shared`: other servers have jobs in the store,
     too. `clock` gives unix seconds."""
@@ -51,6 +53,7 @@ class Jobs:
         card: Callable[[Caller, str], ModelCard],
         *,
         names: Palette = NO_NAMES,
+        cards: Callable[[], Mapping[str, Sequence[str]]] = dict,
         gate: Gate | None = None,
         missing: str | None = None,
         most: int = MOST,
@@ -64,6 +67,7 @@ class Jobs:
         self._store = store
         self._card = card
         self._names = names
+        self._cards = cards
         self._gate = gate
         self._missing = missing
         self.most = most
@@ -87,10 +91,13 @@ class Jobs:
         Exhausted for what it may use, Invalid, NotFound, Denied, Flagged."""
         wish = wish or Wish()
         check(caller, request, wish, self._names)
+        there = None if wish.id is None else await self._store.get(caller.workspace, wish.id)
+        if request.seed is None:
+            request = replace(request, seed=seed_of(there) if there else secrets.randbelow(SEEDS))
         asked = Asked(await self._admitted(caller, request), wish.kind, wish.quality)
         job, pictures = self._job(caller, asked, wish)
-        if wish.id is not None and (there := await self._store.get(caller.workspace, wish.id)):
-            if not is_again(there, job, seeded=request.seed is not None):
+        if there is not None:
+            if not is_again(there, job):
                 raise Invalid(f"there is another job {job.id} already", field="id", code="job_exists")
             return self._board.seen(there, self._clock())
         if self._board.owned(owner_of(job)) >= self.most:
@@ -238,12 +245,12 @@ class Jobs:
     # --- a new job ---
 
     async def _admitted(self, caller: Caller, request: ImageRequest) -> ImageRequest:
-        """The request under the model's own name, with a seed."""
+        """The request under the model's own name, its prompts as the model is to have them."""
         card = self._painter(caller, request.model)
         if request.beside and not card.capabilities.combines:
             raise Unsupported(f"model {card.name} works on one picture", field="beside", code="unsupported_value")
-        seed = secrets.randbelow(SEEDS) if request.seed is None else request.seed
-        return await admitted(caller, self._gate, replace(request, model=card.name, seed=seed))
+        said = await with_wildcards(replace(request, model=card.name), self._cards)
+        return await admitted(caller, self._gate, said)
 
     def _painter(self, caller: Caller, name: str) -> ModelCard:
         """The model that is meant. Raises Unsupported, NotFound, Denied."""

@@ -140,7 +140,7 @@ class Runner:
             job = replace(job, state="running", began_at=began)
             self._board.begin(job, began)
             self._engine = job.name, engine
-            async with aclosing(_asking(engine, asked.request)) as said:
+            async with aclosing(_parts(engine, asked.request)) as said:
                 async for each in said:
                     if isinstance(each, Progress):
                         self._board.progress(job.name, each)
@@ -170,6 +170,16 @@ class Runner:
                     raise
                 log.error("an image job cannot be ended yet: %s", problem)
                 await asyncio.sleep(AGAIN)
+
+
+async def _parts(engine: ImageEngine, request: ImageRequest) -> AsyncGenerator[Progress | Painted, None]:
+    """All that a request has the engine say, the steps of its parts together."""
+    for place, part in enumerate(parts := request.parts):
+        async with aclosing(_asking(engine, part)) as said:
+            async for each in said:
+                if isinstance(each, Progress):
+                    each = replace(each, step=place * each.steps + each.step, steps=len(parts) * each.steps)
+                yield each
 
 
 def _asking(engine: ImageEngine, request: ImageRequest) -> AsyncGenerator[Progress | Painted, None]:

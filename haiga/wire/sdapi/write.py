@@ -66,10 +66,10 @@ def _info(asked: Asked, made: Sequence[Made], id: str) -> dict[str, Any]:
     width, _, height = first.get("Size", "0x0").partition("x")
     subseeds = [int(each.parameters.get("Variation seed", -1)) for each in made]
     return {
-        "prompt": request.prompt,
-        "all_prompts": [request.prompt] * len(made),
-        "negative_prompt": request.negative,
-        "all_negative_prompts": [request.negative] * len(made),
+        "prompt": first.get("Prompt", "") if made else request.prompt,
+        "all_prompts": [each.parameters.get("Prompt", "") for each in made],
+        "negative_prompt": first.get("Negative prompt", "") if made else request.negative,
+        "all_negative_prompts": [each.parameters.get("Negative prompt", "") for each in made],
         "seed": made[0].seed if made else request.seed,
         "all_seeds": [each.seed for each in made],
         "subseed": subseeds[0] if subseeds else -1,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from haiga.core.errors import Invalid
-from haiga.text.image_prompts import Network, Style, expand, infotext, networks, read_infotext, styled
+from haiga.text.image_prompts import Deck, Network, Style, expand, infotext, networks, read_infotext, styled
 
 LINES = st.text(st.characters(codec="utf-8", exclude_characters="\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), max_size=30)
 NAMES = st.from_regex(r"\A[A-Z][a-z]{1,6}( [a-z]{1,6})?\Z").filter(
@@ -34,17 +34,35 @@ def test_networks_are_taken_out_of_the_prompt(text: str, rest: str, found: tuple
 
 
 def test_wildcards_become_lines_and_braces_choices() -> None:
-    cards = {"colour": ["red", "__shade__ blue"], "shade": ["dark", "light"], "animals/cat": ["tabby"]}
+    cards = Deck({"colour": ["red", "__shade__ blue"], "shade": ["dark", "light"], "animals/cat": ["tabby"]})
     drawn = chances(0.9, 0.0, 0.8, 0.6).__next__
     assert "a tabby in dark blue" == expand("a __animals/*__ in __colour__", cards, chances(0.0, 0.9, 0.0).__next__)
-    assert "b" == expand("{a:1|b:3}", {}, drawn)
-    assert "__nothing__ {prompt}" == expand("__nothing__ {prompt}", cards, drawn)
+    assert "b" == expand("{a:1|b:3}", cards, drawn)
+    assert "b, b" == expand("{1::a|3::b}, {a|b}", cards, lambda: 0.5)
+
+
+@given(LINES.filter(lambda text: "|" not in text))
+def test_what_names_no_card_and_is_no_choice_stays(text: str) -> None:
+    for stays in (
+        text,
+        "__nothing__ {prompt} __../secret__ __x/../../*__",
+        '{"scene": {"of": "a boat"}}',
+        "a " * 40_000,
+    ):
+        assert stays == expand(stays, Deck({"secrets": ["red"]}), lambda: 0.0)
 
 
 def test_a_card_that_names_itself_ends() -> None:
-    assert "__a__ x" in expand("__a__", {"a": ["__a__ x"]}, lambda: 0.0)
+    assert "__a__ x" in expand("__a__", Deck({"a": ["__a__ x"]}), lambda: 0.0)
     with pytest.raises(Invalid, match="longer than"):
-        expand("__a__", {"a": ["__a__" * 50]}, lambda: 0.0)
+        expand("__a__", Deck({"a": ["__a__" * 50]}), lambda: 0.0)
+
+
+def test_patterns_of_a_deck_are_few() -> None:
+    deck = Deck({"a": ["red"]})
+    assert "red" * 100 == expand("__*__" * 100, deck, lambda: 0.0)
+    with pytest.raises(Invalid, match="different wildcards"):
+        expand("".join(f"__{letter}*__" for letter in "bcdefghi"), deck, lambda: 0.0)
 
 
 def test_styles_are_put_around_or_behind() -> None:
