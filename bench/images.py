@@ -171,7 +171,7 @@ class _Bare:
 
         self._torch, self._side = torch, side
         self._pipeline: Any = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
-            directory, torch_dtype=torch.float32
+            directory, dtype=torch.float32
         )
         self._pipeline.set_progress_bar_config(disable=True)
 

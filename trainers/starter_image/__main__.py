@@ -89,7 +89,7 @@ def _measure(given: argparse.Namespace) -> None:
         given.threads,
     )
     text = card.card(_parameters(parts), _runs(given.out), measured, painted, AGAIN)
-    (given.out / "card.md").write_text(text, encoding="utf-8")
+    (given.out / "README.md").write_text(text, encoding="utf-8")
     for name, share in measured.shares.items():
         print(f"{name}: {share.right} of {share.of} right ({share.value:.1%})")
     print(f"the judge: {measured.judge:.1%} of renders; a picture: {measured.seconds:.2f} s")
