@@ -147,7 +147,7 @@ def _model(card: ModelCard, price: Price) -> dict[str, Any]:
 
 def _architecture(can: Capabilities) -> dict[str, Any]:
     taken = ["text", *(["image"] if can.images else []), *(["file"] if can.documents else [])]
-    given = "text" if can.text else "embeddings"
+    given = "text" if can.text else "image" if can.painting else "embeddings"
     return {
         "modality": f"{'+'.join(taken)}->{given}",
         "input_modalities": taken,
