@@ -60,7 +60,7 @@ def test_a_client_of_a1111_makes_a_picture(url: str, key: str) -> None:
     api = webuiapi.WebUIApi(baseurl=f"{url}/sdapi/v1", username="me", password=key, sampler="Euler", steps=2)
     made = api.txt2img(prompt="a red boat", width=64, height=64, seed=3, alwayson_scripts={})
     assert ((64, 64), "tiny", 3) == (made.image.size, made.info["sd_model_name"], made.info["seed"])
-    assert ["tiny"] == [model["model_name"] for model in api.get_sd_models()]
+    assert ["tiny", "starter-image"] == [model["model_name"] for model in api.get_sd_models()]
     assert 401 == httpx.get(f"{url}/sdapi/v1/sd-models").status_code
 
 

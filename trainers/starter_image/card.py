@@ -106,8 +106,9 @@ def _trained(runs: list[Run], command: str) -> str:
 _MADE_OF = """## What it cannot do
 
 Anything that is neither a shape nor an emoji; long prompts (it learnt from a dozen words); other sizes than 64x64,
-which it repeats or smears; fine detail: a picture has 1,024 numbers. Rare emoji come out as coloured patches. Words it
-never saw are pieces of others to it. Faces and people are those of the emoji, mostly without a skin tone.
+which it repeats or smears; fine detail: a picture has 1,024 numbers. Edges are wavy, circles angular, small hexagons
+circles. An apple or a cat's face is seen for what it is; most emoji come out as coloured patches. Words it never saw
+are pieces of others to it. Faces and people are those of the emoji, mostly without a skin tone.
 
 ## Made of
 
