@@ -98,7 +98,7 @@ def _trained(runs: list[Run], command: str) -> str:
             "\nMinutes are of work by each thread; waiting is not counted. This goes on from the weights as they are,",
             "and writes card and figures anew:\n",
             f"```sh\n{command}\n```\n",
-            "DATA is a folder that has `images/` with the files named below. `--minutes 0` measures alone.\n",
+            "DATA is a folder whose folder of images has what is named below. `--minutes 0` measures alone.\n",
         ]
     )
 
