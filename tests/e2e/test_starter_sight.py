@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -33,38 +34,35 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def said(server: Server, picture: Image.Image, question: str) -> str:
+def asked(picture: Image.Image, question: str) -> dict[str, Any]:
+    """A user's message with a picture before the question."""
     file = io.BytesIO()
     picture.save(file, "PNG")
     source = {"type": "base64", "media_type": "image/png", "data": base64.b64encode(file.getvalue()).decode()}
-    asked = [{"type": "image", "source": source}, {"type": "text", "text": question}]
-    message = server.ask("", messages=[{"role": "user", "content": asked}], max_tokens=40)
-    return str(message.content[0].text)
+    return {"role": "user", "content": [{"type": "image", "source": source}, {"type": "text", "text": question}]}
+
+
+def said(server: Server, *messages: dict[str, Any]) -> str:
+    answer: Any = server.ask("", messages=messages, max_tokens=40).content[0]
+    return str(answer.text)
 
 
 @pytest.mark.parametrize("task", LEAST)
 def test_pictures_of_a_kind_that_training_never_drew_are_told(server: Server, task: str) -> None:
     scenes = [MAKERS[task](Random(f"{task} {number}"), True) for number in range(ASKED)]
-    answers = [(scene, said(server, scene.picture, scene.question)) for scene in scenes]
+    answers = [(scene, said(server, asked(scene.picture, scene.question))) for scene in scenes]
     wrong = [f"{answer} (it is {scene.key})" for scene, answer in answers if not is_right(scene, answer)]
     assert len(wrong) <= (1 - LEAST[task]) * ASKED, wrong
 
 
 def test_a_picture_is_still_there_in_the_next_turn(server: Server) -> None:
     scene = next(scenes_of("colour", "red"))
-    file = io.BytesIO()
-    scene.picture.save(file, "PNG")
-    source = {"type": "base64", "media_type": "image/png", "data": base64.b64encode(file.getvalue()).decode()}
-    history = [
-        {
-            "role": "user",
-            "content": [{"type": "image", "source": source}, {"type": "text", "text": "What shape is it?"}],
-        },
+    turns = (
+        asked(scene.picture, "What shape is it?"),
         {"role": "assistant", "content": f"It is a {scene.seen['shape']}."},
         {"role": "user", "content": "What colour is it?"},
-    ]
-    answer = server.ask("", messages=history, max_tokens=40)
-    assert is_right(scene, answer.content[0].text), answer.content
+    )
+    assert is_right(scene, answer := said(server, *turns)), answer
 
 
 def scenes_of(task: str, key: str) -> Iterator[Scene]:
