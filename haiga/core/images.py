@@ -153,10 +153,11 @@ class ImageRequest:
         differ = any(said != prompts[0] for said in prompts)
         return replace(self.saying(prompts[0]), each=tuple(prompts) if differ else ())
 
-    def seed_of(self, place: int) -> int:
-        """Of the picture at that place; those of a variation have one."""
+    def seed_of(self, place: int, first: int | None = None) -> int:
+        """Of the picture at that place; those of a variation have one. `first`: that of the first, where the request
+        names none."""
         varied = self.variation is not None and self.variation.strength
-        return (self.seed or 0) + (0 if varied else place)
+        return (first if first is not None else self.seed or 0) + (0 if varied else place)
 
     @property
     def parts(self) -> Sequence["ImageRequest"]:

@@ -9,6 +9,7 @@ import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from trainers.starter_vision import card, material, measure, network, pool, trai
 from trainers.starter_vision.lessons import Heads, Slots, slots_of, things_of
 from trainers.starter_vision.tower import Eyes, Tower, begin_local
 
+Plan = TypeVar("Plan", train_tower.Lessons, train_text.Speech)
 POOL, TOWER, MODEL, TIMES = "pool", "tower.safetensors", "model", "times.json"
 SEED = 11
 
@@ -60,14 +62,12 @@ def draw(given: argparse.Namespace) -> None:
 def tower(given: argparse.Namespace) -> None:
     """Writes the tower with the heads that it was taught by."""
     seen = material.Material({}, (), material.read_emoji(given.data / "images"))
-    eyes, lessons = Eyes(), train_tower.Lessons(_minutes(given), given.steps)
+    eyes, lessons = Eyes(), _paced(train_tower.Lessons(_minutes(given), given.steps), given)
     model, slots = Tower(eyes), slots_of(seen)
     heads = Heads(eyes, directions(given.base, slots), len(things_of(seen)))
     both = torch.nn.ModuleDict({"tower": model, "heads": heads})
     if given.again:
         both.load_state_dict(load_file(given.run / TOWER))
-        rates = {"rate": lessons.rate * given.rate, "other_rate": lessons.other_rate * given.rate}
-        lessons = replace(lessons, seed=given.seed, **rates)
     else:
         begin_local(model, lessons.local)
 
@@ -103,8 +103,7 @@ def text(given: argparse.Namespace) -> None:
     else:
         train_text.match_scale(model, spoken, kept)
     texts = corpus.read(given.data)
-    speech = train_text.Speech(_minutes(given), given.steps)
-    speech = replace(speech, rate=speech.rate * given.rate, other_rate=speech.other_rate * given.rate, seed=given.seed)
+    speech = _paced(train_text.Speech(_minutes(given), given.steps), given)
     talks = train_text.talks_of(texts.makers, texts.tools, tokenizer, np.random.default_rng(SEED))
     reference = network.text_network(given.base, tokenizer)
     report = train_text.train_text(train_text.Parts(model, spoken, reference, tokenizer), kept, talks, speech)
@@ -123,6 +122,11 @@ def publish(given: argparse.Namespace) -> None:
     (given.run / "SIGHT.md").write_text(card.section(times, scores, _material(given), Eyes()), encoding="utf-8")
     if given.out:
         shutil.copytree(given.run / MODEL, given.out, dirs_exist_ok=True)
+
+
+def _paced(plan: Plan, given: argparse.Namespace) -> Plan:
+    """With the seed, and the part of its rates, that were asked for."""
+    return replace(plan, rate=plan.rate * given.rate, other_rate=plan.other_rate * given.rate, seed=given.seed)
 
 
 def _minutes(given: argparse.Namespace) -> float | None:

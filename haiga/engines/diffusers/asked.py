@@ -93,8 +93,7 @@ class Call:
         return (place // self.request.together + 1) * self.first_steps + (place + 1) * second
 
     def seeds(self, places: list[int]) -> list[int]:
-        varied = self.request.variation is not None and self.request.variation.strength
-        return [self.seed + (0 if varied else place) for place in places]
+        return [self.request.seed_of(place, self.seed) for place in places]
 
     def subseeds(self, places: list[int]) -> list[int]:
         """Variations' seeds; the seeds themselves where nothing is varied."""

@@ -40,10 +40,9 @@ log = logging.getLogger(__name__)
 class Jobs:
     """Jobs in `store`, their pictures in `blobs`. `card` gives the model that answers to a name, for a caller; prompts
     pass the `gate`. `names`: what samplers and their sigmas are called. `cards`: the lines that wildcards stand for, by
-    name, looked up in a thread. `missing`: why this server makes no pictures at
-    all. `most`: jobs of one key that are not done; `keep`: seconds that jobs are kept. `discard` removes blobs that
-    nobody uses any more; `tally` holds jobs to limits and records them. `shared`: other servers have jobs in the store,
-    too. `clock` gives unix seconds."""
+    name, looked up in a thread. `missing`: why this server makes no pictures at all. `most`: jobs of one key that are
+    not done; `keep`: seconds that jobs are kept. `discard` removes blobs that nobody uses any more; `tally` holds jobs
+    to limits and records them. `shared`: other servers have jobs in the store, too. `clock` gives unix seconds."""
 
     def __init__(
         self,
