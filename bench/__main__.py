@@ -195,7 +195,7 @@ def batch_intake(options: argparse.Namespace) -> None:
 
 def moderating(options: argparse.Namespace) -> None:
     f = moderation.run(options.rounds)
-    table = Table(f"texts of {moderation.LONG} words, 2 threads", "texts/s", title="Moderation classifier")
+    table = Table(f"texts of {moderation.LONG} words", "texts/s", title="Moderation classifier")
     table.add_row("one by one", f"{f.single:,.0f}")
     table.add_row("together", f"{f.together:,.0f}")
     table.add_row("bare graph", f"{f.bare:,.0f}")

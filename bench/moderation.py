@@ -1,6 +1,6 @@
 """Texts that the moderation classifier judges in a second, and what of that time is its graph.
 
-Rule: the same texts, whole and as rows made beforehand that drive the same compiled graph bare; medians over rounds.
+Rule: the same texts, whole and as vectors made beforehand that drive a compiled graph bare; medians over rounds.
 """
 
 import asyncio
@@ -14,14 +14,12 @@ import numpy as np
 import openvino as ov
 
 from haiga.engines.classifier import LocalClassifier
-from haiga.models.classifier import build_classifier, read_classifier
+from haiga.models.classifier import ClassifierWeights, WordVectors, build_classifier, read_classifier
 from haiga.starter import moderation_path
-from haiga.text.grams import Grams
 from haiga.text.words import words
 
 TEXTS = 1024
 LONG = 50  # words of a text; as tokens of a language model, more
-BATCH = 32
 COMMON = "the of to and in is it you that he was for on are with as his they be at one have this from or had by hot"
 
 
@@ -38,16 +36,16 @@ class Rates:
         return self.together / self.bare
 
 
-def run(rounds: int, threads: int = 2) -> Rates:
-    """Of the classifier that ships, on `threads` threads."""
+def run(rounds: int) -> Rates:
+    """Of the classifier that ships."""
     texts = _texts()
-    classifier = LocalClassifier(moderation_path(), threads)
+    classifier = LocalClassifier(moderation_path())
     try:
         single = _rate(rounds, lambda: asyncio.run(_one_by_one(classifier, texts[: TEXTS // 8])), TEXTS // 8)
         together = _rate(rounds, lambda: asyncio.run(_together(classifier, texts)), TEXTS)
     finally:
         classifier.close()
-    return Rates(single, together, _bare(rounds, threads, texts))
+    return Rates(single, together, _bare(rounds, texts))
 
 
 async def _one_by_one(classifier: LocalClassifier, texts: list[str]) -> None:
@@ -59,14 +57,14 @@ async def _together(classifier: LocalClassifier, texts: list[str]) -> None:
     await classifier.judge(texts)
 
 
-def _bare(rounds: int, threads: int, texts: list[str]) -> float:
-    shape = read_classifier(moderation_path())
-    properties = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
-    graph = ov.Core().compile_model(build_classifier(moderation_path(), shape), "CPU", properties)
-    grams = Grams(shape.rows, shape.grams)
-    rows = np.stack([grams.table([word.text for word in words(text)], LONG) for text in texts])
-    batches = [rows[start : start + BATCH] for start in range(0, TEXTS, BATCH)]
-    return _rate(rounds, lambda: [graph(batch) for batch in batches], TEXTS)
+def _bare(rounds: int, texts: list[str]) -> float:
+    shape, weights = read_classifier(moderation_path()), ClassifierWeights(moderation_path())
+    properties = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False}
+    graph = ov.Core().compile_model(build_classifier(weights, shape, LONG), "CPU", properties)
+    vectors = WordVectors(weights, shape)
+    made = [vectors.of([word.text for word in words(text)][:LONG])[None] for text in texts]
+    there = np.ones((1, LONG, 1), np.float32)
+    return _rate(rounds, lambda: [graph((each, there)) for each in made], TEXTS)
 
 
 def _rate(rounds: int, work: Callable[[], object], count: int) -> float:

@@ -2,10 +2,12 @@
 
 Rule: what `trainers/moderation/network.py` trains, operation for operation; a test holds the two against each other.
 Word vectors are means of their pieces' rows (arXiv 1607.04606); then dilated convolutions, one attention layer,
-pooling by attention and by maximum. Shapes: B texts, T words of the longest, H hidden, C categories.
+pooling by attention and by maximum. The vectors are looked up outside the graph (`WordVectors`), because most words of
+a text were met before. A graph is made for one text of one length, because the plugin prepares its kernels anew
+whenever a shape changes. Shapes: T words, H hidden, C categories.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,8 +22,10 @@ from haiga.core.errors import Invalid
 from haiga.core.moderation import CATEGORIES
 from haiga.models.fields import Fields, read_fields
 from haiga.models.graph import Node, constant
+from haiga.text.grams import Grams
 
 Array: TypeAlias = NDArray[np.float32]
+KNOWN = 16_384  # words whose vectors are remembered
 AWAY = 1e4  # taken from what is looked at where there is no word
 
 
@@ -60,16 +64,40 @@ def read_classifier(directory: Path) -> Classifier:
     )
 
 
-def build_classifier(directory: Path, shape: Classifier) -> ov.Model:
-    """Rows of words [B, T, grams] (i32, 0: none) to calibrated probabilities [B, C] and features [B, H].
+class WordVectors:
+    """What words mean: the mean of the rows of each word's pieces. Those of words of late are remembered."""
+
+    def __init__(self, weights: "ClassifierWeights", shape: Classifier) -> None:
+        """Raises Invalid naming the tensor that is missing or has another shape."""
+        self._table = weights.take("table.weight", shape.rows, shape.width, dtype=np.float16)
+        self._grams = Grams(shape.rows, shape.grams)
+        self._places: dict[str, int] = {}
+        self._vectors = np.zeros((KNOWN, shape.width), np.float32)
+
+    def of(self, words: Sequence[str]) -> Array:
+        """[len(words), width]; at most KNOWN words."""
+        if len(self._places) + len(words) > KNOWN:
+            self._places.clear()
+        return self._vectors[[self._place(word) for word in words]]
+
+    def _place(self, word: str) -> int:
+        place = self._places.get(word)
+        if place is None:
+            place = self._places[word] = len(self._places)
+            rows = self._grams.of_word(word)
+            self._vectors[place] = self._table[rows[rows != 0]].astype(np.float32).mean(0)
+        return place
+
+
+def build_classifier(weights: "ClassifierWeights", shape: Classifier, length: int) -> ov.Model:
+    """Words' vectors [1, T, width], and 1 where there is a word and 0 behind the last [1, T, 1], to calibrated
+    probabilities [1, C] and features [1, H]. T is `length`.
 
     Raises Invalid naming the tensor that is missing or has another shape.
     """
-    weights = _Weights(directory / "model.safetensors")
-    rows = op.parameter([-1, -1, shape.grams], ov.Type.i32, name="rows")
-    first = op.slice(rows, [0], [1], [1], [2])
-    there = op.convert(op.not_equal(first, constant(0, np.int32)), np.float32)
-    x = op.multiply(_gelu(weights.linear(_means(rows, weights, shape), "enter", shape.width, shape.hidden)), there)
+    vectors = op.parameter([1, length, shape.width], ov.Type.f32, name="vectors")
+    there = op.parameter([1, length, 1], ov.Type.f32, name="there")
+    x = op.multiply(_gelu(weights.linear(vectors, "enter", shape.width, shape.hidden)), there)
     for n, dilation in enumerate(shape.dilations):
         normed = op.multiply(weights.norm(x, f"norms.{n}", shape.hidden), there)
         x = op.add(x, op.multiply(_gelu(_convolve(normed, weights, n, dilation, shape.hidden)), there))
@@ -77,27 +105,17 @@ def build_classifier(directory: Path, shape: Classifier) -> ov.Model:
     features = _gelu(weights.linear(_pool(x, there, weights, shape), "inner", 2 * shape.hidden, shape.hidden))
     logits = weights.linear(features, "outer", shape.hidden, len(CATEGORIES))
     steep = op.add(op.multiply(logits, constant(shape.slopes, np.float32)), constant(shape.offsets, np.float32))
-    return ov.Model([op.result(op.sigmoid(steep)), op.result(features)], [rows], "classifier")
+    return ov.Model([op.result(op.sigmoid(steep)), op.result(features)], [vectors, there], "classifier")
 
 
-def _means(rows: Node, weights: "_Weights", shape: Classifier) -> Node:
-    """The mean of each word's rows, [B, T, width]."""
-    table = op.constant(weights.take("table.weight", shape.rows, shape.width, dtype=np.float16))
-    vectors = op.gather(op.convert(table, np.float32), rows, constant(0, np.int64))
-    known = op.unsqueeze(op.convert(op.not_equal(rows, constant(0, np.int32)), np.float32), constant(3, np.int64))
-    total = op.reduce_sum(op.multiply(vectors, known), constant([2], np.int64), False)
-    count = op.reduce_sum(known, constant([2], np.int64), False)
-    return op.divide(total, op.maximum(count, constant(1, np.float32)))
-
-
-def _convolve(x: Node, weights: "_Weights", n: int, dilation: int, hidden: int) -> Node:
+def _convolve(x: Node, weights: "ClassifierWeights", n: int, dilation: int, hidden: int) -> Node:
     kernel = op.constant(weights.take(f"convolutions.{n}.weight", hidden, hidden, 3))
     turned = op.transpose(x, constant([0, 2, 1], np.int64))
     out = op.convolution(turned, kernel, [1], [dilation], [dilation], [dilation])
     return op.add(op.transpose(out, constant([0, 2, 1], np.int64)), weights.vector(f"convolutions.{n}.bias", hidden))
 
 
-def _attend(x: Node, there: Node, weights: "_Weights", shape: Classifier) -> Node:
+def _attend(x: Node, there: Node, weights: "ClassifierWeights", shape: Classifier) -> Node:
     size = shape.hidden // shape.heads
     q, k, v = (
         op.transpose(
@@ -113,7 +131,7 @@ def _attend(x: Node, there: Node, weights: "_Weights", shape: Classifier) -> Nod
     return weights.linear(joined, "mix", shape.hidden, shape.hidden)
 
 
-def _pool(x: Node, there: Node, weights: "_Weights", shape: Classifier) -> Node:
+def _pool(x: Node, there: Node, weights: "ClassifierWeights", shape: Classifier) -> Node:
     """[B, 2 * H]: what is looked at, and what stands out."""
     share = op.softmax(op.add(weights.linear(x, "look", shape.hidden, 1), _away(there)), 1)
     seen = op.reduce_sum(op.multiply(share, x), constant([1], np.int64), False)
@@ -128,9 +146,12 @@ def _away(there: Node) -> Node:
     return op.multiply(op.subtract(there, constant(1, np.float32)), constant(AWAY, np.float32))
 
 
-class _Weights:
-    def __init__(self, file: Path) -> None:
-        self._file = file
+class ClassifierWeights:
+    """The tensors of a classifier's folder."""
+
+    def __init__(self, directory: Path) -> None:
+        """Raises Invalid when they cannot be read."""
+        self._file = file = directory / "model.safetensors"
         try:
             self._tensors = load_file(file)
         except Exception as problem:  # the library's own type has no better base

@@ -24,17 +24,18 @@ class Grams:
         """Rows of the first `length` words, [length, count], padded with zeros."""
         table = np.zeros((length, self._count), np.int32)
         for place, word in enumerate(words[:length]):
-            table[place] = self._of(word)
+            table[place] = self._kept(word)
         return table
 
-    def _of(self, word: str) -> NDArray[np.int32]:
+    def _kept(self, word: str) -> NDArray[np.int32]:
         if word not in self._known:
             if len(self._known) >= KNOWN:
                 self._known.clear()
-            self._known[word] = self._hashed(word)
+            self._known[word] = self.of_word(word)
         return self._known[word]
 
-    def _hashed(self, word: str) -> NDArray[np.int32]:
+    def of_word(self, word: str) -> NDArray[np.int32]:
+        """Rows of one word, [count], padded with zeros; not remembered."""
         edged = f"<{word}>"
         pieces = [edged, *(edged[i : i + n] for n in (3, 4) for i in range(len(edged) - n + 1) if len(edged) > n)]
         rows = [crc32(piece.encode()) % (self._rows - 1) + 1 for piece in pieces[: self._count]]

@@ -7,7 +7,7 @@ Time is linear in the length of the text.
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 LONGEST = 30  # characters of a word that are looked at
@@ -66,15 +66,28 @@ def _plain(char: str) -> str:
 
 def _tokens(folded: str) -> Iterator[tuple[str, int, int]]:
     apart = {match.start(): match.end() for match in _APART.finditer(folded)}
+    drawn = _STRETCHED.search(folded) is not None
+    for match in _matches(folded, apart) if apart else _TOKEN.finditer(folded):
+        start, kind = match.start(), match.lastgroup
+        if start in apart:
+            end = apart[start]
+            yield _undisguised(re.sub(r"[ ._*-]", "", folded[start:end])), start, end
+        elif kind == "run":
+            run = match.group()
+            if drawn or not run.isalpha():
+                yield from _parts(run, start)
+            else:  # as most are: nothing to take off, which is worth knowing before it is looked for
+                yield run[:LONGEST], start, match.end()
+        else:
+            yield match.group() if kind == "sign" else f"<{kind}>", start, match.end()
+
+
+def _matches(folded: str, apart: Mapping[int, int]) -> Iterator[re.Match[str]]:
+    """The tokens, of which those that begin with a word set `apart` take all of it."""
     place = 0
     while match := _TOKEN.search(folded, place):
-        start, place = match.start(), apart.get(match.start(), match.end())
-        if start in apart:
-            yield _undisguised(re.sub(r"[ ._*-]", "", folded[start:place])), start, place
-        elif match.lastgroup == "run":
-            yield from _parts(match.group(), start)
-        else:
-            yield match.group() if match.lastgroup == "sign" else f"<{match.lastgroup}>", start, place
+        place = apart.get(match.start(), match.end())
+        yield match
 
 
 def _parts(run: str, start: int) -> Iterator[tuple[str, int, int]]:
