@@ -25,7 +25,7 @@ from haiga.models.graph import Node, constant
 from haiga.text.grams import Grams
 
 Array: TypeAlias = NDArray[np.float32]
-KNOWN = 16_384  # words whose vectors are remembered
+KNOWN = 50_000  # words whose vectors are remembered
 AWAY = 1e4  # taken from what is looked at where there is no word
 
 
