@@ -31,6 +31,7 @@ from haiga.core.generation import (
 from haiga.core.load import Load
 from haiga.core.messages import Block, Message, Text, Thinking, ToolResult, ToolUse, text_of
 from haiga.core.ports import Capabilities, ModelCard
+from haiga.engines.standing import Standing
 
 Step: TypeAlias = Event | HaigaError | float  # say this, fail so, or stay silent for so many seconds
 WORD = re.compile(r"\s*\S+\s*?|\s+$")
@@ -42,7 +43,7 @@ VECTORS = ModelCard(
 )
 
 
-class FakeEngine:
+class FakeEngine(Standing):
     """Echoes, or plays `script` for every request: content events, errors raised where they stand, silences.
 
     A script needs no Started, and gets a Finished with "end_turn" unless it has its own; usage is filled in. `pace`
@@ -50,24 +51,11 @@ class FakeEngine:
     """
 
     def __init__(self, card: ModelCard = CARD, script: Sequence[Step] = (), pace: float = 0.0) -> None:
-        self._card = card
+        super().__init__(card)
         ended = not script or any(isinstance(step, Finished) for step in script)
         self._script = (*script,) if ended else (*script, Finished("end_turn", Usage()))
         self._pace = pace
-        self._busy = 0
         self._closed = asyncio.Event()
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
-
-    @property
-    def memory(self) -> int:
-        return 0
-
-    @property
-    def busy(self) -> int:
-        return self._busy
 
     @property
     def load(self) -> Load:
@@ -87,8 +75,7 @@ class FakeEngine:
     async def generate(self, request: TextRequest) -> AsyncGenerator[Event, None]:
         prompt = await self.count(request)
         room = self._room(request, prompt)
-        self._busy += 1
-        try:
+        with self._place():
             yield Started(Usage(input=prompt))
             output = thinking = 0
             for step in self._script if self._script and room else _echo(request, room):
@@ -101,8 +88,6 @@ class FakeEngine:
                     yield replace(step, usage=Usage(input=prompt, output=output, thinking=thinking))
                 elif not isinstance(step, float):
                     yield step
-        finally:
-            self._busy -= 1
 
     def _room(self, request: TextRequest, prompt: int) -> int:
         """How many tokens may be generated. Raises Invalid when the prompt leaves too little."""
@@ -125,23 +110,11 @@ class FakeEngine:
             raise Dead("the engine was closed")
 
 
-class FakeEmbedder:
+class FakeEmbedder(Standing):
     """Vectors with no model: how many characters, words, vowels and digits a text has, brought to unit length."""
 
     def __init__(self, card: ModelCard = VECTORS) -> None:
-        self._card = card
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
-
-    @property
-    def memory(self) -> int:
-        return 0
-
-    @property
-    def busy(self) -> int:
-        return 0
+        super().__init__(card)
 
     async def start(self) -> None:
         """There is nothing to start."""

@@ -12,12 +12,13 @@ from haiga.core.errors import Dead, HaigaError
 from haiga.core.images import ImageRequest, Painted, Progress
 from haiga.core.pictures import Picture
 from haiga.core.ports import Capabilities, ModelCard
+from haiga.engines.standing import Standing
 
 SIDE, STEPS = 16, 4
 CARD = ModelCard("brush", "Brush", 0, 0, 0, Capabilities(prefill=False, text=False, painting=True))
 
 
-class FakePainter:
+class FakePainter(Standing):
     """`pace`: seconds of each step. `fails`: what a prompt comes to after its first step. While `gate` is not set no
     step ends. `log` tells of starts, closes and jobs, `asked` is what these were."""
 
@@ -30,28 +31,14 @@ class FakePainter:
         fails: dict[str, HaigaError] | None = None,
         log: list[str] | None = None,
     ) -> None:
-        self._card = card
+        super().__init__(card, memory)
         self._pace = pace
-        self._memory = memory
         self._fails = fails or {}
         self.log = log if log is not None else []
         self.asked: list[ImageRequest] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self._up = self._skipped = False
-        self._busy = 0
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
-
-    @property
-    def memory(self) -> int:
-        return self._memory
-
-    @property
-    def busy(self) -> int:
-        return self._busy
 
     async def start(self) -> None:
         self._up = True
@@ -65,8 +52,7 @@ class FakePainter:
         """See ImageEngine."""
         self.log.append(f"paint {request.prompt}")
         self.asked.append(request)
-        self._busy += 1
-        try:
+        with self._place():
             for number in range(request.count):
                 picture, self._skipped = _picture(request, seed + number), False
                 for step in range(request.steps or STEPS):
@@ -80,8 +66,6 @@ class FakePainter:
                     continue
                 told = {"Prompt": request.prompt, "Steps": str(request.steps or STEPS), "Seed": str(seed + number)}
                 yield Painted(picture, seed + number, told | {"Model": self._card.name})
-        finally:
-            self._busy -= 1
 
     def skip(self) -> None:
         """See ImageEngine."""

@@ -18,6 +18,7 @@ from haiga.core.images import ImageRequest, Painted, Progress, UpscaleRequest
 from haiga.core.ports import ModelCard
 from haiga.engines.diffusers import protocol
 from haiga.engines.diffusers.setup import Setup
+from haiga.engines.standing import Standing
 from haiga.engines.supervised import Supervised, child_command
 
 log = logging.getLogger(__name__)
@@ -27,30 +28,18 @@ WEIGHTS = ("*.safetensors", "*.gguf")
 OVERHEAD = 600 << 20  # bytes that torch and diffusers take beside the weights
 
 
-class DiffusersEngine:
+class DiffusersEngine(Standing):
     """The pipeline in a `directory` of diffusers' layout, run as `setup` says."""
 
     def __init__(self, card: ModelCard, directory: Path, setup: Setup = NO_SETUP) -> None:
-        self._card = card
-        self._memory = sum(file.stat().st_size for kind in WEIGHTS for file in directory.rglob(kind)) + OVERHEAD
+        weights = sum(file.stat().st_size for kind in WEIGHTS for file in directory.rglob(kind))
+        super().__init__(card, weights + OVERHEAD)
         plant = orjson.dumps({"directory": str(directory), "name": card.name, "setup": setup.told()}).decode()
         command = child_command("haiga.engines.diffusers.child", plant)
         self._child = Supervised(card.name, command, self._hear, self._lose)
         self._fitted: tuple[str, tuple[str, ...]] = "", ()
         self._ids = count(1)
         self._jobs: dict[int, asyncio.Queue[Progress | Painted | HaigaError | None]] = {}
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
-
-    @property
-    def memory(self) -> int:
-        return self._memory
-
-    @property
-    def busy(self) -> int:
-        return len(self._jobs)
 
     @property
     def fitted(self) -> tuple[str, tuple[str, ...]]:
@@ -86,24 +75,25 @@ class DiffusersEngine:
             self._child.send(protocol.skip())
 
     async def _job(self, asked: Callable[[int], bytes]) -> AsyncGenerator[Progress | Painted, None]:
-        await self._child.up()
-        id = next(self._ids)
-        said = self._jobs[id] = asyncio.Queue()
-        self._child.send(asked(id))
-        over = False
-        try:
-            while True:
-                heard = await said.get()
-                over = heard is None or isinstance(heard, HaigaError)
-                if heard is None:
-                    return
-                if isinstance(heard, HaigaError):
-                    raise heard
-                yield replace(heard, reason="; ".join(self._fitted[1])) if isinstance(heard, Painted) else heard
-        finally:
-            if not over:
-                self._child.send(protocol.stop(id))
-            del self._jobs[id]
+        with self._place():
+            await self._child.up()
+            id = next(self._ids)
+            said = self._jobs[id] = asyncio.Queue()
+            self._child.send(asked(id))
+            over = False
+            try:
+                while True:
+                    heard = await said.get()
+                    over = heard is None or isinstance(heard, HaigaError)
+                    if heard is None:
+                        return
+                    if isinstance(heard, HaigaError):
+                        raise heard
+                    yield replace(heard, reason="; ".join(self._fitted[1])) if isinstance(heard, Painted) else heard
+            finally:
+                if not over:
+                    self._child.send(protocol.stop(id))
+                del self._jobs[id]
 
     def _hear(self, report: Mapping[str, Any], data: bytes) -> None:
         if "id" in report and (job := self._jobs.get(report["id"])):

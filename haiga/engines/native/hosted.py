@@ -1,35 +1,19 @@
-"""What every model run by a process of its own has: its card, its memory, its process, and how many ask it now."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""What every model run by a process of its own has beside its standing: that process, and threads for its texts."""
 
 from haiga.core.ports import ModelCard
 from haiga.engines.native.lanes import Lanes
 from haiga.engines.native.process import EngineProcess
+from haiga.engines.standing import Standing
 
 
-class Hosted:
+class Hosted(Standing):
     """`command` starts the process; `memory` is the bytes it is expected to hold (weights, KV pool, overhead); `saving`
     is the seconds that the process may take to save things at its end."""
 
     def __init__(self, card: ModelCard, command: list[str], memory: int, saving: float = 0.0) -> None:
-        self._card = card
-        self._memory = memory
-        self._busy = 0
+        super().__init__(card, memory)
         self._process = EngineProcess(card.name, command, saving)
         self._lanes = Lanes()
-
-    @property
-    def card(self) -> ModelCard:
-        return self._card
-
-    @property
-    def memory(self) -> int:
-        return self._memory
-
-    @property
-    def busy(self) -> int:
-        return self._busy
 
     @property
     def process(self) -> EngineProcess:
@@ -41,12 +25,3 @@ class Hosted:
 
     async def close(self) -> None:
         await self._process.close()
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        """A place among the requests under way."""
-        self._busy += 1
-        try:
-            yield
-        finally:
-            self._busy -= 1
