@@ -1,34 +1,14 @@
 """What a job is asked besides its prompt, and while it runs: styles, several pictures, pictures skipped."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
-import pytest
 
 from haiga.engines.fake_painter import CARD, FakePainter
+from tests.wire.images.asking import PNG, asking, ended, freed, held, png, watching
 from tests.wire.limited_server import Running, running
-from tests.wire.test_images_sdk import PNG, asking, ended, freed, held, png, watching
-
-
-@pytest.fixture
-def painter() -> FakePainter:
-    return FakePainter(pace=0.01)
-
-
-@pytest.fixture
-def served(tmp_path: Path, painter: FakePainter) -> Iterator[Running]:
-    with running(tmp_path, painters=[painter]) as server:
-        yield server
-
-
-@pytest.fixture
-def http(served: Running) -> httpx.Client:
-    made = asking(served, served.key("h"))
-    served.clients.append(made)
-    return made
 
 
 def test_a_model_that_combines_pictures_is_given_them_all(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -11,19 +11,16 @@ import pytest
 from typer.testing import CliRunner
 
 from haiga.cli import app
-from haiga.core.errors import Invalid
 from haiga.core.limits import DOLLAR, Limits
 from haiga.engines.fake_painter import FakePainter
+from tests.wire.images.asking import asking, ended, freed, held
 from tests.wire.limited_server import Running, running
-from tests.wire.test_images_sdk import asking, ended, freed, held
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Running]:
+def flags(tmp_path: Path) -> Mapping[str, str]:
     (tmp_path / "prices.toml").write_text("[models.brush]\nimage = 0.02\n")
-    painter = FakePainter(fails={"ugly": Invalid("no", field="prompt")})
-    with running(tmp_path, painters=[painter], prices=str(tmp_path / "prices.toml")) as server:
-        yield server
+    return {"prices": str(tmp_path / "prices.toml")}
 
 
 def client(served: Running, limits: Limits) -> openai.OpenAI:
@@ -91,9 +88,7 @@ def test_every_job_is_recorded_with_its_pictures_and_their_price(served: Running
     assert [["/v1/images/generations", "2"], ["/v1/jobs", "1"]] == [[row[0], row[6]] for row in rows("endpoint")]
 
 
-def test_what_a_waiting_job_holds_of_a_budget_outlasts_the_server(tmp_path: Path) -> None:
-    (tmp_path / "prices.toml").write_text("[models.brush]\nimage = 0.02\n")
-    flags = {"prices": str(tmp_path / "prices.toml")}
+def test_what_a_waiting_job_holds_of_a_budget_outlasts_the_server(tmp_path: Path, flags: Mapping[str, str]) -> None:
     with running(tmp_path, painters=[first := FakePainter()], **flags) as served:
         key = served.key("held", limits=Limits(budget=DOLLAR // 20))
         with asking(served, key) as poor:

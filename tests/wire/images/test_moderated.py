@@ -1,37 +1,22 @@
 """Prompts for pictures held to a policy, on every way in."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
 import pytest
 
 from haiga.engines.fake_painter import FakePainter
-from tests.wire.limited_server import Running, running
-from tests.wire.test_images_sdk import asking, ended, png
+from tests.wire.images.asking import ended, png
 
 TERMS = [{"name": "zeus", "text": "project zeus"}, {"name": "hera", "text": "project hera", "action": "mask"}]
 
 
 @pytest.fixture
-def painter() -> FakePainter:
-    return FakePainter()
-
-
-@pytest.fixture
-def served(tmp_path: Path, painter: FakePainter) -> Iterator[Running]:
+def flags(tmp_path: Path) -> Mapping[str, str]:
     (tmp_path / "policies.json").write_text(json.dumps({"policies": {"house": {"terms": TERMS}}}))
-    flags = {"policies": str(tmp_path / "policies.json"), "moderation": "house"}
-    with running(tmp_path, painters=[painter], **flags) as server:
-        yield server
-
-
-@pytest.fixture
-def http(served: Running) -> httpx.Client:
-    made = asking(served, served.key())
-    served.clients.append(made)
-    return made
+    return {"policies": str(tmp_path / "policies.json"), "moderation": "house"}
 
 
 @pytest.mark.parametrize("field", ["prompt", "negative_prompt"])

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +12,11 @@ import openai
 import pytest
 from PIL import Image
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as websocket
 
-from haiga.core.errors import Invalid
 from haiga.engines.fake_painter import FakePainter
+from tests.wire.images.asking import PNG, asking, ended, freed, held, picture, png, watching
 from tests.wire.limited_server import Running, running
-
-ENDED = ("done", "failed", "cancelled")
-
-
-@pytest.fixture
-def painter() -> FakePainter:
-    return FakePainter(pace=0.01, fails={"ugly": Invalid("no", field="prompt")})
-
-
-@pytest.fixture
-def served(tmp_path: Path, painter: FakePainter) -> Iterator[Running]:
-    with running(tmp_path, painters=[painter]) as server:
-        yield server
 
 
 @pytest.fixture
@@ -39,53 +24,6 @@ def client(served: Running) -> openai.OpenAI:
     made = openai.OpenAI(base_url=f"{served.url}/v1", api_key=served.key(), max_retries=0)
     served.clients.append(made)
     return made
-
-
-@pytest.fixture
-def http(served: Running) -> httpx.Client:
-    made = asking(served, served.key("h"))
-    served.clients.append(made)
-    return made
-
-
-def asking(served: Running, key: str) -> httpx.Client:
-    return httpx.Client(base_url=served.url, headers={"x-api-key": key}, timeout=20)
-
-
-def watching(served: Running, http: httpx.Client) -> ClientConnection:
-    url = f"{served.url.replace('http', 'ws')}/v1/jobs/a/events"
-    return websocket(url, additional_headers={"x-api-key": http.headers["x-api-key"]})
-
-
-def held(served: Running, painter: FakePainter) -> None:
-    """No step ends from now on."""
-    served.loop.call_soon_threadsafe(painter.gate.clear)
-
-
-def freed(served: Running, painter: FakePainter) -> None:
-    served.loop.call_soon_threadsafe(painter.gate.set)
-
-
-def picture(data: str | None) -> Image.Image:
-    assert data is not None
-    return Image.open(io.BytesIO(base64.b64decode(data)))
-
-
-def png(mode: str = "RGB", size: tuple[int, int] = (32, 24)) -> bytes:
-    file = io.BytesIO()
-    Image.new(mode, size, (10, 20, 30, 0)[: len(mode)]).save(file, "PNG")
-    return file.getvalue()
-
-
-PNG = base64.b64encode(png()).decode()
-
-
-def ended(http: httpx.Client, id: str) -> dict[str, Any]:
-    """The job, once it has ended, as its stream of events tells."""
-    lines = http.get(f"/v1/jobs/{id}/events").text.splitlines()
-    last: dict[str, Any] = json.loads([line for line in lines if line.startswith("data: ")][-1][6:])["job"]
-    assert last["status"] in ENDED
-    return last
 
 
 # --- the official SDK ---
