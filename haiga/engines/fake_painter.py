@@ -1,4 +1,5 @@
-"""An engine with no model that makes pictures: each of one colour, which its prompt and seed decide.
+"""An engine with no model that makes pictures: each of one colour, which its prompt and seed decide, or, where one is
+enlarged, its first pixel.
 
 Rule: deterministic, and true to the ImageEngine seam in all else: steps, previews, stops. It serves the tests of
 everything above the seam.
@@ -9,7 +10,7 @@ from collections.abc import AsyncGenerator
 from hashlib import sha256
 
 from haiga.core.errors import Dead, HaigaError
-from haiga.core.images import ImageRequest, Painted, Progress
+from haiga.core.images import ImageRequest, Painted, Progress, UpscaleRequest
 from haiga.core.pictures import Picture
 from haiga.core.ports import Capabilities, ModelCard
 from haiga.engines.standing import Standing
@@ -20,7 +21,7 @@ CARD = ModelCard("brush", "Brush", 0, 0, 0, Capabilities(prefill=False, text=Fal
 
 class FakePainter(Standing):
     """`pace`: seconds of each step. `fails`: what a prompt comes to after its first step. While `gate` is not set no
-    step ends. `log` tells of starts, closes and jobs, `asked` is what these were."""
+    step ends. `log` tells of starts, closes and jobs, `asked` is what was to be painted."""
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class FakePainter(Standing):
             for number in range(request.count):
                 picture, self._skipped = _picture(request, seed + number), False
                 for step in range(request.steps or STEPS):
-                    await self._step(request)
+                    await self._step(request.prompt)
                     if self._skipped:
                         break
                     done = number * (request.steps or STEPS) + step + 1
@@ -67,21 +68,37 @@ class FakePainter(Standing):
                 told = {"Prompt": request.prompt, "Steps": str(request.steps or STEPS), "Seed": str(seed + number)}
                 yield Painted(picture, seed + number, told | {"Model": self._card.name})
 
+    async def upscale(self, request: UpscaleRequest) -> AsyncGenerator[Progress | Painted, None]:
+        """See ImageEngine. One step; width and height, where they are given, are taken as they are."""
+        self.log.append(f"upscale {request.upscaler}")
+        with self._place():
+            await self._step()
+            yield Progress(1, 1)
+            yield Painted(_enlarged(request), 0, {"Postprocess upscaler": request.upscaler})
+
     def skip(self) -> None:
         """See ImageEngine."""
         self._skipped = True
         self.log.append("skip")
 
-    async def _step(self, request: ImageRequest) -> None:
+    async def _step(self, prompt: str = "") -> None:
         await asyncio.sleep(self._pace)
         await self.gate.wait()
         if not self._up:
             raise Dead("the engine was closed")
-        if (error := self._fails.get(request.prompt)) is not None:
+        if (error := self._fails.get(prompt)) is not None:
             raise error
 
 
 def _picture(request: ImageRequest, seed: int) -> Picture:
     width, height = request.width or SIDE, request.height or SIDE
-    colour = sha256(f"{request.prompt}/{seed}".encode()).digest()[:3]
+    return _plain(sha256(f"{request.prompt}/{seed}".encode()).digest()[:3], width, height)
+
+
+def _enlarged(request: UpscaleRequest) -> Picture:
+    width, height = (round(side * request.scale) for side in (request.picture.width, request.picture.height))
+    return _plain(request.picture.rgb[:3], request.width or width, request.height or height)
+
+
+def _plain(colour: bytes, width: int, height: int) -> Picture:
     return Picture.of(colour * (width * height), width, height)

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 
 from haiga.engines.fake_painter import CARD, FakePainter
-from tests.wire.images.asking import PNG, asking, ended, freed, held, png, watching
+from tests.wire.images.asking import PNG, asking, ended, freed, held, picture, png, watching
 from tests.wire.limited_server import Running, running
 
 
@@ -23,6 +23,17 @@ def test_a_model_that_combines_pictures_is_given_them_all(tmp_path: Path) -> Non
         assert 202 == job.status_code and "done" == ended(http, "a")["status"]
     assert [[24, 32], [32, 32]] == [[each.width for each in asked.beside] for asked in painter.asked]
     assert [(16, None), (32, None)] == [(a.source.width, a.inpaint) for a in painter.asked if a.source]
+
+
+def test_a_picture_is_enlarged_by_the_model_where_no_resampling_has_that_name(
+    http: httpx.Client, painter: FakePainter
+) -> None:
+    asked = {"image": PNG, "upscaler_1": "doubler", "upscaling_resize": 2}
+    made = picture(http.post("/sdapi/v1/extra-single-image", json=asked).json()["image"])
+    assert ((64, 48), [(64 * 48, (10, 20, 30))]) == (made.size, made.getcolors())
+    sized = {**asked, "resize_mode": 1, "upscaling_resize_w": 50, "upscaling_resize_h": 40}
+    made = picture(http.post("/sdapi/v1/extra-single-image", json=sized).json()["image"])
+    assert ((50, 40), ["upscale doubler"] * 2) == (made.size, painter.log[-2:])
 
 
 def test_a_job_s_styles_are_those_of_the_data_directory_s_file_at_that_moment(
