@@ -7,8 +7,6 @@ import typer
 
 from haiga.cli.options import Url, settings_from
 
-HERE = "http://127.0.0.1:8000"
-
 batch = typer.Typer(help="Run many requests at once, in the background.", no_args_is_help=True)
 
 
@@ -41,7 +39,7 @@ def run(
     from haiga.cli.submitting import submit
 
     try:
-        submit((settings.url or HERE).rstrip("/"), headers, file, out or file.with_suffix(".results.jsonl"))
+        submit(settings.server, headers, file, out or file.with_suffix(".results.jsonl"))
     except KeyboardInterrupt:
         typer.echo("haiga: the server goes on with the batch; the same command comes back to it", err=True)
         raise typer.Exit(130) from None

@@ -8,8 +8,6 @@ import typer
 from haiga.cli.options import Url, settings_from
 from haiga.core.errors import Invalid
 
-HERE = "http://127.0.0.1:8000"
-
 
 def image(
     context_: typer.Context,
@@ -51,4 +49,4 @@ def image(
     }
     order = Order({name: value for name, value in asked.items() if value is not None}, size, image_, mask, out)
     headers = {"x-api-key": settings.api_key} if settings.api_key else {}
-    draw((settings.url or HERE).rstrip("/"), headers, order)
+    draw(settings.server, headers, order)

@@ -118,6 +118,11 @@ class Settings:
         return self.database or self.data_dir / "haiga.db"
 
     @property
+    def server(self) -> str:
+        """The running server that those commands talk to which load no model: by default one on this machine."""
+        return self.url or f"http://{TABLE['host'].default}:{TABLE['port'].default}"
+
+    @property
     def cold(self) -> Path:
         """The directory of keys and values that outlast the memory."""
         return self.data_dir / "kv"

@@ -15,6 +15,11 @@ def test_a_flag_beats_the_environment_which_beats_the_default() -> None:
     assert 2 == read_settings({"port": "2"}, {"HAIGA_PORT": "1"}).port
 
 
+def test_the_server_that_commands_talk_to_is_the_one_named_or_where_one_listens_by_default() -> None:
+    assert "http://127.0.0.1:8000" == read_settings({}, {"HAIGA_PORT": "1"}).server
+    assert "http://far:9" == read_settings({}, {"HAIGA_URL": "http://far:9/"}).server
+
+
 def test_an_empty_variable_says_nothing() -> None:
     assert "127.0.0.1" == read_settings({}, {"HAIGA_HOST": ""}).host
 
