@@ -24,7 +24,7 @@ def loaded(directory: Path, decision: Decision) -> Any:
         directory,
         use_safetensors=True,
         local_files_only=True,
-        torch_dtype=getattr(torch, decision.dtype),
+        dtype=getattr(torch, decision.dtype),
         quantization_config=_quantised(directory, decision),
         **_from_gguf(directory, decision),
     )
@@ -70,7 +70,7 @@ def _from_gguf(directory: Path, decision: Decision) -> dict[str, Any]:
             config=str(directory),
             subfolder=name,
             quantization_config=kinds.GGUFQuantizationConfig(compute_dtype=numbers),
-            torch_dtype=numbers,
+            dtype=numbers,
             local_files_only=True,
         )
     except (ValueError, KeyError, IndexError, RuntimeError) as problem:

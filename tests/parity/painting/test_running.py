@@ -80,6 +80,7 @@ def test_a_gguf_file_of_something_else_is_refused_by_name(tmp_path: Path) -> Non
         Painter.load(tmp_path, "x", Setup())
 
 
+@pytest.mark.filterwarnings("error:.*torch_dtype:FutureWarning")
 def test_other_numbers_and_tiles_are_what_was_asked_for(tmp_path: Path) -> None:
     painter = Painter.load(saved("sd15", tmp_path), "x", Setup(wanted=Wanted(dtype="bfloat16", tiling="on")))
     assert {torch.bfloat16} == {weight.dtype for weight in denoiser(painter._pipeline).parameters()}
