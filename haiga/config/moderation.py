@@ -40,6 +40,7 @@ MODERATION: Mapping[str, Setting] = {
         "From which score a category is flagged, instead of the classifier's own threshold, as in hate=0.4;"
         " repeatable.",
         metavar="CATEGORY=SCORE",
+        many=True,
     ),
     "moderation_judge": Setting(
         "--moderation-judge",

@@ -16,6 +16,7 @@ RUNNING: Mapping[str, Setting] = {
         "HAIGA_MODEL",
         "Serve the model at this path under this name, beside those added with `haiga models add`; repeatable.",
         metavar="NAME=PATH",
+        many=True,
     ),
     "adapters": Setting(
         "--adapter",
@@ -24,6 +25,7 @@ RUNNING: Mapping[str, Setting] = {
         "HAIGA_ADAPTER",
         "Serve the LoRA adapter in this directory, over the model BASE, under this name; repeatable.",
         metavar="NAME=BASE:PATH",
+        many=True,
     ),
     "adapter_slots": Setting(
         "--adapter-slots",
@@ -40,6 +42,7 @@ RUNNING: Mapping[str, Setting] = {
         "HAIGA_ALIAS",
         "Answer to names of this pattern with this model, as in 'claude-*=starter'; repeatable, first match wins.",
         metavar="PATTERN=NAME",
+        many=True,
     ),
     "tags": Setting(
         "--tag",
@@ -49,6 +52,7 @@ RUNNING: Mapping[str, Setting] = {
         "Tag models whose names fit a pattern, as in 'qwen*=eu', so that keys can be held to a tag; repeatable, a"
         " model may have several.",
         metavar="PATTERN=TAG",
+        many=True,
     ),
     "context": Setting(
         "--context",

@@ -64,6 +64,8 @@ class Settings:
     result_cache_size: int
     result_cache_age: float
     drain: float
+    worker: bool
+    dedupe: str
     file_quota: int
     file_storage: int
     image_size: int
@@ -93,12 +95,6 @@ class Settings:
     image_decoder: str
     image_jobs: int
     keep_images: float
-    log_format: str
-    log_level: str
-    trace: str | None
-    trace_content: bool
-    worker: bool
-    dedupe: str
     moderation: str | None
     policies: Path | None
     moderation_classifier: str | None
@@ -107,6 +103,10 @@ class Settings:
     moderation_failure: str
     moderation_timeout: float
     moderation_texts: bool
+    log_format: str
+    log_level: str
+    trace: str | None
+    trace_content: bool
     url: str | None
     api_key: str | None
     hub: str
@@ -176,6 +176,7 @@ TABLE: Mapping[str, Setting] = {
         "HAIGA_CORS",
         "Web origins that may call the server from a browser, as in https://app.example; '*' for any; repeatable.",
         metavar="ORIGIN",
+        many=True,
     ),
     "allow_host": Setting(
         "--allow-host",
@@ -184,6 +185,7 @@ TABLE: Mapping[str, Setting] = {
         "HAIGA_ALLOW_HOST",
         "Name besides localhost that a server without keys may be called by in the Host header; repeatable.",
         metavar="NAME",
+        many=True,
     ),
     "allow_fetch": Setting(
         "--allow-fetch",
@@ -193,6 +195,7 @@ TABLE: Mapping[str, Setting] = {
         "Host inside your network that URLs in requests, webhooks and tools may lead to; others must be public;"
         " repeatable.",
         metavar="HOST[:PORT]",
+        many=True,
     ),
     "tools": Setting(
         "--tools",
@@ -218,6 +221,7 @@ TABLE: Mapping[str, Setting] = {
         "Time of the day in which lines of batches may begin, by the machine's own clock, as in 22:00-06:00; by default"
         " any; repeatable.",
         metavar="HH:MM-HH:MM",
+        many=True,
     ),
     "result_cache": Setting(
         "--result-cache",
@@ -252,6 +256,22 @@ TABLE: Mapping[str, Setting] = {
         "How long running requests may go on after SIGTERM or Ctrl-C; a second signal ends them at once.",
         metavar="TIME",
     ),
+    "worker": Setting(
+        "--no-worker",
+        parse_switch,
+        "yes",
+        "HAIGA_WORKER",
+        "Leave batches to `haiga worker` processes, which share the server's database.",
+        switch="no",
+    ),
+    "dedupe": Setting(
+        "--dedupe",
+        one_of("all", "deterministic", "off"),
+        "deterministic",
+        "HAIGA_DEDUPE",
+        "Which identical requests in batches are computed once, unless a batch says it by its haiga-dedupe header.",
+        metavar="all|deterministic|off",
+    ),
     "file_quota": Setting(
         "--file-quota",
         parse_bytes,
@@ -279,23 +299,7 @@ TABLE: Mapping[str, Setting] = {
     ),
     **KEEPING,
     **PAINTING,
-    **WATCHING,
-    "worker": Setting(
-        "--no-worker",
-        parse_switch,
-        "yes",
-        "HAIGA_WORKER",
-        "Leave batches to `haiga worker` processes, which share the server's database.",
-        switch="no",
-    ),
-    "dedupe": Setting(
-        "--dedupe",
-        one_of("all", "deterministic", "off"),
-        "deterministic",
-        "HAIGA_DEDUPE",
-        "Which identical requests in batches are computed once, unless a batch says it by its haiga-dedupe header.",
-        metavar="all|deterministic|off",
-    ),
     **MODERATION,
+    **WATCHING,
     **OUTWARD,
 }
