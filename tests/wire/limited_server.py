@@ -3,10 +3,11 @@
 import asyncio
 import socket
 from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 from typing import Any, TypeVar
 
 from haiga.cli.http import Server, build_server
@@ -47,7 +48,7 @@ def running(
     **flags: str,
 ) -> Iterator[Running]:
     """A server whose data is in `directory`, until the block ends. It is closed as `haiga serve` is."""
-    ready, found = Event(), []
+    started: Future[Running] = Future()
 
     async def serve() -> None:
         settings = read_settings({"data_dir": str(directory), **flags}, {})
@@ -60,18 +61,25 @@ def running(
             server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
             with socket.create_server(("127.0.0.1", 0)) as listener:
                 url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-                found.append(Running(url, access, server, asyncio.get_running_loop()))
-                ready.set()
+                started.set_result(Running(url, access, server, asyncio.get_running_loop()))
                 await server.serve(sockets=[listener])
             await models.close()
 
-    thread = Thread(target=lambda: asyncio.run(serve()))
+    def work() -> None:
+        try:
+            asyncio.run(serve())
+        except BaseException as problem:
+            if started.done():
+                raise
+            started.set_exception(problem)
+
+    thread = Thread(target=work)
     thread.start()
-    assert ready.wait(20)
+    run = started.result()  # however long it takes: a server that nobody waits for would never be ended
     try:
-        yield found[0]
+        yield run
     finally:
-        for client in found[0].clients:
+        for client in run.clients:
             client.close()
-        found[0].server.should_exit = True
+        run.server.should_exit = True
         thread.join()
