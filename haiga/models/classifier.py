@@ -1,7 +1,7 @@
 """The moderation classifier: a folder's weights as a graph for OpenVINO.
 
 Rule: what `trainers/moderation/network.py` trains, operation for operation; a test holds the two against each other.
-Word vectors are means of their pieces' rows (arXiv 1607.04606); then dilated convolutions, one attention layer,
+Word vectors are means of their pieces' rows (arXiv 1607.04606); then dilated convolutions, layers of attention,
 pooling by attention and by maximum. The vectors are looked up outside the graph (`WordVectors`), because most words of
 a text were met before. A graph is made for one text of one length, because the plugin prepares its kernels anew
 whenever a shape changes. Shapes: T words, H hidden, C categories.
@@ -26,14 +26,15 @@ from haiga.text.grams import Grams
 
 Array: TypeAlias = NDArray[np.float32]
 KNOWN = 50_000  # words whose vectors are remembered
+SIZES = ("rows", "grams", "width", "hidden", "heads", "window", "layers", "wider")
 AWAY = 1e4  # taken from what is looked at where there is no word
 
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
     """What config.json says: rows and width of the table, pieces of a word, hidden size, attention heads, words that
-    are seen at once, each convolution's dilation; `slopes` and `offsets` calibrate the logits (Platt 1999);
-    `thresholds` flag a category."""
+    are seen at once, layers of attention and how many times as wide their inner layer is, each convolution's dilation;
+    `slopes` and `offsets` calibrate the logits (Platt 1999); `thresholds` flag a category."""
 
     rows: int
     grams: int
@@ -41,6 +42,8 @@ class Classifier:
     hidden: int
     heads: int
     window: int
+    layers: int
+    wider: int
     dilations: tuple[int, ...]
     slopes: tuple[float, ...]
     offsets: tuple[float, ...]
@@ -52,7 +55,7 @@ def read_classifier(directory: Path) -> Classifier:
     config = read_fields(directory / "config.json")
     if list(config.get("categories", ())) != list(CATEGORIES):
         raise config.refuse("categories", "are not those of this version")
-    sizes = {name: config.integer(name) for name in ("rows", "grams", "width", "hidden", "heads", "window")}
+    sizes = {name: config.integer(name) for name in SIZES}
     if sizes["hidden"] % sizes["heads"]:
         raise config.refuse("heads", f"do not divide hidden = {sizes['hidden']}")
     return Classifier(
@@ -97,38 +100,50 @@ def build_classifier(weights: "ClassifierWeights", shape: Classifier, length: in
     """
     vectors = op.parameter([1, length, shape.width], ov.Type.f32, name="vectors")
     there = op.parameter([1, length, 1], ov.Type.f32, name="there")
-    x = op.multiply(_gelu(weights.linear(vectors, "enter", shape.width, shape.hidden)), there)
+    x = op.multiply(op.relu(weights.linear(vectors, "enter", shape.width, shape.hidden)), there)
     for n, dilation in enumerate(shape.dilations):
         normed = op.multiply(weights.norm(x, f"norms.{n}", shape.hidden), there)
-        x = op.add(x, op.multiply(_gelu(_convolve(normed, weights, n, dilation, shape.hidden)), there))
-    x = weights.norm(op.add(x, _attend(x, there, weights, shape)), "norm", shape.hidden)
-    features = _gelu(weights.linear(_pool(x, there, weights, shape), "inner", 2 * shape.hidden, shape.hidden))
+        x = op.add(x, op.multiply(op.relu(_convolve(normed, weights, n, dilation, shape.hidden)), there))
+    for n in range(shape.layers):
+        x = op.add(x, _attend(x, there, weights, n, shape))
+        x = op.add(x, _widen(x, weights, n, shape))
+    x = weights.norm(x, "norm", shape.hidden)
+    features = op.relu(weights.linear(_pool(x, there, weights, shape), "inner", 2 * shape.hidden, shape.hidden))
     logits = weights.linear(features, "outer", shape.hidden, len(CATEGORIES))
     steep = op.add(op.multiply(logits, constant(shape.slopes, np.float32)), constant(shape.offsets, np.float32))
     return ov.Model([op.result(op.sigmoid(steep)), op.result(features)], [vectors, there], "classifier")
 
 
 def _convolve(x: Node, weights: "ClassifierWeights", n: int, dilation: int, hidden: int) -> Node:
-    kernel = op.constant(weights.take(f"convolutions.{n}.weight", hidden, hidden, 3))
+    """[B, T, H]: of each place and those `dilation` before and after it; a bias besides."""
+    beside = weights.take(f"convolutions.{n}.weight", hidden, 3 * hidden).reshape(hidden, 3, hidden)
+    kernel = op.constant(np.ascontiguousarray(beside.transpose(0, 2, 1)))
     turned = op.transpose(x, constant([0, 2, 1], np.int64))
     out = op.convolution(turned, kernel, [1], [dilation], [dilation], [dilation])
     return op.add(op.transpose(out, constant([0, 2, 1], np.int64)), weights.vector(f"convolutions.{n}.bias", hidden))
 
 
-def _attend(x: Node, there: Node, weights: "ClassifierWeights", shape: Classifier) -> Node:
-    size = shape.hidden // shape.heads
-    q, k, v = (
-        op.transpose(
-            op.reshape(weights.linear(x, name, shape.hidden, shape.hidden), [0, 0, shape.heads, size], True),
-            constant([0, 2, 1, 3], np.int64),
-        )
-        for name in ("query", "key", "value")
+def _attend(x: Node, there: Node, weights: "ClassifierWeights", n: int, shape: Classifier) -> Node:
+    """What words look for in each other, [B, T, H]."""
+    size, name = shape.hidden // shape.heads, f"layers.{n}"
+    normed = weights.norm(x, f"{name}.norm", shape.hidden)
+    parts = op.reshape(
+        weights.linear(normed, f"{name}.attend", shape.hidden, 3 * shape.hidden), [0, 0, 3, shape.heads, size], True
     )
+    turned = op.transpose(parts, constant([2, 0, 3, 1, 4], np.int64))
+    q, k, v = (op.gather(turned, constant(part, np.int64), constant(0, np.int64)) for part in range(3))
     scores = op.multiply(op.matmul(q, k, False, True), constant(size**-0.5, np.float32))
     away = op.unsqueeze(op.transpose(_away(there), constant([0, 2, 1], np.int64)), constant(1, np.int64))
     mixed = op.matmul(op.softmax(op.add(scores, away), 3), v, False, False)
     joined = op.reshape(op.transpose(mixed, constant([0, 2, 1, 3], np.int64)), [0, 0, shape.hidden], True)
-    return weights.linear(joined, "mix", shape.hidden, shape.hidden)
+    return weights.linear(joined, f"{name}.mix", shape.hidden, shape.hidden)
+
+
+def _widen(x: Node, weights: "ClassifierWeights", n: int, shape: Classifier) -> Node:
+    """A layer's inner layer, [B, T, H]."""
+    wide, name = shape.wider * shape.hidden, f"layers.{n}"
+    up = weights.linear(weights.norm(x, f"{name}.next_norm", shape.hidden), f"{name}.up", shape.hidden, wide)
+    return weights.linear(op.relu(up), f"{name}.down", wide, shape.hidden)
 
 
 def _pool(x: Node, there: Node, weights: "ClassifierWeights", shape: Classifier) -> Node:
@@ -136,10 +151,6 @@ def _pool(x: Node, there: Node, weights: "ClassifierWeights", shape: Classifier)
     share = op.softmax(op.add(weights.linear(x, "look", shape.hidden, 1), _away(there)), 1)
     seen = op.reduce_sum(op.multiply(share, x), constant([1], np.int64), False)
     return op.concat([seen, op.reduce_max(op.add(x, _away(there)), constant([1], np.int64), False)], 1)
-
-
-def _gelu(x: Node) -> Node:
-    return op.gelu(x, "erf")
 
 
 def _away(there: Node) -> Node:

@@ -12,7 +12,7 @@ from trainers.moderation import checkpoint
 from trainers.moderation.fit import logits
 from trainers.moderation.network import Network, Shape
 
-SMALL = Shape(rows=512, grams=12, width=8, hidden=16, heads=2, window=16)
+SMALL = Shape(rows=512, grams=12, width=8, hidden=16, heads=2, window=16, layers=2)
 N = len(CATEGORIES)
 
 

@@ -1,6 +1,6 @@
 """The trained network as files: config.json and model.safetensors.
 
-Rule: the table in 16 bits, all else in 32; the names are the network's own.
+Rule: matrices in 16 bits, all else in 32; the names are the network's own.
 """
 
 import json
@@ -18,7 +18,9 @@ def write(network: Network, folder: Path, slopes: list[float], offsets: list[flo
     """Write both files; floats to four places."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
-    tensors["table.weight"] = tensors["table.weight"].to(torch.float16)
+    for name, tensor in tensors.items():
+        if tensor.dim() > 1:
+            tensors[name] = tensor.to(torch.float16)
     save_file(tensors, folder / "model.safetensors")
     said = {
         **asdict(network.shape),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from haiga.text.grams import Grams
@@ -24,7 +25,7 @@ NOTHING = "<nothing>"
 
 @dataclass(frozen=True, slots=True)
 class Mixing:
-    single: float = 0.4  # share of the texts without a family that an epoch shows
+    single: float = 0.6  # share of the texts without a family that an epoch shows
     each: int = 2  # fillings of a family in an epoch, of one kind of labels
     disguised: float = 0.15  # share of texts that are disguised
     beside: float = 0.15  # share of texts that stand beside a harmless one
@@ -84,16 +85,24 @@ class Lessons:
         return replace(example, text=text)
 
     def _batch(self, shown: Sequence[Example], chance: random.Random) -> Batch:
-        numbers: dict[str, int] = {"": 0}
-        read = [[numbers.setdefault(w, len(numbers)) for w in self._words(example.text)] for example in shown]
-        places = np.zeros((len(read), max(map(len, read))), np.int64)
-        for row, text in zip(places, read, strict=True):
-            row[: len(text)] = text
+        rows, places = placed([read(example.text, self._window) for example in shown], self._grams)
         dropped = np.random.default_rng(chance.getrandbits(32)).random(places.shape) < self._mixing.dropped
         places[dropped & (np.arange(places.shape[1]) > 0)] = 0
-        rows = self._grams.table(list(numbers), len(numbers))
-        rows[0] = 0
         return Batch(torch.from_numpy(rows).long(), torch.from_numpy(places), torch.tensor([e.taught for e in shown]))
 
-    def _words(self, text: str) -> list[str]:
-        return [word.text for word in words(text)][: self._window] or [NOTHING]
+
+def read(text: str, window: int) -> list[str]:
+    """A text's first words; of an empty one, a word for that."""
+    return [word.text for word in words(text)][:window] or [NOTHING]
+
+
+def placed(texts: Sequence[Sequence[str]], grams: Grams) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """`rows` [U, grams] of the texts' different words, the first of them none, and `places` [B, T] of them."""
+    numbers: dict[str, int] = {"": 0}
+    found = [[numbers.setdefault(word, len(numbers)) for word in text] for text in texts]
+    places = np.zeros((len(found), max(map(len, found))), np.int64)
+    for row, text in zip(places, found, strict=True):
+        row[: len(text)] = text
+    rows = grams.table(list(numbers), len(numbers))
+    rows[0] = 0
+    return rows, places

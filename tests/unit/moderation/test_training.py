@@ -1,8 +1,11 @@
 """What the classifier is taught."""
 
+import random
+
 from haiga.core.moderation import CATEGORIES
-from trainers.moderation import templates
+from trainers.moderation import language, templates
 from trainers.moderation.examples import FRIENDLY, Example
+from trainers.moderation.network import Network, Shape
 
 HATE = CATEGORIES.index("hate")
 HATED = frozenset({"hate", "harassment"})
@@ -22,3 +25,19 @@ def test_what_is_denied_is_harmless_and_what_is_held_is_what_it_says() -> None:
     held = [labels for text, labels in said.items() if text.startswith("It is a fact that ")]
     assert {FRIENDLY} == set(denied)
     assert {FRIENDLY, HATED, frozenset({"harassment"}), frozenset({"self-harm", "self-harm/intent"})} < set(held)
+
+
+def test_reading_teaches_which_words_stand_beside_which() -> None:
+    chance = random.Random(1)
+    pairs = [
+        ("cats", "purr"),
+        ("dogs", "bark"),
+        ("cows", "moo"),
+        ("owls", "hoot"),
+        ("pigs", "grunt"),
+        ("ducks", "quack"),
+    ]
+    texts = [f"all {one} {sound} at night" for one, sound in (chance.choice(pairs) for _ in range(250))]
+    network = Network(Shape(rows=512, grams=12, width=16, hidden=16, heads=2, window=16), len(CATEGORIES))
+    losses = language.learn(network, texts, epochs=150, minutes=None, seed=1)
+    assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
