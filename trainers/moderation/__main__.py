@@ -40,7 +40,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--again", action="store_true", help="train: go on from the run's network, more slowly")
     parser.add_argument("--seed", type=int, default=SEED, help="of what is shown when (default: 1)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.step == "teach" and not given.teachers:
+        parser.error("teach needs --teachers")
+    return given
 
 
 def main() -> None:
@@ -101,7 +104,7 @@ def publish(given: argparse.Namespace) -> None:
 
 def _plan(given: argparse.Namespace) -> fit.Plan:
     """Who has learned already learns on more slowly."""
-    slower = SLOWER if given.again or given.step == "teach" else 1.0
+    slower = SLOWER if given.again else 1.0
     plan = fit.Plan(epochs=given.epochs or PICKS, seed=given.seed, minutes=given.minutes)
     return replace(plan, rate=plan.rate * slower, table_rate=plan.table_rate * slower)
 

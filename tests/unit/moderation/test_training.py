@@ -2,8 +2,10 @@
 
 import random
 
+import numpy as np
+
 from haiga.core.moderation import CATEGORIES
-from trainers.moderation import language, templates
+from trainers.moderation import language, teaching, templates
 from trainers.moderation.examples import FRIENDLY, Example
 from trainers.moderation.network import Network, Shape
 
@@ -41,3 +43,10 @@ def test_reading_teaches_which_words_stand_beside_which() -> None:
     network = Network(Shape(rows=512, grams=12, width=16, hidden=16, heads=2, window=16), len(CATEGORIES))
     losses = language.learn(network, texts, epochs=150, minutes=None, seed=1)
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
+
+
+def test_teachers_count_as_much_as_a_label_and_alone_where_there_is_none() -> None:
+    example = Example("text", HATED, HATED, "set")
+    sure, unsure = np.full((1, len(CATEGORIES)), 30.0, np.float32), np.full((1, len(CATEGORIES)), -30.0, np.float32)
+    (taught,) = teaching.taught([example], [sure, unsure])
+    assert (0.75, 0.5) == (taught.taught[HATE], taught.taught[CATEGORIES.index("violence")])
