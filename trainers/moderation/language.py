@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 import torch
@@ -53,16 +54,14 @@ def begun(shape: Shape, categories: int, meanings: Mapping[str, NDArray[np.float
 def learn(network: Network, texts: Sequence[str], epochs: int, minutes: float | None, seed: int) -> list[float]:
     """Let the network read the texts so often, or for so long; the losses of its steps."""
     reader, guesser = _Reader(texts, network.shape, seed), _Guesser(network.shape)
-    steps = epochs * sum(1 for _ in reader.batches())
+    steps = epochs * len(reader.lesson())
     course = Course(network.train(), RATE, TABLE_RATE, steps, minutes, guesser.parameters())
     losses: list[float] = []
     while course.done < 1:
-        for batch in reader.batches():
+        for batch in takewhile(lambda _: course.done < 1, reader.batches()):
             losses.append(_step(network, guesser, course, batch))
             if len(losses) % REPORTED == 0:
                 print(f"language: loss {np.mean(losses[-REPORTED:]):.3f}, {course.done:.3f} done", flush=True)
-            if course.done >= 1:
-                break
     return losses
 
 
@@ -116,14 +115,18 @@ class _Reader:
         self._share = np.minimum(counts / counts.sum(), 0.5)
 
     def batches(self) -> Iterator[_Batch]:
-        """Every text once, in pieces."""
+        """Every text once."""
+        yield from map(self._batch, self.lesson())
+
+    def lesson(self) -> list[list[Words]]:
+        """Every text once, in pieces, those of a batch together."""
         pieces = sorted(self._pieces(), key=lambda piece: len(piece) * self._chance.uniform(0.85, 1.15))
-        starts, at = [], 0
+        together, at = [], 0
         while at < len(pieces):
-            starts.append((at, at + max(16, min(256, BATCH // len(pieces[at])))))
-            at = starts[-1][1]
-        self._chance.shuffle(starts)
-        yield from (self._batch(pieces[start:end]) for start, end in starts)
+            together.append(pieces[at : at + max(16, min(256, BATCH // len(pieces[at])))])
+            at += len(together[-1])
+        self._chance.shuffle(together)
+        return together
 
     def _pieces(self) -> Iterator[Words]:
         for text in self._texts:
@@ -137,9 +140,8 @@ class _Reader:
         places = np.zeros((len(pieces), max(map(len, pieces))), np.int64)
         for row, piece in zip(places, pieces, strict=True):
             row[: len(piece)] = piece
-        found, inverse = np.unique(places, return_inverse=True)
-        found = found if found[0] == 0 else np.concatenate([[0], found])
-        own = inverse.reshape(places.shape) + (len(found) - inverse.max() - 1)
+        found, inverse = np.unique(np.append(places, 0), return_inverse=True)  # none is always among them
+        own = inverse[:-1].reshape(places.shape)
         asked = (self._often.random(own.shape) < ASKED) & (own > 0)
         rows = np.concatenate([self._rows[found], self._rows[-1:]])
         count = int((own > 0).sum())

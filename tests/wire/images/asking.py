@@ -25,6 +25,12 @@ def watching(served: Running, http: httpx.Client) -> ClientConnection:
     return websocket(url, additional_headers={"x-api-key": http.headers["x-api-key"]})
 
 
+def begun(watched: ClientConnection) -> None:
+    """Waits until the job that is watched runs."""
+    while json.loads(watched.recv())["job"]["status"] != "running":
+        pass
+
+
 def held(served: Running, painter: FakePainter) -> None:
     """No step ends from now on."""
     served.loop.call_soon_threadsafe(painter.gate.clear)

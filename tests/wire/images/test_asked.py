@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 
 from haiga.engines.fake_painter import CARD, FakePainter
-from tests.wire.images.asking import PNG, asking, ended, freed, held, picture, png, watching
+from tests.wire.images.asking import PNG, asking, begun, ended, freed, held, picture, png, watching
 from tests.wire.limited_server import Running, running
 
 
@@ -92,8 +92,7 @@ def test_a_watcher_skips_a_picture(served: Running, painter: FakePainter, http: 
     held(served, painter)
     http.post("/v1/jobs", json={"prompt": "a boat", "id": "a", "n": 2, "seed": 5})
     with watching(served, http) as watched:
-        while json.loads(watched.recv())["job"]["status"] != "running":
-            pass
+        begun(watched)
         watched.send('{"type": "skip"}')
         while "skip" not in painter.log:
             pass

@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as websocket
 
 from haiga.engines.fake_painter import FakePainter
-from tests.wire.images.asking import PNG, asking, ended, freed, held, picture, png, watching
+from tests.wire.images.asking import PNG, asking, begun, ended, freed, held, picture, png, watching
 from tests.wire.limited_server import Running, running
 
 
@@ -198,8 +198,7 @@ def test_jobs_wait_in_turns_and_are_listed_and_cancelled(
     for name in "abcd":
         http.post("/v1/jobs", json={"prompt": name, "id": name})
     with watching(served, http) as watched:
-        while json.loads(watched.recv())["job"]["status"] != "running":
-            pass
+        begun(watched)
     assert [0, 1, 2] == [http.get(f"/v1/jobs/{name}").json()["position"] for name in "bcd"]
     assert ["cancelled"] * 2 == [http.post(f"/v1/jobs/{name}/cancel").json()["status"] for name in "ba"]
     freed(served, painter)
@@ -312,8 +311,7 @@ def test_a_job_that_waits_when_the_server_stops_is_done_after_the_next_start(tmp
         for name in "ab":
             http.post("/v1/jobs", json={"prompt": name, "id": name})
         with watching(served, http) as seen:
-            while json.loads(seen.recv())["job"]["status"] != "running":
-                pass
+            begun(seen)
         served.server.should_exit = True
         served.loop.call_soon_threadsafe(served.loop.call_later, 0.3, painter.gate.set)
     later = FakePainter()
